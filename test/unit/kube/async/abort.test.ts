@@ -40,7 +40,7 @@ describe('a listener on a signal', () => {
     onAbort(undefined, () => assert.fail('there is no signal'))();
   });
 
-  test('has the form of a promise', async () => {
+  test('is available as a promise', async () => {
     const controller = new AbortController();
     const waiting = aborted(controller.signal);
     controller.abort();
@@ -49,12 +49,12 @@ describe('a listener on a signal', () => {
   });
 });
 
-describe('with a signal that has aborted already', () => {
+describe('with a signal that has aborted already,', () => {
   const signal = AbortSignal.abort();
 
-  test('a pause is over', () => sleep(600_000, signal));
+  test('sleep resolves at once', () => sleep(600_000, signal));
 
-  test('a queue gives nothing', async () => assert.equal(await new WorkQueue().get(signal), undefined));
+  test('a queue returns no key', async () => assert.equal(await new WorkQueue().get(signal), undefined));
 
   test('a controller ends', () =>
     new Controller({

@@ -16,7 +16,7 @@ interface Harness {
   readonly queue: WorkQueue;
   readonly controller: Controller;
   readonly records: ReconcileRecord[];
-  /** Resolves when so many reconciles have ended. */
+  /** Resolves when `count` reconciles have ended. */
   readonly ended: (count: number) => Promise<void>;
 }
 
@@ -33,7 +33,7 @@ function outcomes(records: readonly ReconcileRecord[]): string[] {
   return records.map(({ key, outcome }) => `${key} ${outcome}`);
 }
 
-test('a failed reconcile is tried again until it succeeds, one that failed for good is not', async () => {
+test('a failed reconcile is retried until it succeeds, but not after a TerminalError', async () => {
   let failures = 0;
   const { queue, controller, records, ended } = harness({
     reconcile: async (key) => {
@@ -51,7 +51,7 @@ test('a failed reconcile is tried again until it succeeds, one that failed for g
   assert.deepEqual(outcomes(records), ['terminal terminal', 'flaky error', 'flaky error', 'flaky success']);
 });
 
-test('delays begin again after a success, and after a failure for good', async () => {
+test('the retry delay is reset after a success and after a TerminalError', async () => {
   for (const ending of [async () => {}, () => Promise.reject(new TerminalError('hopeless'))]) {
     const retries: unknown[] = [];
     const fails = (): Promise<void> => Promise.reject(new Error('not yet'));
@@ -71,7 +71,7 @@ test('delays begin again after a success, and after a failure for good', async (
   }
 });
 
-test('a reconcile that throws instead of rejecting harms nobody', async () => {
+test('a reconcile that throws instead of rejecting does not stop the controller', async () => {
   const { queue, controller, records, ended } = harness({
     reconcile: (key) => {
       if (key === 'bad') throw new TypeError('thrown');
@@ -88,7 +88,7 @@ test('a reconcile that throws instead of rejecting harms nobody', async () => {
   assert.deepEqual(outcomes(records), ['bad error', 'good success']);
 });
 
-test('a reconcile can ask to be called at a time', async () => {
+test('a reconcile can be repeated at a given time', async () => {
   const { queue, controller, records, ended } = harness({
     reconcile: async () => (records.length === 0 ? { requeueAt: new Date(Date.now() + 5) } : undefined),
   });
@@ -99,7 +99,7 @@ test('a reconcile can ask to be called at a time', async () => {
   assert.deepEqual(outcomes(records), ['a requeued', 'a success']);
 });
 
-test('one key is never reconciled twice at once, different keys are', async () => {
+test('different keys are reconciled at the same time, but one key never twice', async () => {
   const running = new Map<string, number>();
   let most = 0;
   const { queue, controller, ended } = harness({
@@ -123,7 +123,7 @@ test('one key is never reconciled twice at once, different keys are', async () =
   assert.ok(most > 1);
 });
 
-test('a stop lets the reconciles under way end, leaves the rest in the queue, and the controller runs again', async () => {
+test('a stopped controller finishes the reconciles in progress, leaves the other keys in the queue, and can run again', async () => {
   const gate = Promise.withResolvers<void>();
   const { queue, controller, records, ended } = harness({
     workers: 1,
@@ -133,7 +133,7 @@ test('a stop lets the reconciles under way end, leaves the rest in the queue, an
     },
   });
   const end = begin((signal) => controller.run(signal));
-  queue.add('under way');
+  queue.add('in progress');
   queue.add('waiting');
   let isOver = false;
   const over = end().then(() => {
@@ -144,7 +144,7 @@ test('a stop lets the reconciles under way end, leaves the rest in the queue, an
   assert.equal(isOver, false);
   gate.resolve();
   await over;
-  assert.deepEqual(outcomes(records), ['under way success']);
+  assert.deepEqual(outcomes(records), ['in progress success']);
 
   const endAgain = begin((signal) => controller.run(signal));
   await ended(2);
@@ -153,10 +153,10 @@ test('a stop lets the reconciles under way end, leaves the rest in the queue, an
 });
 
 for (const [why, drainTimeoutMs] of [
-  ['when the right to write is lost', 60_000],
-  ['after the drain time-out', 10],
+  ['when the Lease is lost', 60_000],
+  ['after the drain timeout', 10],
 ] as const) {
-  test(`a reconcile that goes on after a stop is aborted ${why}, and its key is kept`, async () => {
+  test(`a reconcile that continues after a stop is aborted ${why}, and its key stays in the queue`, async () => {
     const begun = Promise.withResolvers<void>();
     const { queue, controller, records } = harness({
       drainTimeoutMs,
@@ -179,8 +179,8 @@ for (const [why, drainTimeoutMs] of [
   });
 }
 
-// Without turns the Lease of a leader runs out while it looks at a hundred thousand objects that are as they should be.
-test('reconciles that wait for nothing leave the event loop to timers and answers now and then', async () => {
+// Otherwise a leader would lose its Lease while it reconciles a hundred thousand unchanged objects.
+test('reconciles that never wait still let timers and answers run', async () => {
   const keys = 300;
   const { queue, controller, records } = harness({
     reconcile: async () => {

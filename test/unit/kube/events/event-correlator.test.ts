@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EventCorrelator, type EventKey } from '../../../../src/kube/events/event-correlator.ts';
 
-const said = (name: string, note = 'made it', more: Partial<EventKey> = {}): EventKey => ({
+const eventOf = (name: string, note = 'made it', more: Partial<EventKey> = {}): EventKey => ({
   regarding: { apiVersion: 'example.org/v1', kind: 'Widget', namespace: 'n', name },
   type: 'Normal',
   reason: 'Made',
@@ -10,45 +10,45 @@ const said = (name: string, note = 'made it', more: Partial<EventKey> = {}): Eve
   ...more,
 });
 
-test('an event is the same only if all of it is: object, type, reason and note', () => {
+test('two events are the same only if object, type, reason and note are equal', () => {
   const filter = new EventCorrelator();
-  const { regarding } = said('a');
+  const { regarding } = eventOf('a');
   const different: EventKey[] = [
-    said('a'),
-    said('b'),
-    said('a', 'made another'),
-    said('a', 'made it', { type: 'Warning' }),
-    said('a', 'made it', { reason: 'Unmade' }),
-    said('a', 'made it', { regarding: { ...regarding, kind: 'Gadget' } }),
-    said('a', 'made it', { regarding: { ...regarding, namespace: 'm' } }),
-    said('a', 'made it', { regarding: { ...regarding, uid: 'u' } }),
+    eventOf('a'),
+    eventOf('b'),
+    eventOf('a', 'made another'),
+    eventOf('a', 'made it', { type: 'Warning' }),
+    eventOf('a', 'made it', { reason: 'Unmade' }),
+    eventOf('a', 'made it', { regarding: { ...regarding, kind: 'Gadget' } }),
+    eventOf('a', 'made it', { regarding: { ...regarding, namespace: 'm' } }),
+    eventOf('a', 'made it', { regarding: { ...regarding, uid: 'u' } }),
   ];
   for (const one of different) assert.ok(filter.admits(one, 0));
   for (const one of different) assert.ok(!filter.admits(one, 599_999));
   for (const one of different) assert.ok(filter.admits(one, 600_000));
 });
 
-test('a repetition costs an object nothing of what it may still say', () => {
+test('a repeated event does not count against the limit of its object', () => {
   const filter = new EventCorrelator();
-  for (let count = 0; count < 100; count += 1) filter.admits(said('a'), 0);
-  const admitted = Array.from({ length: 100 }, (_, count) => filter.admits(said('a', `made ${count}`), 0));
+  for (let count = 0; count < 100; count += 1) filter.admits(eventOf('a'), 0);
+  const admitted = Array.from({ length: 100 }, (_, count) => filter.admits(eventOf('a', `made ${count}`), 0));
   assert.equal(admitted.filter(Boolean).length, 24);
 });
 
-test('what was held back as too much is not taken for said', () => {
+test('an event beyond the limit does not count as written', () => {
   const filter = new EventCorrelator();
-  for (let count = 0; count < 25; count += 1) filter.admits(said('a', `made ${count}`), 0);
-  assert.ok(!filter.admits(said('a', 'held back'), 0));
-  assert.ok(filter.admits(said('a', 'held back'), 300_000));
+  for (let count = 0; count < 25; count += 1) filter.admits(eventOf('a', `made ${count}`), 0);
+  assert.ok(!filter.admits(eventOf('a', 'dropped'), 0));
+  assert.ok(filter.admits(eventOf('a', 'dropped'), 300_000));
 });
 
-test('the thousands of objects met last are remembered, and one that is met all the time is not forgotten', () => {
+test('the objects of the latest thousands of events are remembered, and so is an object with a steady stream of events', () => {
   const filter = new EventCorrelator();
-  filter.admits(said('steady'), 0);
+  filter.admits(eventOf('steady'), 0);
   for (let count = 0; count < 50_000; count += 1) {
-    assert.ok(filter.admits(said(`w${count}`), 0));
-    assert.ok(!filter.admits(said('steady'), 0));
-    if (count >= 2000 && count % 100 === 0) assert.ok(!filter.admits(said(`w${count - 2000}`), 0));
+    assert.ok(filter.admits(eventOf(`w${count}`), 0));
+    assert.ok(!filter.admits(eventOf('steady'), 0));
+    if (count >= 2000 && count % 100 === 0) assert.ok(!filter.admits(eventOf(`w${count - 2000}`), 0));
   }
-  assert.ok(filter.admits(said('w0'), 0), 'all are remembered, without end');
+  assert.ok(filter.admits(eventOf('w0'), 0), 'old objects are never forgotten');
 });

@@ -31,7 +31,7 @@ const noteIn = (namespace: string, one: EventDetails): EventDetails => ({
   regarding: { ...one.regarding, namespace },
 });
 
-/** A clock that moves when told. */
+/** A clock that moves only when `advance` is called. */
 class ManualClock {
   now = 0;
   #sleepers: { readonly at: number; readonly wake: () => void }[] = [];
@@ -95,7 +95,7 @@ test('an event is written into the namespace of its object, or into default for 
   });
 });
 
-test('the same event is not said again for a while, another is', async (t) => {
+test('a repeated event is written again only after ten minutes, another event at once', async (t) => {
   const { server, events, clock } = await recorder(t);
   for (let count = 0; count < 5; count += 1) events.record(note('a'));
   events.record(note('a', 'made another'));
@@ -105,7 +105,7 @@ test('the same event is not said again for a while, another is', async (t) => {
   assert.equal(server.exchanges.length, 3);
 });
 
-test('one object gets 25 events at once and then one every five minutes; the others are not concerned', async (t) => {
+test('one object gets 25 events at once and then one every five minutes, whatever the events of other objects', async (t) => {
   const { server, events, clock } = await recorder(t);
   for (let count = 0; count < 100; count += 1) events.record(note('a', `made ${count}`));
   events.record(note('b'));
@@ -116,7 +116,7 @@ test('one object gets 25 events at once and then one every five minutes; the oth
   assert.equal(server.exchanges.length, 25 + 1 + 1);
 });
 
-test('failures are nobody else’s trouble', async (t) => {
+test('a failed write does not affect later events', async (t) => {
   const { server, events } = await recorder(t, (exchange) => {
     if (exchange.number % 2 === 0) exchange.status(403, 'Forbidden');
     else exchange.reset();
@@ -126,7 +126,7 @@ test('failures are nobody else’s trouble', async (t) => {
   assert.equal(server.exchanges.length, 10);
 });
 
-test('no more than two are written at a time, and a flush ends in time although the server does not answer', async (t) => {
+test('at most two events are written at the same time, and a flush ends in time if the server does not answer', async (t) => {
   let answers = false;
   const { server, events } = await recorder(t, ({ json }) => {
     if (answers) json(201, { metadata: {} });
@@ -140,7 +140,7 @@ test('no more than two are written at a time, and a flush ends in time although 
   assert.equal(server.exchanges.length, 3);
 });
 
-test('long names and notes are cut to what the API server takes, between characters', async (t) => {
+test('long names and notes are truncated to the limits of the API server, between characters', async (t) => {
   const { events, bodies } = await recorder(t);
   events.record(note('a'.repeat(253), 'ä€😀'.repeat(300)));
   await events.flush(10_000);
@@ -152,14 +152,14 @@ test('long names and notes are cut to what the API server takes, between charact
 
 const warning = (name: string): EventDetails => ({ ...note(name), type: 'Warning' });
 
-test('while there is other work events are written slowly, warnings first, and at full speed when it is done', async (t) => {
+test('events are written slowly while there is other work, warnings first, and at full speed afterwards', async (t) => {
   let isBusy = true;
   const { server, events, clock, bodies } = await recorder(t, undefined, { isBusy: () => isBusy });
   const written = (): unknown[] => bodies().map(({ regarding }) => (regarding as EventDetails['regarding']).name);
-  /** Both writers wait, so that nothing is under way. */
-  const asleep = (): Promise<void> => eventually(() => assert.equal(clock.sleepers, 2));
+  /** Both writers wait, so that no write is in progress. */
+  const bothWait = (): Promise<void> => eventually(() => assert.equal(clock.sleepers, 2));
   for (let count = 0; count < 30; count += 1) events.record(note(`n${count}`));
-  await asleep();
+  await bothWait();
   assert.deepEqual(written(), ['n0']);
   events.record(warning('w0'));
   events.record(warning('w1'));
@@ -167,13 +167,13 @@ test('while there is other work events are written slowly, warnings first, and a
   assert.deepEqual(written(), ['n0']);
   for (const expected of ['w0', 'w1']) {
     clock.advance(1);
-    await asleep();
+    await bothWait();
     assert.equal(written().at(-1), expected);
     clock.advance(99);
   }
   for (let count = 0; count < 5; count += 1) {
     clock.advance(100);
-    await asleep();
+    await bothWait();
   }
   assert.equal(server.exchanges.length, 1 + 2 + 5);
   isBusy = false;
@@ -182,7 +182,7 @@ test('while there is other work events are written slowly, warnings first, and a
   assert.equal(clock.sleepers, 0);
 });
 
-test('warnings without end do not keep the rest waiting without end', async (t) => {
+test('normal events are written even during a steady stream of warnings', async (t) => {
   const { events, clock, bodies } = await recorder(t, undefined, { isBusy: () => true });
   for (let count = 0; count < 5; count += 1) events.record(note(`n${count}`));
   for (let count = 0; count < 100; count += 1) events.record(warning(`w${count}`));
@@ -205,7 +205,7 @@ test('a flush does not wait for other work to end', async (t) => {
   assert.equal(server.exchanges.length, 10);
 });
 
-test('of too many events the rest is dropped with one word about it, and a warning takes the place of another', async (t) => {
+test('events beyond the limit are dropped and logged once, and a warning replaces a normal event', async (t) => {
   const lines: string[] = [];
   const keep = (message: string, fields = {}): void => {
     lines.push(`${message} ${JSON.stringify(fields)}`);
@@ -222,13 +222,13 @@ test('of too many events the rest is dropped with one word about it, and a warni
   assert.equal(written.length, 1000);
   assert.equal(written.filter(({ type }) => type === 'Warning').length, 5);
   assert.deepEqual(lines.slice(1), ['events were dropped {"dropped":19005}']);
-  // What was dropped was not said: it can be said now.
+  // A dropped event does not count as written, so it can be written now.
   events.record(note('n19999'));
   await events.flush(60_000);
   assert.equal(bodies().length, 1001);
 });
 
-test('of one namespace at most half of the events that may wait do: those of others have room', async (t) => {
+test('events of one namespace take at most half of the queue', async (t) => {
   const { events, clock, bodies } = await recorder(t, undefined, { isBusy: () => true });
   for (let count = 0; count < 2000; count += 1) events.record(noteIn('hostile', warning(`h${count}`)));
   for (let count = 0; count < 25; count += 1) events.record(noteIn('victim', note(`v${count}`)));
@@ -240,7 +240,7 @@ test('of one namespace at most half of the events that may wait do: those of oth
   assert.deepEqual([of('h'), of('v')], [500, 25]);
 });
 
-test('the name of a reporting instance is cut to what the API server takes', async (t) => {
+test('a long name of the reporting instance is truncated to the limit of the API server', async (t) => {
   const { events, bodies } = await recorder(t, undefined, { reportingInstance: 'p'.repeat(200) });
   events.record(note('a'));
   await events.flush(10_000);

@@ -15,18 +15,18 @@ import {
 
 export const timing = { leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 2_000 };
 
-/** The longest that a release may take. */
+/** The longest time for a release. */
 export const longestReleaseMs = 5_000;
 
 /**
- * What happens to one request. The API server carries it out when it is `answered`, `cut after` and `lost after`. When it
- * is `cut`, the connection breaks and the client knows. When it is `lost`, the client hears nothing until its time-out.
+ * The fate of a request. The API server processes it if it is `answered`, `cut after` or `lost after`. If it is `cut`, the
+ * connection breaks and the client notices. If it is `lost`, the client waits until its timeout.
  */
 export interface Fate {
   readonly outcome: 'answered' | 'refused' | 'cut before' | 'cut after' | 'lost before' | 'lost after';
-  /** How long the request takes to the API server, in milliseconds. */
+  /** How long the request takes to reach the API server, in milliseconds. */
   readonly thereMs: number;
-  /** How long the answer takes. */
+  /** How long the answer takes to reach the client, in milliseconds. */
   readonly backMs: number;
 }
 
@@ -36,17 +36,17 @@ export const refused: Fate = { ...prompt, outcome: 'refused' };
 
 type Verb = 'get' | 'create' | 'replace';
 
-/** A request as its candidate sent it; times are those of the candidate's clock. */
+/** A request as its candidate sent it, with times of the candidate's clock. */
 export interface Sent {
   readonly verb: Verb;
   readonly sentAtMs: number;
   readonly timeoutMs: number;
 }
 
-// Clocks that run at different speeds count in fractions.
+// Clocks with different speeds have fractional milliseconds.
 const roundingMs = 1e-3;
 
-/** Time that passes only when everything waits for it. The wall clock goes with it: a renewal writes that down. */
+/** Simulated time, which passes only when everything waits for it. It also moves the wall clock, because a renewal writes the date. */
 export class Timeline {
   readonly #beganAt = Date.parse('2026-11-29T12:00:00Z');
   nowMs = 0;
@@ -63,7 +63,7 @@ export class Timeline {
     this.#due.splice(behind < 0 ? this.#due.length : behind, 0, { atMs, act });
   }
 
-  /** Lets time pass until then, or until `isOver`. `check` runs whenever something has happened. */
+  /** Lets time pass until `untilMs`, or until `isOver` returns true. Calls `check` after each action. */
   async run(untilMs: number, check: () => void = () => {}, isOver: () => boolean = () => false): Promise<void> {
     let actsAtOnce = 0;
     for (;;) {
@@ -86,13 +86,13 @@ export class Timeline {
     mock.timers.setTime(this.wallClock(ms).getTime());
   }
 
-  /** The date at a moment of this time. */
+  /** The date at a simulated time. */
   wallClock(ms: number): Date {
     return new Date(Math.floor(this.#beganAt + ms));
   }
 }
 
-/** The one Lease, with the preconditions that an API server keeps. */
+/** An API server with one Lease and its preconditions. */
 export class LeaseServer {
   lease: Served<Lease> | undefined;
   #revision = 0;
@@ -109,13 +109,13 @@ export class LeaseServer {
     return this.lease;
   }
 
-  /** The answer to a request. */
-  carryOut(verb: Verb, given: Lease | undefined): Served<Lease> | KubeError {
-    if (verb === 'create') return this.lease === undefined ? this.put(given?.spec) : conflict('AlreadyExists');
-    if (this.lease === undefined) return new KubeError('NotFound', 'there is none');
-    if (given === undefined) return this.lease;
-    const { resourceVersion = this.lease.metadata.resourceVersion } = given.metadata as { resourceVersion?: string };
-    return resourceVersion === this.lease.metadata.resourceVersion ? this.put(given.spec) : conflict('Conflict');
+  /** Processes a request and returns the answer. */
+  process(verb: Verb, sent: Lease | undefined): Served<Lease> | KubeError {
+    if (verb === 'create') return this.lease === undefined ? this.put(sent?.spec) : conflict('AlreadyExists');
+    if (this.lease === undefined) return new KubeError('NotFound', 'the Lease does not exist');
+    if (sent === undefined) return this.lease;
+    const { resourceVersion = this.lease.metadata.resourceVersion } = sent.metadata as { resourceVersion?: string };
+    return resourceVersion === this.lease.metadata.resourceVersion ? this.put(sent.spec) : conflict('Conflict');
   }
 }
 
@@ -123,25 +123,25 @@ const conflict = (code: 'AlreadyExists' | 'Conflict'): KubeError => new KubeErro
 
 export interface CandidateOptions {
   readonly identity: string;
-  /** How many milliseconds of its clock pass in one of the world. */
+  /** The speed of its clock, relative to the world's. */
   readonly rate?: number;
-  /** How long its work as the leader goes on after a stop. */
+  /** How long its work as the leader continues after a stop. */
   readonly drainMs?: number;
   /** Whether its work ends with an error when the Lease is lost. */
   readonly failsWhenLost?: boolean;
   readonly timing?: Partial<typeof timing>;
 }
 
-/** One process that campaigns. Its times are those of its own clock. */
+/** A process that tries to become the leader. Its times are those of its own clock. */
 export class Candidate {
   readonly elector: LeaderElector;
   readonly identity: string;
   readonly sent: Sent[] = [];
-  /** When its work as the leader began. */
+  /** The times at which its work as the leader began. */
   readonly begun: number[] = [];
-  /** Each time that it lost the Lease: how long after it had sent the last renewal that was answered. */
+  /** For each loss of the Lease, the time since it sent the last successful renewal. */
   readonly lostAfterMs: number[] = [];
-  /** Whether its work goes on and it may write. */
+  /** True while its work continues and it may write. */
   isActing = false;
   wasKilledAsLeader = false;
   readonly #world: ElectionWorld;
@@ -151,11 +151,11 @@ export class Candidate {
   readonly #timing: typeof timing;
   readonly #stop = new AbortController();
   #isDead = false;
-  /** When its work as the leader ended, with the Lease in its hands. */
+  /** When its work as the leader ended while it held the Lease. */
   #releasesFromMs: number | undefined;
-  /** When it sent the last write that took or renewed the Lease and was answered. */
+  /** When it sent the last write that acquired or renewed the Lease and was answered. */
   #renewedAtMs = Number.NaN;
-  /** The Lease as the last answer showed it, and when an answer first showed it so. */
+  /** The Lease in the last answer, and when an answer first contained this version. */
   #seen: { readonly spec: Lease['spec']; readonly atMs: number } | undefined;
   readonly ended: Promise<void>;
 
@@ -177,7 +177,7 @@ export class Candidate {
     this.ended = this.elector.run(this.#stop.signal, (leadership, lost) => this.#work(leadership, lost));
   }
 
-  /** As SIGTERM does. */
+  /** Stops the process like SIGTERM. */
   stop(): void {
     this.#stop.abort();
   }
@@ -186,7 +186,7 @@ export class Candidate {
     return this.#stop.signal.aborted;
   }
 
-  /** As SIGKILL does. What it has sent may still arrive. */
+  /** Kills the process like SIGKILL. Its requests may still arrive. */
   kill(): void {
     this.#isDead = true;
     this.wasKilledAsLeader = this.isActing;
@@ -197,7 +197,7 @@ export class Candidate {
     return this.#isDead;
   }
 
-  /** True once its work has ended with the Lease in its hands. */
+  /** True once its work has ended while it held the Lease. */
   get hasReleased(): boolean {
     return this.#releasesFromMs !== undefined;
   }
@@ -279,7 +279,7 @@ export class Candidate {
         if (outcome === 'lost before') return;
         if (outcome === 'cut before') return fail('Network');
         if (outcome === 'refused') return timeline.after(backMs, () => fail('ServerError'));
-        const answer = server.carryOut(verb, given);
+        const answer = server.process(verb, given);
         if (outcome === 'lost after') return;
         timeline.after(backMs, () => {
           if (outcome === 'cut after') fail('Network');
@@ -289,13 +289,13 @@ export class Candidate {
     });
   }
 
-  /** The rules for each request, whatever happened before. */
+  /** Checks the rules that apply to every request. */
   #assertAllowed({ sentAtMs, timeoutMs }: Sent, given: Lease | undefined): void {
     const { renewDeadlineMs } = this.#timing;
     const { holderIdentity: holder, leaseDurationSeconds } = this.#seen?.spec ?? {};
     const what = given === undefined ? 'a read' : 'a write';
     const isRelease = this.#releasesFromMs !== undefined;
-    // A release has time of its own; everything else ends with the renew deadline.
+    // A release has its own deadline. All other requests end at the renew deadline.
     const mostMs = isRelease ? Math.min(longestReleaseMs, renewDeadlineMs / 2) : renewDeadlineMs;
     const fromMs = this.#releasesFromMs ?? (this.isActing ? this.#renewedAtMs : sentAtMs);
     const lateMs = sentAtMs + timeoutMs - fromMs - mostMs;
@@ -319,12 +319,12 @@ interface Limits {
   readonly signal?: AbortSignal;
 }
 
-/** Replicas that campaign for one Lease of an API server, on simulated time. */
+/** Replicas that compete for one Lease of an API server, in simulated time. */
 export class ElectionWorld {
   readonly timeline = new Timeline();
   readonly server = new LeaseServer();
   readonly candidates: Candidate[] = [];
-  /** What happens to a request that is sent now. */
+  /** Returns the fate of a request that is sent now. */
   fateOf: (candidate: Candidate, verb: Verb) => Fate = () => prompt;
   #failure: Error | undefined;
 
@@ -335,18 +335,18 @@ export class ElectionWorld {
     return candidate;
   }
 
-  /** A rule of the world. The electors catch what is thrown in a request: so the test learns of it when time passes. */
+  /** Records a broken rule. The electors catch errors of requests, so the test fails when time passes. */
   require(isKept: boolean, problem: string): void {
     if (!isKept) this.#failure ??= new assert.AssertionError({ message: `at ${this.timeline.nowMs} ms: ${problem}` });
   }
 
-  /** Gives requests these fates, one after the other, and then always the last of them. */
+  /** Gives these fates to the next requests, one after the other, and the last fate to all further requests. */
   decide(...fates: readonly Fate[]): void {
     const left = [...fates];
     this.fateOf = () => (left.length > 1 ? left.shift() : left[0]) ?? prompt;
   }
 
-  /** Lets so many milliseconds pass, or fewer when `isOver` by then. Throws when two candidates act at the same time. */
+  /** Lets time pass for `ms` or until `isOver` returns true. Throws if two candidates act at the same time. */
   async pass(ms: number, isOver?: () => boolean): Promise<void> {
     await this.timeline.run(this.timeline.nowMs + ms, () => this.#check(), isOver);
   }
@@ -357,7 +357,7 @@ export class ElectionWorld {
     assert.ok(candidate.isActing, `${candidate.identity} does not lead`);
   }
 
-  /** Stops every candidate, and waits for its end. */
+  /** Stops every candidate and waits until it has ended. */
   readonly end = async (): Promise<void> => {
     const alive = this.candidates.filter(({ isDead }) => !isDead);
     for (const candidate of alive) candidate.stop();

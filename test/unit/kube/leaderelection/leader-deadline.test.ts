@@ -16,7 +16,7 @@ type Spec = NonNullable<Lease['spec']>;
 
 const { leaseDurationMs, renewDeadlineMs, retryPeriodMs } = timing;
 
-/** A world with a candidate that leads and has just taken the Lease, at 1 ms. */
+/** A world with a candidate that leads. It acquired the Lease at 1 ms. */
 async function ledBy(
   identity: string,
   options: Omit<CandidateOptions, 'identity'> = {},
@@ -27,26 +27,26 @@ async function ledBy(
   return { world, leader };
 }
 
-/** A world with a Lease that another program has written and does not renew. */
+/** A world with a Lease of another program, which does not renew it. */
 function heldBy(spec: Spec): ElectionWorld {
   const world = new ElectionWorld();
   world.server.put(spec);
   return world;
 }
 
-describe('a leader that cannot renew stops at the renew deadline, counted from when it sent its last renewal,', () => {
+describe('a leader that cannot renew stops one renew deadline after it sent its last renewal', () => {
   const rows: Readonly<Record<string, readonly Fate[]>> = {
-    'though the API server answers nothing': [lost],
-    'though the API server refuses every request': [refused],
-    'though every connection breaks': [{ ...prompt, outcome: 'cut before' }],
-    'though the API server carries out each renewal, and every answer is lost': [{ ...prompt, outcome: 'lost after' }],
-    'though the API server carries out each renewal, and every connection breaks': [
+    'if the API server does not answer': [lost],
+    'if the API server refuses every request': [refused],
+    'if every connection breaks': [{ ...prompt, outcome: 'cut before' }],
+    'if the API server processes each renewal, but every answer is lost': [{ ...prompt, outcome: 'lost after' }],
+    'if the API server processes each renewal, but every connection breaks': [
       { ...prompt, outcome: 'cut after', backMs: 500 },
     ],
-    'though the last renewal was answered late': [{ ...prompt, backMs: 7_000 }, lost],
-    'though the last renewal arrived late': [{ ...prompt, thereMs: 7_000 }, lost],
-    'though reading and writing take just less than the deadline each': [refused, { ...prompt, thereMs: 5_900 }],
-    'though a read is answered just before the deadline': [refused, { ...prompt, backMs: 5_998 }, lost],
+    'if the last renewal was answered late': [{ ...prompt, backMs: 7_000 }, lost],
+    'if the last renewal arrived late': [{ ...prompt, thereMs: 7_000 }, lost],
+    'if reading and writing each take just less than the deadline': [refused, { ...prompt, thereMs: 5_900 }],
+    'if a read is answered just before the deadline': [refused, { ...prompt, backMs: 5_998 }, lost],
   };
   for (const [title, fates] of Object.entries(rows)) {
     test(title, async () => {
@@ -59,7 +59,7 @@ describe('a leader that cannot renew stops at the renew deadline, counted from w
     });
   }
 
-  test('though the Lease is gone and cannot be created', async () => {
+  test('if the Lease was deleted and cannot be created', async () => {
     const { world, leader } = await ledBy('me');
     world.server.lease = undefined;
     world.decide(refused, { ...prompt, thereMs: 5_900 }, lost);
@@ -70,7 +70,7 @@ describe('a leader that cannot renew stops at the renew deadline, counted from w
     await world.end();
   });
 
-  test('though it has just taken the Lease, and the answer was late', async () => {
+  test('if it has just acquired the Lease and the answer was late', async () => {
     const world = new ElectionWorld();
     world.decide(prompt, { ...prompt, backMs: 9_000 }, lost);
     const leader = world.start({ identity: 'me' });
@@ -80,7 +80,7 @@ describe('a leader that cannot renew stops at the renew deadline, counted from w
     await world.end();
   });
 
-  test('and leads again when it can, though its work ended with an error', async () => {
+  test('and leads again later, even if its work ended with an error', async () => {
     const { world, leader } = await ledBy('me', { failsWhenLost: true });
     world.decide(lost);
     await world.pass(60_000, () => leader.lostAfterMs.length > 0);
@@ -90,7 +90,7 @@ describe('a leader that cannot renew stops at the renew deadline, counted from w
     await world.end();
   });
 
-  test('though its work goes on after a stop', async () => {
+  test('if its work continues after a stop', async () => {
     const { world, leader } = await ledBy('me', { drainMs: 60_000 });
     world.decide(lost);
     leader.stop();
@@ -102,13 +102,13 @@ describe('a leader that cannot renew stops at the renew deadline, counted from w
 
 describe('a leader whose renewals fail for a while', () => {
   const rows: Readonly<Record<string, readonly Fate[]>> = {
-    'leads on when the API server refuses some': [refused, refused, prompt],
-    'leads on when answers are lost, and its own writes are what it reads': [
+    'continues to lead if the API server refuses some of them': [refused, refused, prompt],
+    'continues to lead if answers are lost and it reads its own writes': [
       { ...prompt, outcome: 'cut after' },
       { ...prompt, outcome: 'cut after' },
       prompt,
     ],
-    'leads on when an attempt succeeds just before the deadline': [
+    'continues to lead if an attempt succeeds just before the deadline': [
       refused,
       { ...prompt, thereMs: 5_900 },
       { ...prompt, backMs: 90 },
@@ -125,7 +125,7 @@ describe('a leader whose renewals fail for a while', () => {
     });
   }
 
-  test('reads once after a failure, and otherwise renews with one request', async () => {
+  test('reads the Lease once after a failure, and otherwise renews with one request', async () => {
     const { world, leader } = await ledBy('me');
     leader.sent.length = 0;
     world.decide(prompt, refused, prompt);
@@ -137,7 +137,7 @@ describe('a leader whose renewals fail for a while', () => {
     await world.end();
   });
 
-  test('stops as soon as it reads that another has the Lease, and leaves it alone', async () => {
+  test('stops as soon as it reads that another candidate holds the Lease, and does not write it', async () => {
     const { world, leader } = await ledBy('me');
     world.server.put({ ...world.server.spec, holderIdentity: 'usurper' });
     await world.pass(2 * retryPeriodMs + 10);
@@ -147,13 +147,13 @@ describe('a leader whose renewals fail for a while', () => {
   });
 });
 
-describe('a candidate takes the Lease of another', () => {
+describe('a candidate takes the Lease of another leader', () => {
   const held: Spec = { holderIdentity: 'other', leaseDurationSeconds: 7, renewTime: '2001-01-01T00:00:00.000000Z' };
   const period = retryPeriodMs + 1;
-  /** The first look at such a time or later, when each takes 1 ms and two have a retry period between them. */
-  const lookAfter = (ms: number): number => Math.ceil(ms / period) * period;
+  /** The time of the first read at `ms` or later. A read takes 1 ms, and there is a retry period between two reads. */
+  const readAfter = (ms: number): number => Math.ceil(ms / period) * period;
 
-  /** When it sent the write that took the Lease. */
+  /** When the candidate sent the write that took the Lease. */
   async function takenAtMs(world: ElectionWorld, change?: { atMs: number; act: () => void }): Promise<number> {
     mock.method(Math, 'random', () => 0);
     try {
@@ -170,24 +170,24 @@ describe('a candidate takes the Lease of another', () => {
   }
 
   const unchanged: Readonly<Record<string, [spec: Spec, durationMs: number]>> = {
-    'when it has not changed for the duration that it names': [held, 7_000],
-    'when it has not changed for the duration of the candidate, where it names none': [
+    'when it has not changed for its duration': [held, 7_000],
+    'when it has no duration and has not changed for the duration of the candidate': [
       { holderIdentity: 'other' },
       leaseDurationMs,
     ],
-    'whatever the times in it say': [{ ...held, renewTime: '2099-01-01T00:00:00.000000Z' }, 7_000],
-    'of a duration longer than its own': [{ ...held, leaseDurationSeconds: 40 }, 40_000],
+    'whatever the times in the Lease': [{ ...held, renewTime: '2099-01-01T00:00:00.000000Z' }, 7_000],
+    'when its duration is longer than that of the candidate': [{ ...held, leaseDurationSeconds: 40 }, 40_000],
   };
   for (const [title, [spec, durationMs]] of Object.entries(unchanged)) {
     test(title, async () => {
       const world = heldBy(spec);
-      // The first answer is there at 1 ms.
-      assert.equal(await takenAtMs(world), lookAfter(durationMs) + 1);
+      // The first answer arrives at 1 ms.
+      assert.equal(await takenAtMs(world), readAfter(durationMs) + 1);
       await world.end();
     });
   }
 
-  test('at the very millisecond, and not one before', async () => {
+  test('at the exact millisecond, and not one before', async () => {
     for (const [lateMs, takenMs] of [
       [999, 8_999],
       [1_000, 7_000],
@@ -200,23 +200,23 @@ describe('a candidate takes the Lease of another', () => {
     }
   });
 
-  test('that it first saw in a late answer, counted from the answer', async () => {
+  test('counted from the first answer with the Lease, even if it is late', async () => {
     const world = heldBy(held);
     world.decide({ ...prompt, backMs: 5_000 }, prompt);
-    assert.equal(await takenAtMs(world), 5_000 + lookAfter(7_000));
+    assert.equal(await takenAtMs(world), 5_000 + readAfter(7_000));
     await world.end();
   });
 
   const later: Readonly<Record<string, [change: (world: ElectionWorld) => void, durationMs: number]>> = {
-    'that was renewed, counted from when it saw that': [
+    'counted from the answer that showed the last renewal': [
       ({ server }) => server.put({ ...held, renewTime: '2001-01-01T00:00:08.000000Z' }),
       7_000,
     ],
-    'that a third took, counted from when it saw that': [
+    'counted from the answer that showed that a third candidate took it': [
       ({ server }) => server.put({ ...held, holderIdentity: 'third' }),
       7_000,
     ],
-    'that was given another duration, for that duration': [
+    'after the new duration when the duration was changed': [
       ({ server }) => server.put({ ...held, leaseDurationSeconds: 9 }),
       9_000,
     ],
@@ -224,34 +224,34 @@ describe('a candidate takes the Lease of another', () => {
   for (const [title, [change, durationMs]] of Object.entries(later)) {
     test(title, async () => {
       const world = heldBy(held);
-      const seenAtMs = lookAfter(5_000) + 1;
-      assert.equal(await takenAtMs(world, { atMs: 5_000, act: () => change(world) }), seenAtMs + lookAfter(durationMs));
+      const seenAtMs = readAfter(5_000) + 1;
+      assert.equal(await takenAtMs(world, { atMs: 5_000, act: () => change(world) }), seenAtMs + readAfter(durationMs));
       await world.end();
     });
   }
 
-  test('that only got a label meanwhile, as if nothing had happened', async () => {
+  test('at the same time if only a label of the Lease was changed', async () => {
     const world = heldBy(held);
     const act = (): void => void world.server.put(held, { team: 'a' });
-    assert.equal(await takenAtMs(world, { atMs: 5_000, act }), lookAfter(7_000) + 1);
+    assert.equal(await takenAtMs(world, { atMs: 5_000, act }), readAfter(7_000) + 1);
     await world.end();
   });
 
-  test('that was released, at its next look', async () => {
+  test('at its next read when the Lease was released', async () => {
     const world = heldBy({ ...held, leaseDurationSeconds: 3600 });
     const act = (): void => void world.server.put({ ...held, holderIdentity: '' });
-    assert.equal(await takenAtMs(world, { atMs: 5_000, act }), lookAfter(5_000) + 1);
+    assert.equal(await takenAtMs(world, { atMs: 5_000, act }), readAfter(5_000) + 1);
     await world.end();
   });
 
-  test('though some of its looks fail meanwhile', async () => {
+  test('at the same time if some of its reads fail', async () => {
     const world = heldBy(held);
     world.decide(prompt, refused, refused, refused, prompt);
-    assert.equal(await takenAtMs(world), lookAfter(7_000) + 1);
+    assert.equal(await takenAtMs(world), readAfter(7_000) + 1);
     await world.end();
   });
 
-  test('looking again after one to 1.2 retry periods', async () => {
+  test('and reads it every 1 to 1.2 retry periods', async () => {
     for (const [random, expectedMs] of [
       [0, retryPeriodMs],
       [0.999_999, 1.2 * retryPeriodMs],
@@ -272,7 +272,7 @@ describe('a candidate takes the Lease of another', () => {
   });
 });
 
-describe('the Lease names', () => {
+describe('the Lease contains', () => {
   const other: Spec = {
     holderIdentity: 'other',
     leaseDurationSeconds: 3,
@@ -281,16 +281,16 @@ describe('the Lease names', () => {
     leaseTransitions: 4,
   };
   const me = { holderIdentity: 'me', leaseDurationSeconds: 15 };
-  /** Without `acquireTime`: it is the moment of the write. */
+  /** Without `acquireTime`, which is the time of the write. */
   const rows: Readonly<Record<string, [before: Spec | undefined, expected: Spec]>> = {
-    'its first leader, and no change of leaders': [undefined, { ...me, leaseTransitions: 0 }],
-    'its first leader where there was a Lease without one': [{}, { ...me, leaseTransitions: 0 }],
-    'a leader that came after another, and the moment': [other, { ...me, leaseTransitions: 5 }],
-    'a leader that came after a release': [
+    'its first leader and no transition': [undefined, { ...me, leaseTransitions: 0 }],
+    'its first leader if the Lease existed without a leader': [{}, { ...me, leaseTransitions: 0 }],
+    'a leader that follows another one, and the time': [other, { ...me, leaseTransitions: 5 }],
+    'a leader that follows a release': [
       { ...other, holderIdentity: '' },
       { ...me, leaseTransitions: 5 },
     ],
-    'a leader that came back under its name, since when it leads': [
+    'a leader that starts again with the same identity, and its first acquireTime': [
       { ...other, holderIdentity: 'me' },
       { ...me, leaseTransitions: 4, acquireTime: '2001-01-01T00:00:00.000000Z' },
     ],
@@ -324,9 +324,9 @@ describe('a leader that has ended its work releases the Lease', () => {
     await leader.ended;
   });
 
-  test('though a renewal that was cut short arrives in between', async () => {
+  test('even if an aborted renewal arrives in between', async () => {
     const { world, leader } = await ledBy('me', { drainMs: retryPeriodMs + 5 });
-    // The renewal is on its way when the work ends, and arrives after the release has read the Lease.
+    // The renewal is in transit when the work ends, and arrives after the release has read the Lease.
     world.decide({ ...prompt, thereMs: 100 }, prompt, { ...prompt, thereMs: 200 }, prompt);
     leader.stop();
     await world.pass(10_000);
@@ -336,7 +336,7 @@ describe('a leader that has ended its work releases the Lease', () => {
     assert.deepEqual(verbs.slice(-5), ['replace', 'get', 'replace', 'get', 'replace']);
   });
 
-  test('unless another has it by then', async () => {
+  test('unless another candidate holds it by then', async () => {
     const { world, leader } = await ledBy('me', { drainMs: 500 });
     leader.stop();
     await world.pass(100);
@@ -363,7 +363,7 @@ describe('a leader that has ended its work releases the Lease', () => {
     });
   }
 
-  test('and gives up after half the renew deadline where that is shorter', async () => {
+  test('and gives up after half the renew deadline if that is shorter', async () => {
     const world = new ElectionWorld();
     const leader = world.start({ identity: 'me', timing: { renewDeadlineMs: 4_000, retryPeriodMs: 1_000 } });
     await world.leads(leader);

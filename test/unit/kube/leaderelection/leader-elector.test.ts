@@ -4,18 +4,18 @@ import { LeaderElector, type LeaderElectorOptions, type Lease, silentLog } from 
 import { eventually } from '../../../support/eventually.ts';
 import { type Exchange, type FaultServer, serve } from '../api/fault-server.ts';
 
-// Far more than a test takes: what happens sooner does not happen because time ran out.
+// Longer than any test, so that nothing in a test happens because of a timeout.
 const long = { leaseDurationMs: 600_000, renewDeadlineMs: 300_000, retryPeriodMs: 10 };
 
 interface LeaseServer {
   readonly server: FaultServer;
   spec: NonNullable<Lease['spec']> | undefined;
   writes: number;
-  /** Answers instead of the server when it returns true. */
+  /** Handles a request instead of the server if it returns true. */
   fault: (exchange: Exchange) => boolean;
 }
 
-/** One Lease, with the preconditions that an API server keeps. */
+/** An API server with one Lease and its preconditions. */
 async function serveLease(t: TestContext, spec?: Lease['spec']): Promise<LeaseServer> {
   let resourceVersion = 1;
   const answer = (exchange: Exchange): void => {
@@ -26,15 +26,15 @@ async function serveLease(t: TestContext, spec?: Lease['spec']): Promise<LeaseSe
       else exchange.status(404, 'NotFound');
       return;
     }
-    const given = JSON.parse(exchange.body) as Lease;
+    const sent = JSON.parse(exchange.body) as Lease;
     if (exchange.method === 'POST' && state.spec) return exchange.status(409, 'AlreadyExists');
-    if (exchange.method === 'PUT' && given.metadata.resourceVersion !== metadata.resourceVersion) {
+    if (exchange.method === 'PUT' && sent.metadata.resourceVersion !== metadata.resourceVersion) {
       return exchange.status(409, 'Conflict');
     }
     resourceVersion += 1;
     state.writes += 1;
-    state.spec = given.spec ?? {};
-    exchange.json(200, { ...given, metadata: { ...metadata, resourceVersion: String(resourceVersion) } });
+    state.spec = sent.spec ?? {};
+    exchange.json(200, { ...sent, metadata: { ...metadata, resourceVersion: String(resourceVersion) } });
   };
   const server = await serve(t, answer);
   const state: LeaseServer = { server, spec, writes: 0, fault: () => false };
@@ -100,7 +100,7 @@ test('the first candidate leads; the second does not wait for the expiry of a Le
   assert.deepEqual([lease.spec?.holderIdentity, lease.spec?.leaseDurationSeconds], ['', 1]);
 });
 
-test('of candidates that begin together one leads', async (t) => {
+test('one of several candidates that start together leads', async (t) => {
   const lease = await serveLease(t);
   const candidates = ['a', 'b', 'c', 'd'].map((identity) => campaign(t, lease, identity));
   await eventually(() => {
@@ -109,7 +109,7 @@ test('of candidates that begin together one leads', async (t) => {
   await eventually(() => assert.equal(candidates.filter(({ elector }) => elector.isLeader).length, 1));
 });
 
-test('a Lease is taken when it was not seen to change for its duration, whatever the times in it say', async (t) => {
+test('a candidate takes a Lease that has not changed for its duration, whatever the times in the Lease', async (t) => {
   for (const renewTime of ['2001-01-01T00:00:00.000000Z', '2099-01-01T00:00:00.000000Z']) {
     const lease = await serveLease(t, { holderIdentity: 'dead', leaseDurationSeconds: 1, renewTime });
     const started = performance.now();
@@ -120,7 +120,7 @@ test('a Lease is taken when it was not seen to change for its duration, whatever
   }
 });
 
-test('a Lease of the own name is taken up again at once', async (t) => {
+test('a candidate takes a Lease with its own identity at once', async (t) => {
   const renewTime = '2001-01-01T00:00:00.000000Z';
   const lease = await serveLease(t, {
     holderIdentity: 'me',
@@ -133,7 +133,7 @@ test('a Lease of the own name is taken up again at once', async (t) => {
   assert.equal(lease.spec?.leaseTransitions, 4);
 });
 
-test('a leader that cannot renew is told that the Lease is lost, and leads again when it can', async (t) => {
+test('a leader that cannot renew loses the Lease, and leads again when the API server answers', async (t) => {
   const lease = await serveLease(t);
   const short = { leaseDurationMs: 600_000, renewDeadlineMs: 100, retryPeriodMs: 10 };
   const { elector, transitions, losses } = campaign(t, lease, 'me', short);
@@ -149,7 +149,7 @@ test('a leader that cannot renew is told that the Lease is lost, and leads again
   assert.deepEqual(transitions.slice(0, 3), [true, false, true]);
 });
 
-test('a server that does not answer costs the Lease just as one that refuses', async (t) => {
+test('a leader loses the Lease if the API server does not answer', async (t) => {
   const lease = await serveLease(t);
   const short = { leaseDurationMs: 600_000, renewDeadlineMs: 100, retryPeriodMs: 10 };
   const { elector, losses } = campaign(t, lease, 'me', short);
@@ -159,7 +159,7 @@ test('a server that does not answer costs the Lease just as one that refuses', a
   assert.equal(elector.isLeader, false);
 });
 
-test('a leader whose Lease another has taken stops at once, and does not release it', async (t) => {
+test('a leader whose Lease another candidate has taken stops at once, and does not release it', async (t) => {
   const lease = await serveLease(t);
   const { elector, losses, stop } = campaign(t, lease, 'me');
   await eventually(() => assert.equal(elector.isLeader, true));
@@ -173,7 +173,7 @@ test('a leader whose Lease another has taken stops at once, and does not release
   assert.equal(lease.spec?.holderIdentity, 'usurper');
 });
 
-test('the Lease is still renewed while the leader finishes its work, and released after', async (t) => {
+test('a leader that finishes its work after a stop renews the Lease, and then releases it', async (t) => {
   const lease = await serveLease(t);
   const controller = new AbortController();
   const elector = new LeaderElector({
@@ -193,7 +193,7 @@ test('the Lease is still renewed while the leader finishes its work, and release
   assert.equal(lease.spec?.holderIdentity, '');
 });
 
-test('what the work of the leader throws comes out, after the Lease is released', async (t) => {
+test('run throws the error of the leader after it has released the Lease', async (t) => {
   const lease = await serveLease(t);
   const options = {
     client: lease.server.client(),
@@ -208,7 +208,7 @@ test('what the work of the leader throws comes out, after the Lease is released'
   assert.equal(elector.isLeader, false);
 });
 
-test('durations that leave no room for each other are refused', async (t) => {
+test('the constructor refuses durations that do not fit together', async (t) => {
   const { server } = await serveLease(t);
   const options = { client: server.client(), lease: { namespace: 'n', name: 'l' }, identity: 'me', log: silentLog };
   assert.throws(() => new LeaderElector({ ...options, leaseDurationMs: 10_000 }), RangeError);

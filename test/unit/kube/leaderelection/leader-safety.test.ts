@@ -5,33 +5,33 @@ import { randomFrom } from '../../../support/random.ts';
 import { historyRuns } from '../../../support/runs.ts';
 import { type Candidate, type CandidateOptions, ElectionWorld, type Fate } from './election-world.ts';
 
-// More of them: ELECTION_RUNS=20000 npm test -- unit leader-safety. To shrink a failure takes minutes.
+// For more elections: ELECTION_RUNS=20000 npm test -- unit leader-safety. Shrinking a failure takes minutes.
 const runs = { endOnFailure: true, ...historyRuns('ELECTION_RUNS', 50) };
 
 const minute = 60_000;
 const lengthMs = 5 * minute;
 
-/** Something that goes wrong between one candidate and the API server for a while. */
+/** A fault between one candidate and the API server, for some time. */
 interface Trouble {
   readonly whose: number;
   readonly fromMs: number;
   readonly lastsMs: number;
   readonly outcome: Fate['outcome'];
-  /** Requests, and answers, take up to so much longer. */
+  /** How much longer requests and answers take at most, in milliseconds. */
   readonly slowerMs: number;
 }
 
-/** What a person, a node or a rollout does to one candidate. It is started again after a while. */
+/** The end of one candidate's process, which is started again after a while. */
 interface Blow {
   readonly whose: number;
   readonly atMs: number;
   readonly how: 'stop' | 'kill';
   readonly backAfterMs: number;
-  /** Whether it comes back under its name, as a container of the same pod does. */
+  /** Whether it is started with the same identity, like a container of the same pod. */
   readonly isSamePod: boolean;
 }
 
-// A renew deadline of 10 s on the slowest clock has passed before a lease duration of 15 s on the fastest.
+// The renew deadline of 10 s on the slowest clock ends before the lease duration of 15 s on the fastest clock.
 const rates = fc.constantFrom(0.83, 0.9, 1, 1, 1.1, 1.2);
 const member = fc.record({ rate: rates, drainMs: fc.constantFrom(0, 0, 3_000, 18_000) });
 const whose = fc.nat({ max: 2 });
@@ -63,12 +63,12 @@ type Member = Omit<CandidateOptions, 'identity'>;
 /** One of three pods that run the operator. */
 interface Pod {
   readonly options: Member;
-  /** How many pods there were before in its place. */
+  /** How many times the pod was replaced. */
   replaced: number;
   process: Candidate;
 }
 
-/** The process ends, and another one starts in its place. */
+/** Ends the process and starts another one. */
 function strike(world: ElectionWorld, pod: Pod, { whose, how, backAfterMs, isSamePod }: Blow): void {
   const { process, options } = pod;
   if (process.isDead || process.isStopped) return;
@@ -85,7 +85,7 @@ function strike(world: ElectionWorld, pod: Pod, { whose, how, backAfterMs, isSam
   }
 }
 
-/** Five minutes in which things happen, and two in which all is well. */
+/** Runs an election: five minutes with faults, and two minutes without. */
 async function elect(
   members: readonly Member[],
   troubles: readonly Trouble[],
@@ -117,7 +117,7 @@ async function elect(
   return world;
 }
 
-test('two candidates never lead at the same time, whatever happens to requests and processes, and at last one leads', async (t) => {
+test('at most one candidate leads during any faults of requests and processes, and exactly one after them', async (t) => {
   const seen = { terms: 0, lost: 0, released: 0, killed: 0 };
   await fc.assert(
     fc.asyncProperty(
@@ -127,7 +127,7 @@ test('two candidates never lead at the same time, whatever happens to requests a
       fc.nat(),
       async (...history) => {
         const { candidates, end } = await elect(...history);
-        assert.equal(candidates.filter(({ isActing }) => isActing).length, 1, 'all is well again, and none leads');
+        assert.equal(candidates.filter(({ isActing }) => isActing).length, 1, 'no candidate leads after the faults');
         await end();
         mock.restoreAll();
         for (const { begun, lostAfterMs, hasReleased, wasKilledAsLeader } of candidates) {

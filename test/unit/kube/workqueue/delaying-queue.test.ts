@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { DelayingQueue } from '../../../../src/kube/workqueue/delaying-queue.ts';
 
-test('each key comes once, at its earliest time, and no key before another that is due earlier', () => {
+test('each key is due once, at its earliest time, and keys are returned in the order of their times', () => {
   const keys = fc.constantFrom('a', 'b', 'c', 'd', 'e');
   fc.assert(
     fc.property(fc.array(fc.tuple(keys, fc.integer({ min: 0, max: 20 })), { maxLength: 100 }), (given) => {
@@ -23,7 +23,7 @@ test('each key comes once, at its earliest time, and no key before another that 
   );
 });
 
-test('a key that is woken early again and again leaves nothing behind', () => {
+test('a key that is woken early again and again does not fill the memory', () => {
   const delays = new DelayingQueue();
   const farAway = 10_000_000;
   delays.set('other', farAway);

@@ -12,7 +12,7 @@ const takeAll = (queue: FairQueue): string[] => {
   return taken;
 };
 
-test('a fifo gives what was put in, in that order, however pushes and shifts are mixed', () => {
+test('a Fifo returns its items in order for any sequence of push and shift', () => {
   fc.assert(
     fc.property(fc.array(fc.boolean(), { maxLength: 300 }), (pushes) => {
       const fifo = new Fifo<number>();
@@ -36,7 +36,7 @@ test('flows take turns, and each is first in, first out', () => {
   assert.deepEqual(takeAll(queue), ['a/1', 'b/1', 'c/1', 'a/2', 'b/2', 'a/3']);
 });
 
-test('a flow that comes to a flood waits for one key of it', () => {
+test('a flow with one key waits for only one key of a flow with many keys', () => {
   const queue = new FairQueue(flowOf);
   for (let count = 0; count < 10_000; count += 1) queue.push(`flood/${count}`);
   queue.take();
@@ -44,14 +44,14 @@ test('a flow that comes to a flood waits for one key of it', () => {
   assert.deepEqual([queue.take(), queue.take()], ['flood/1', 'quiet/1']);
 });
 
-test('what is asked for comes before the background of its flow, which has one turn of four meanwhile', () => {
+test('requested keys come before the background keys of their flow, which get one turn of four', () => {
   const queue = new FairQueue(flowOf);
   for (const key of ['a/1', 'a/2', 'a/3', 'b/1']) queue.push(key, 'background');
   for (const key of ['a/4', 'a/5', 'a/6', 'a/7', 'a/8']) queue.push(key);
   assert.deepEqual(takeAll(queue), ['a/4', 'b/1', 'a/5', 'a/6', 'a/1', 'a/7', 'a/8', 'a/2', 'a/3']);
 });
 
-test('a key in the background that is asked for is served as if it had come then, and once', () => {
+test('a background key that is requested moves to the end of the requested keys, and is returned once', () => {
   const queue = new FairQueue(flowOf);
   for (const key of ['a/1', 'a/2', 'a/3']) queue.push(key, 'background');
   queue.push('a/3');
@@ -61,7 +61,7 @@ test('a key in the background that is asked for is served as if it had come then
   assert.equal(queue.size, 0);
 });
 
-test('what waits can be put off, and comes after what is asked for then', () => {
+test('keys that are put off come after keys that are requested later', () => {
   const queue = new FairQueue(flowOf);
   for (const key of ['a/1', 'a/2']) queue.push(key);
   queue.putOff();
@@ -69,7 +69,7 @@ test('what waits can be put off, and comes after what is asked for then', () => 
   assert.deepEqual(takeAll(queue), ['a/3', 'a/1', 'a/2']);
 });
 
-test('whatever the pattern, every key is served once for each time that it was put in', () => {
+test('every added key is returned exactly once for any sequence of calls', () => {
   const key = fc.constantFrom('a/1', 'a/2', 'a/3', 'b/1', 'b/2');
   const step = fc.oneof(
     fc.tuple(fc.constantFrom('requested' as const, 'background' as const), key),
@@ -99,7 +99,7 @@ test('whatever the pattern, every key is served once for each time that it was p
   );
 });
 
-test('whatever the pattern, a key waits for at most one key of each other flow for itself and for each before it', () => {
+test('a key with n keys before it in its flow waits for at most n + 1 keys of each other flow, for any sequence of calls', () => {
   const flows = fc.constantFrom('a', 'b', 'c', 'd');
   const steps = fc.array(fc.oneof(fc.tuple(flows, fc.integer({ min: 1, max: 12 })), fc.constant('take' as const)), {
     maxLength: 200,

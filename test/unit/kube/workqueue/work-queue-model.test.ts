@@ -4,10 +4,10 @@ import * as fc from 'fast-check';
 import { type Clock, WorkQueue } from '../../../../src/kube/index.ts';
 import { historyRuns } from '../../../support/runs.ts';
 
-// More of them: QUEUE_RUNS=50000 npm test -- unit work-queue-model
+// For more histories: QUEUE_RUNS=50000 npm test -- unit work-queue-model
 const runs = historyRuns('QUEUE_RUNS', 400);
 
-type Rank = 'requested' | 'background';
+type Priority = 'requested' | 'background';
 
 type Step =
   | readonly ['add' | 'addInBackground' | 'addRateLimited' | 'forget', key: string]
@@ -18,7 +18,7 @@ type Step =
 
 const flowOf = (key: string): string => key.slice(0, 1);
 
-/** Time and timers that the test moves. */
+/** A clock that the test moves. */
 class TestClock implements Clock {
   nowMs = 0;
   readonly timers = new Set<{ readonly atMs: number; readonly callback: () => void }>();
@@ -46,30 +46,30 @@ class TestClock implements Clock {
   }
 }
 
-/** What a queue of which one flow may have `most` keys in work has to do, with its workers. */
+/** A model of a queue with at most `most` keys of a flow in progress, and of its workers. */
 class Model {
   readonly clock = new TestClock();
   readonly queue: WorkQueue;
   readonly #most: number;
-  readonly #waiting = new Map<string, Rank>();
-  readonly #inWork = new Set<string>();
-  /** Added while in work. */
+  readonly #waiting = new Map<string, Priority>();
+  readonly #inProgress = new Set<string>();
+  /** Keys that were added while in progress. */
   readonly #again = new Set<string>();
   readonly #dueAt = new Map<string, number>();
   readonly #failures = new Map<string, number>();
-  /** Workers that ever asked for a key. Any of them may stop, also after it was given one. */
+  /** All workers that have called `get`. A worker may stop at any time, also while it has a key. */
   readonly #workers: AbortController[] = [];
-  /** The signals of those that have not been given anything yet. */
+  /** The signals of the workers that wait for a key. */
   readonly #idle = new Set<AbortSignal>();
-  /** How often each flow was served since it had no keys. */
+  /** How many turns each flow has had since it last had no keys. */
   readonly #turns = new Map<string, number>();
-  /** Flows that could have been served when the last step had ended. */
+  /** Flows that could have had a turn after the last step. */
   readonly #eligible = new Set<string>();
-  /** How often others were served since a flow could have been: `waits:served`. */
+  /** How many turns other flows have had while a flow waited, by `waiting:other`. */
   readonly #passed = new Map<string, number>();
   #isShutDown = false;
   #problem: string | undefined;
-  /** All that were given out, for the report that the test did something. */
+  /** How many keys were given out, to show that the test did something. */
   given = 0;
 
   constructor(most: number) {
@@ -89,9 +89,9 @@ class Model {
     this.#check();
   }
 
-  /** Lets all work end. In the end nothing is left: what was ever added was given out. */
+  /** Finishes all work. Afterwards every key that was added has been given out. */
   async finish(): Promise<void> {
-    for (let round = 0; this.#inWork.size + this.#waiting.size + this.#dueAt.size > 0; round += 1) {
+    for (let round = 0; this.#inProgress.size + this.#waiting.size + this.#dueAt.size > 0; round += 1) {
       assert.ok(round < 1000, 'keys are never given out');
       if (this.#idle.size === 0) await this.take(['get']);
       await this.take(['pass', 1000]);
@@ -135,7 +135,7 @@ class Model {
         for (const key of this.#waiting.keys()) this.#waiting.set(key, 'background');
         return queue.putOff();
       case 'done': {
-        const key = [...this.#inWork][step[1] % this.#inWork.size];
+        const key = [...this.#inProgress][step[1] % this.#inProgress.size];
         return key === undefined ? queue.done('a0') : this.#done(key);
       }
       case 'get':
@@ -152,10 +152,10 @@ class Model {
     }
   }
 
-  #add(key: string, rank: Rank): void {
+  #add(key: string, priority: Priority): void {
     if (this.#isShutDown) return;
-    if (this.#inWork.has(key)) this.#again.add(key);
-    else this.#waiting.set(key, rank);
+    if (this.#inProgress.has(key)) this.#again.add(key);
+    else this.#waiting.set(key, priority);
   }
 
   #addAfter(key: string, ms: number): void {
@@ -166,7 +166,7 @@ class Model {
   }
 
   #done(key: string): void {
-    this.#inWork.delete(key);
+    this.#inProgress.delete(key);
     this.#forgetFlow(flowOf(key));
     if (this.#again.delete(key)) this.#add(key, 'requested');
     this.queue.done(key);
@@ -189,21 +189,22 @@ class Model {
     this.#idle.delete(signal);
     if (key === undefined) {
       const isOver = this.#isShutDown && this.#waiting.size === 0;
-      if (!signal.aborted && !isOver) this.#problem ??= 'a worker was sent away';
+      if (!signal.aborted && !isOver) this.#problem ??= 'a worker got no key from a queue that is not over';
     } else if (wasAborted) this.#problem ??= 'a worker that had stopped was given a key';
     else this.#given(key);
   }
 
-  /** A worker was given a key. It must be one that waits, of a flow and rank whose turn it is. */
+  /** Checks a key that a worker got: it must wait, and it must be the turn of its flow and priority. */
   #given(key: string): void {
     const flow = flowOf(key);
-    const rank = this.#waiting.get(key);
+    const priority = this.#waiting.get(key);
     const turn = (this.#turns.get(flow) ?? 0) + 1;
-    const due: Rank = turn % 4 === 0 ? 'background' : 'requested';
+    const due: Priority = turn % 4 === 0 ? 'background' : 'requested';
     const ofFlow = [...this.#waiting].filter(([one]) => flowOf(one) === flow);
-    if (rank === undefined) this.#problem ??= `${key} was given out and did not wait`;
+    if (priority === undefined) this.#problem ??= `${key} was given out and did not wait`;
     else if (!this.#canTake(flow)) this.#problem ??= `${key} is one too many of its flow`;
-    else if (rank !== due && ofFlow.some(([, one]) => one === due)) this.#problem ??= `${key} came before one ${due}`;
+    else if (priority !== due && ofFlow.some(([, one]) => one === due))
+      this.#problem ??= `${key} came before one ${due}`;
     this.#turns.set(flow, turn);
     for (const other of this.#eligible) {
       if (other === flow) continue;
@@ -214,16 +215,16 @@ class Model {
     for (const pair of this.#passed.keys()) if (pair.startsWith(flow)) this.#passed.delete(pair);
     this.#eligible.delete(flow);
     this.#waiting.delete(key);
-    this.#inWork.add(key);
+    this.#inProgress.add(key);
     this.given += 1;
   }
 
   #canTake(flow: string): boolean {
-    return [...this.#inWork].filter((key) => flowOf(key) === flow).length < this.#most;
+    return [...this.#inProgress].filter((key) => flowOf(key) === flow).length < this.#most;
   }
 
   #forgetFlow(flow: string): void {
-    const isKnown = [...this.#inWork, ...this.#waiting.keys()].some((key) => flowOf(key) === flow);
+    const isKnown = [...this.#inProgress, ...this.#waiting.keys()].some((key) => flowOf(key) === flow);
     if (!isKnown) this.#turns.delete(flow);
   }
 
@@ -237,7 +238,7 @@ class Model {
     for (const flow of new Set([...this.#waiting.keys()].map(flowOf))) {
       if (this.#canTake(flow)) this.#eligible.add(flow);
     }
-    // A time that was set and overtaken by an earlier one may still have the timer.
+    // A superseded time may still have a timer.
     const { size } = this.clock.timers;
     assert.ok(
       size <= 1 && (size === 1 || this.#dueAt.size === 0) && (size === 0 || !this.#isShutDown),
@@ -289,7 +290,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   anyOf(1, fc.constant(['putOff'])),
 );
 
-test('whatever is added, taken, put off, done and shut down: no flow has more than its share, no key is lost or given out twice', async (t) => {
+test('for any history of a queue, no flow exceeds its limit, and no key is lost or given out twice', async (t) => {
   let given = 0;
   await fc.assert(
     fc.asyncProperty(

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { type Clock, WorkQueue } from '../../../../src/kube/index.ts';
 
-/** A clock that moves when told. */
+/** A clock that moves only when `advance` is called. */
 class ManualClock implements Clock {
   #now = Date.UTC(2026, 0, 1);
   readonly #timers = new Set<{ readonly at: number; readonly callback: () => void }>();
@@ -43,13 +43,13 @@ function queueOnManualClock(): { queue: WorkQueue; clock: ManualClock } {
   return { queue: new WorkQueue({ clock, random: () => 0 }), clock };
 }
 
-test('a key that is added again before it is taken is taken once, in its first place', async () => {
+test('a key that is added again while it waits is returned once, at its first position', async () => {
   const { queue } = queueOnManualClock();
   for (const key of ['a', 'b', 'a']) queue.add(key);
   assert.deepEqual([await queue.get(), await queue.get(), queue.length], ['a', 'b', 0]);
 });
 
-test('namespaces take turns; what has none is a flow of its own, and a program can say otherwise', async () => {
+test('namespaces take turns, cluster-scoped keys are a flow of their own, and flowOf can change that', async () => {
   const added = ['a/1', 'a/2', 'node', 'other', 'b/1'];
   const take = async (queue: WorkQueue): Promise<(string | undefined)[]> => {
     for (const key of added) queue.add(key);
@@ -59,7 +59,7 @@ test('namespaces take turns; what has none is a flow of its own, and a program c
   assert.deepEqual(await take(new WorkQueue({ flowOf: () => '' })), added);
 });
 
-test('a key that is added while it is processed comes again when it is done, not before', async () => {
+test('a key that is added while it is processed is returned again only when it is done', async () => {
   const { queue } = queueOnManualClock();
   queue.add('a');
   await queue.get();
@@ -73,7 +73,7 @@ test('a key that is added while it is processed comes again when it is done, not
   assert.equal(queue.length, 0);
 });
 
-test('whoever waits gets the next key, and the waiter that left gets none', async () => {
+test('a waiting worker gets the next key, and a worker that has stopped gets none', async () => {
   const { queue } = queueOnManualClock();
   const leaving = new AbortController();
   const left = queue.get(leaving.signal);
@@ -83,7 +83,7 @@ test('whoever waits gets the next key, and the waiter that left gets none', asyn
   assert.deepEqual([await left, await waiting], [undefined, 'a']);
 });
 
-test('a delayed key comes when it is due, also after more than 2^31 milliseconds', () => {
+test('a delayed key is added when it is due, also after more than 2^31 milliseconds', () => {
   const { queue, clock } = queueOnManualClock();
   queue.addAt('renewal', new Date(clock.now() + 60 * day));
   queue.addAfter('soon', 1000);
@@ -98,7 +98,7 @@ test('a delayed key comes when it is due, also after more than 2^31 milliseconds
   assert.equal(clock.timers, 0);
 });
 
-test('of two dates for one key the earlier counts, whichever came first', () => {
+test('the earlier of two dates for a key counts, in whatever order they are set', () => {
   for (const delays of [
     [10, 500],
     [500, 10],
@@ -113,14 +113,14 @@ test('of two dates for one key the earlier counts, whichever came first', () => 
   }
 });
 
-test('a date in the past is now, and so is one that is no date', () => {
+test('a key with a past or invalid date is added at once', () => {
   const { queue } = queueOnManualClock();
   queue.addAt('a', new Date(0));
   queue.addAt('b', new Date('tomorrow'));
   assert.equal(queue.length, 2);
 });
 
-test('failures double the delay up to the maximum, and forgetting begins again', () => {
+test('each failure doubles the delay up to the maximum, and forget resets it', () => {
   const { clock } = queueOnManualClock();
   const queue = new WorkQueue({ clock, random: () => 0, backoff: { baseMs: 500, maxMs: 3000 } });
   const delays = [1, 2, 3, 4, 5].map(() => queue.addRateLimited('a'));
@@ -130,7 +130,7 @@ test('failures double the delay up to the maximum, and forgetting begins again',
   assert.equal(queue.addRateLimited('b'), 500);
 });
 
-test('the jitter takes away up to a half', () => {
+test('the jitter shortens a delay by up to a half', () => {
   const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
   fc.assert(
     fc.property(random, fc.integer({ min: 0, max: 2000 }), (value, failures) => {
@@ -144,7 +144,7 @@ test('the jitter takes away up to a half', () => {
   );
 });
 
-test('a queue that is shut down gives what is ready, then nothing, and takes in nothing', async () => {
+test('a queue that is shut down returns the waiting keys, then undefined, and accepts no keys', async () => {
   const { queue, clock } = queueOnManualClock();
   queue.add('processed');
   await queue.get();
@@ -165,7 +165,7 @@ test('a queue that is shut down gives what is ready, then nothing, and takes in 
 });
 
 interface Model {
-  /** In order of arrival. Keys that were due in the same instant are one arrival. */
+  /** Keys in the order of their arrival. Keys that were due at the same time are one arrival. */
   readonly ready: { readonly key: string; readonly arrival: number }[];
   readonly processing: Set<string>;
   readonly dirty: Set<string>;
@@ -272,7 +272,7 @@ class Done implements fc.AsyncCommand<Model, Real> {
   toString = (): string => `done(${this.key})`;
 }
 
-test('whatever is done to it, no key is given out twice at once, none is lost, and a namespace is first in, first out', async () => {
+test('for any history, no key is given out twice at the same time, none is lost, and each namespace is first in, first out', async () => {
   const keys = fc.constantFrom('n/a', 'n/b', 'n/c', 'm/a', 'm/b');
   const commands = fc.commands(
     [
@@ -303,7 +303,7 @@ test('whatever is done to it, no key is given out twice at once, none is lost, a
   );
 });
 
-test('a flow has no more keys in work than it may; others do not wait for it, and it goes on when one is done', async () => {
+test('a flow at its limit does not delay other flows, and continues when one of its keys is done', async () => {
   const queue = new WorkQueue({ maxPerFlow: 2 });
   for (const key of ['a/1', 'a/2', 'a/3', 'a/4']) queue.add(key);
   assert.deepEqual([await queue.get(), await queue.get()], ['a/1', 'a/2']);
@@ -315,7 +315,7 @@ test('a flow has no more keys in work than it may; others do not wait for it, an
   assert.equal(await last, 'a/3');
 });
 
-test('a queue that is shut down gives out what waits for its flow before it ends', async () => {
+test('a queue that is shut down returns the keys of a flow at its limit before it ends', async () => {
   const queue = new WorkQueue({ maxPerFlow: 1 });
   queue.add('a/1');
   queue.add('a/2');
@@ -327,7 +327,7 @@ test('a queue that is shut down gives out what waits for its flow before it ends
   assert.equal(await end, undefined);
 });
 
-test('whatever comes and goes, no flow has too many keys in work, and no worker waits for a key that it could have', async () => {
+test('for any history, no flow exceeds its limit, and no worker waits while a key is available', async () => {
   const keys = fc
     .tuple(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: 1, max: 9 }))
     .map(([flow, i]) => `${flow}/${i}`);
@@ -365,7 +365,7 @@ test('whatever comes and goes, no flow has too many keys in work, and no worker 
   );
 });
 
-test('a key in the background comes after all others, and what somebody waits for is not put there by another', async () => {
+test('a background key comes after all others, and addInBackground does not demote a requested key', async () => {
   const queue = new WorkQueue();
   queue.addInBackground('n/well');
   queue.add('n/asked');
