@@ -158,7 +158,7 @@ describe('A tenant that blocks a root rotation', () => {
     isOver.abort();
     await attack;
     const named = reported.filter((blocker) =>
-      blocker.includes(`to stay as they are: ${hostileToo.namespace}/one-of-many-`),
+      blocker.includes(`to stay unchanged: ${hostileToo.namespace}/one-of-many-`),
     );
     assert.ok(named.length > 0, reported.join('\n'));
     assert.ok(names.length > 0, 'the rotation ended only when no object was left to change');

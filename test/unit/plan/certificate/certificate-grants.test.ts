@@ -7,7 +7,7 @@ import { days } from '../../../support/fixtures/times.ts';
 import { blocked, changed, create, deniedName, issue, keep, messages, stays } from './certificate-steps.ts';
 import { authority, check, fresh, signer } from './certificate-table.ts';
 
-describe('what an authority grants', () => {
+describe('a certificate with a granted name', () => {
   const granting = { ...authority, ...grantingRules };
   const asked = fresh.asking({ server: { service: 'payments', dnsNames: ['www.example.com'] } });
   const message = deniedName('www.example.com');
@@ -29,16 +29,16 @@ describe('what an authority grants', () => {
   check({
     'is issued': { given: asked, under: granting, plan: [create(asked)] },
     'is kept': { given: asked.issuedBy(signer), under: granting, plan: [keep] },
-    'and no longer grants is not issued again': { ...withdrawn, given: asked.issuedBy(signer) },
-    'and no longer grants is not renewed': {
+    'is not issued again after the grant was withdrawn': { ...withdrawn, given: asked.issuedBy(signer) },
+    'is not renewed after the grant was withdrawn': {
       ...until(stays.replace('05-30', '03-02')),
       given: asked.issuedBy(signer).expiringIn(days(1)),
     },
-    'and no longer grants is not replaced when it has expired': {
+    'is not replaced after it expired and the grant was withdrawn': {
       ...until('; the certificate in Secret payments-server-tls has expired'),
       given: asked.issuedBy(signer).expiringIn(0),
     },
-    'and no longer grants is not said to work when no root that is trusted has signed it': {
+    'is not reported as valid after the grant was withdrawn when no trusted root issued it': {
       given: asked.issuedBy(root({ name: 'Stranger' })),
       plan: [
         {
@@ -48,61 +48,72 @@ describe('what an authority grants', () => {
         },
       ],
     },
-    'and no longer grants is not rotated': { ...withdrawn, given: asked.issuedBy(signer).rotating('a') },
-    'and no longer grants is not repaired': { ...until(''), given: asked.issuedBy(signer).withoutSecret('server') },
-    'and grants again acts on the token that has waited': {
+    'is not rotated after the grant was withdrawn': { ...withdrawn, given: asked.issuedBy(signer).rotating('a') },
+    'is not repaired after the grant was withdrawn': {
+      ...until(''),
+      given: asked.issuedBy(signer).withoutSecret('server'),
+    },
+    'acts on a pending token when the name is granted again': {
       given: asked.issuedBy(signer).rotating('a'),
       under: granting,
       plan: [issue(asked, 'RotationRequested', messages.RotationRequested, { token: 'a' })],
     },
-    'to the namespaces with a label is for them': {
+    'is issued in a namespace with the label of the grant': {
       given: asked.whereNamespaceHas({ team: 'edge' }),
       under: forEdge,
       plan: [create(asked)],
     },
-    'to the namespaces with a label is not for others': {
+    'is denied in a namespace without the label of the grant': {
       given: asked.whereNamespaceHas({ team: 'core' }),
       under: forEdge,
       plan: [blocked('Denied', message)],
     },
-    'to the namespaces with a label waits for a namespace that has not been seen': {
+    'waits for the labels of a namespace that has not been read': {
       given: asked.whereNamespaceHas(null),
       under: forEdge,
       plan: [unsure],
     },
-    'to all namespaces does not': { given: asked.whereNamespaceHas(null), under: granting, plan: [create(asked)] },
-    'of the bare name of a Service is in the certificate of a peer': {
+    'does not wait for labels when all namespaces have the grant': {
+      given: asked.whereNamespaceHas(null),
+      under: granting,
+      plan: [create(asked)],
+    },
+    'has the bare Service name of a peer when it is granted': {
       given: peer,
       under: forEdge,
       plan: [{ ...create(peer, { role: 'peer' }), request: requestOfPeer(['payments']) }],
     },
-    'of the bare name of a Service re-issues the certificate of a peer': {
+    'is issued again when the bare Service name of a peer is granted': {
       given: peer.issuedBy(signer),
       under: forEdge,
       plan: [
         { ...issue(peer, 'SpecChanged', changed.profile, { role: 'peer' }), request: requestOfPeer(['payments']) },
       ],
     },
-    'of the bare name of a Service is not in the certificate of a peer elsewhere': {
+    'lacks the bare Service name of a peer in another namespace': {
       given: peer.whereNamespaceHas({}),
       under: forEdge,
       plan: [{ ...create(peer, { role: 'peer' }), request: requestOfPeer([]) }],
     },
-    'of the bare name of a Service waits for the labels of a namespace': {
+    'waits for the labels of a namespace that may grant the bare Service name of a peer': {
       given: peer.whereNamespaceHas(null),
       under: forEdge,
       plan: [unsure],
     },
-    'of the bare name of a Service keeps a Secret as it is until the labels are known': {
+    'stays until the labels are known that may grant the bare Service name of a peer': {
       given: peer.issuedBy(signer).whereNamespaceHas(null),
       under: forEdge,
       plan: [unsure],
     },
-    'of other names keeps no peer waiting': {
+    'does not make a peer wait for labels when only other names are granted': {
       given: peer.whereNamespaceHas(null),
       under: { ...authority, issuance: issuancePolicy({ allow: [{ ...toEdge, dnsNames: ['db'] }] }) },
       plan: [create(peer, { role: 'peer' })],
     },
-    'needs no label for own names': { given: fresh.whereNamespaceHas(null), under: forEdge, plan: [create(fresh)] },
+    'needs no labels when it has own names only': {
+      given: fresh.whereNamespaceHas(null),
+      under: forEdge,
+      plan: [create(fresh)],
+    },
   });
 });

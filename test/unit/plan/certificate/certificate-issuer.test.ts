@@ -14,7 +14,7 @@ import { authority, check, fresh, signer } from './certificate-table.ts';
 const [first, second] = [intermediate(signer, { name: 'First' }), intermediate(signer, { name: 'Second' })];
 const issued = fresh.issuedBy(first);
 
-/** The lists of an authority that signs with the second intermediate, and has lost the key of the first one. */
+/** The CRLs of an authority that signs with the second intermediate and has lost the key of the first. */
 const crl = (endsInMs: number, revoked: readonly string[] = []): CrlBundle => ({
   pem: '',
   digest: 'digest',
@@ -26,13 +26,13 @@ const crl = (endsInMs: number, revoked: readonly string[] = []): CrlBundle => ({
 });
 const under = (endsInMs: number, revoked?: readonly string[]) => ({ ...ready(second), crl: crl(endsInMs, revoked) });
 
-/** The part of the time with a renewable CRL that the resource of the fixtures waits. */
+/** The share of the CRL's renewal time that the fixture's resource waits. */
 const share = hashFraction(`${issuerIdOf(first)}/${issued.record.uid}`) / 2;
 const leftMs = Math.ceil(crlRenewBeforeMs * (1 - share));
 const { content } = issued.secretRecord('server', ready(first));
 const serial = 'leaf' in content ? content.leaf.serialNumber : '';
 
-describe('a certificate of an intermediate whose key is gone', () => {
+describe('a certificate issued by an intermediate whose key is gone', () => {
   const unlistable = blocked(
     'CrlUnavailable',
     `${serial} cannot be revoked: the root Secret of MtlsAuthority default lacks the key of the issuer (CN=First); put that ` +
@@ -40,22 +40,22 @@ describe('a certificate of an intermediate whose key is gone', () => {
     { canWait: true },
   );
   check({
-    'stays while its CRL is fresh, until its turn': {
+    'stays until its scheduled time while its CRL is fresh': {
       given: issued,
       under: under(days(30)),
       plan: [keep],
     },
-    'is issued again when its turn has come, before that CRL ends': {
+    'is issued again at its scheduled time, before its CRL expires': {
       given: issued,
       under: under(leftMs),
       plan: [issue(issued, 'IssuerKeyMissing', messages.IssuerKeyMissing)],
     },
-    'does not answer a request to revoke it, and has its turn all the same': {
+    'is issued again at its scheduled time although a request to revoke it cannot be answered': {
       given: issued.with({ revokeToken: 't1' }),
       under: under(days(30)),
       plan: [unlistable],
     },
-    'is replaced when that is asked for, and does not answer the request to revoke it by that': {
+    'is replaced on a request to rotate, which does not answer a request to revoke': {
       given: issued.with({ revokeToken: 't1', rotateToken: 'r1' }),
       under: under(days(30)),
       plan: [issue(issued, 'RotationRequested', messages.RotationRequested, { token: 'r1' })],
@@ -63,12 +63,12 @@ describe('a certificate of an intermediate whose key is gone', () => {
   });
 });
 
-describe('a certificate that was cut short by the end of its root', () => {
+describe('a certificate that was shortened by the expiry of its root', () => {
   const ending = root({ name: 'Ending', at: later(-days(20)), durationMs: days(30) });
   const below = intermediate(ending);
   const cut = fresh.issuedBy(below, later(-days(5)));
   check({
-    'is kept when that root is renewed: the next one lasts as long as spec asks for': {
+    'is kept when that root is renewed, although the next one will last longer': {
       given: cut,
       under: ready({ ...below, anchor: renewedRoot(ending, 'Ending').anchor }),
       plan: [update()],
@@ -76,7 +76,7 @@ describe('a certificate that was cut short by the end of its root', () => {
   });
 });
 
-test('a certificate of such an intermediate that is on its last CRL can be revoked: it is replaced', () => {
+test('a request to revoke is answered when the last CRL of a lost intermediate lists the certificate', () => {
   const given = issued.with({ revokeToken: 't1' });
   const stepUnder = (revoked: readonly string[]) =>
     planCertificate(given.observed(under(days(30), revoked)), now).secrets[0]?.step;
@@ -86,7 +86,7 @@ test('a certificate of such an intermediate that is on its last CRL can be revok
   assert.equal(stepUnder([])?.step, 'blocked');
 });
 
-test('a resource is read again at the turn of its certificate, whatever it waits for now', () => {
+test('a resource is reconciled at the scheduled time of its certificate, even while it waits for another event', () => {
   const turn = later(days(30) - leftMs);
   const asking = issued.with({ revokeToken: 't1' });
   for (const { certificate, roles } of [issued, asking].map((given) => given.observed(under(days(30))))) {
@@ -97,11 +97,11 @@ test('a resource is read again at the turn of its certificate, whatever it waits
   }
 });
 
-describe('a certificate whose end was cut by the end of its root', () => {
+describe('a certificate whose expiry was cut by its root', () => {
   const ending = root({ name: 'Ending', at: later(-days(100)), durationMs: days(130) });
   const cut = fresh.issuedBy(ending, later(-hours(1)));
   check({
-    'stays when its root is renewed with the same key for longer': {
+    'stays when its root is renewed for longer with the same key': {
       given: cut,
       under: { ...authority, ...ready(renewedRoot(ending, 'Ending')) },
       plan: [{ step: 'update', metadata: marks() }],

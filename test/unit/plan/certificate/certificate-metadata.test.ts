@@ -28,13 +28,13 @@ describe('labels and annotations', () => {
   const tampered = (kind: 'labels' | 'annotations', change: Record<string, string | undefined>, given = issued) =>
     given.whereSecret('server', withMarks(kind, change));
   check({
-    'of the template are put on': { given: issued.asking({ secretTemplate: template }), plan: [update(withTemplate)] },
-    'of the template are there': { given: templated, plan: [keep] },
-    'of the template are put back when they were changed': {
+    'of the template are added': { given: issued.asking({ secretTemplate: template }), plan: [update(withTemplate)] },
+    'of the template cause no write when present': { given: templated, plan: [keep] },
+    'of the template are restored after a change': {
       given: tampered('labels', { team: 'x' }, templated),
       plan: [update(withTemplate)],
     },
-    'of the template are put back when they were taken off': {
+    'of the template are restored after a removal': {
       given: tampered('annotations', { 'example.com/note': undefined }, templated),
       plan: [update(withTemplate)],
     },
@@ -50,21 +50,21 @@ describe('labels and annotations', () => {
         }),
       ],
     },
-    'of a template that is gone are taken off': {
+    'of a removed template are removed': {
       given: spec({}),
       plan: [
         update({ labels: { team: null }, annotations: { 'example.com/note': null, [annotations.template]: null } }),
       ],
     },
-    'of the operator are put back when they were taken off': {
+    'of the operator are restored after a removal': {
       given: tampered('labels', { [labels.role]: undefined }),
       plan: [update()],
     },
-    'of the operator are put back when they were changed': {
+    'of the operator are restored after a change': {
       given: tampered('labels', { [labels.certificate]: 'x' }),
       plan: [update()],
     },
-    'of kubernetes.io are not taken off, whatever the note of the template says': {
+    'of kubernetes.io are not removed, even if the annotation template lists them': {
       given: tampered('annotations', {
         [annotations.template]: JSON.stringify({
           labels: ['app.kubernetes.io/managed-by', 'x.k8s.io/y', 'mine', 'app.kubernetes.io/name'],
@@ -73,11 +73,11 @@ describe('labels and annotations', () => {
       }),
       plan: [update({ labels: { mine: null, 'app.kubernetes.io/name': null } })],
     },
-    'that Kubernetes recommends are put on': {
+    'that Kubernetes recommends are added': {
       given: issued.asking({ secretTemplate: { labels: recommended } }),
       plan: [update({ labels: recommended, annotations: noteOf(Object.keys(recommended)) })],
     },
-    'that Kubernetes recommends are taken off when the template is gone': {
+    'that Kubernetes recommends are removed with the template': {
       given: fresh
         .asking({ secretTemplate: { labels: recommended } })
         .issuedBy(signer)
@@ -89,15 +89,15 @@ describe('labels and annotations', () => {
         }),
       ],
     },
-    'that are reserved are not put on, of a template that is older than its schema': {
+    'that are reserved are not added from a template that is older than its schema': {
       given: issued.asking({ secretTemplate: reserved }),
       plan: [keep],
     },
-    'are judged without a note of the template that cannot be read': {
+    'are compared without the annotation template when that is not valid': {
       given: tampered('annotations', { [annotations.template]: '{"labels":[1,null,{}],"annotations":5}' }),
       plan: [update()],
     },
-    'called like what every object has are labels like others': {
+    'may have the name of a property of every object': {
       given: fresh
         .asking({ secretTemplate: { labels: { constructor: 'x' } } })
         .issuedBy(signer)
@@ -110,7 +110,7 @@ describe('labels and annotations', () => {
 
   for (const text of ['0', '-3', '1.5', '1e3', '0x10', 'x', '', 'Infinity', '99999999999999999999']) {
     check({
-      [`count from the start when the revision says ${JSON.stringify(text)}`]: {
+      [`start again at revision 1 when the annotation revision is ${JSON.stringify(text)}`]: {
         given: tampered('annotations', { [annotations.revision]: text }),
         plan: [update()],
       },

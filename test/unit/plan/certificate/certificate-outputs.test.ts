@@ -23,7 +23,7 @@ const pkcs12: Outputs = { pkcs12: { passwordSecretRef: { name: 'store-password',
 const found: KeystorePassword = { state: 'found', version: 'uid/7/password' };
 const password = { secretName: 'store-password', key: 'password', version: 'uid/7/password' };
 
-/** The Secret as it is after these outputs were written into it. Their bytes are of no matter to a plan. */
+/** The Secret after these outputs were written. A plan does not read their bytes. */
 function having(given: typeof issued, keys: readonly OutputKey[], version?: string): typeof issued {
   const data = Object.fromEntries(keys.map((key) => [key, `the bytes of ${key}`]));
   const withBytes = given.whereSecret('server', withData(data));
@@ -40,40 +40,40 @@ const other = root({ name: 'Other' });
 
 describe('outputs', () => {
   check({
-    'are made with the certificate': {
+    'are written with the certificate': {
       given: fresh.asking({ outputs: { combinedPEM: true, der: true } }),
       plan: [{ ...create(fresh), outputs: { keys: [combinedPem, der], removed: [] } }],
     },
-    'are added to a certificate that is there': {
+    'are added to an existing certificate': {
       given: asking({ der: true }),
       plan: [updateWith({ keys: [der], removed: [] })],
     },
-    'are none when none is asked for': { given: asking({ combinedPEM: false, der: false }), plan: [keep] },
-    'that are there are kept': { given: having(asking({ der: true }), [der]), plan: [keep] },
-    'that are no longer asked for are taken off': {
+    'are empty when none is requested': { given: asking({ combinedPEM: false, der: false }), plan: [keep] },
+    'are kept when present': { given: having(asking({ der: true }), [der]), plan: [keep] },
+    'that are no longer requested are removed': {
       given: having(asking({ der: true }), [combinedPem, der]),
       plan: [updateWith({ keys: [der], removed: [combinedPem] })],
     },
-    'are taken off, all of them': {
+    'are all removed when none is requested any more': {
       given: having(issued, [der, ...stores], found.version),
       plan: [updateWith({ keys: [], removed: [der, keystore, truststore] })],
     },
-    'are written anew when somebody has changed them': {
+    'are written again after another client changed them': {
       given: tamperedWith(der, having(asking({ der: true }), [der])),
       plan: [updateWith({ keys: [der], removed: [] })],
     },
-    'are written anew when somebody has taken them away': {
+    'are written again after another client removed them': {
       given: having(asking({ der: true }), [der]).whereSecret('server', withData({ [der]: undefined })),
       plan: [updateWith({ keys: [der], removed: [] })],
     },
-    'are written anew when their note was taken off': {
+    'are written again after their annotation was removed': {
       given: having(asking({ der: true }), [der]).whereSecret(
         'server',
         withMarks('annotations', { [annotations.outputs]: undefined }),
       ),
       plan: [updateWith({ keys: [der], removed: [] })],
     },
-    'follow the roots': {
+    'are updated when the roots change': {
       given: having(asking({ der: true }), [der]),
       under: ready(signer, other),
       plan: [updateWith({ keys: [der], removed: [] })],
@@ -83,7 +83,7 @@ describe('outputs', () => {
       under: notReady('RootExpired', 'expired'),
       plan: [keep],
     },
-    'are made anew with the next certificate': {
+    'are generated again with the next certificate': {
       given: having(asking({ der: true }), [der]).rotating('t1'),
       plan: [
         {
@@ -100,40 +100,40 @@ describe('keystore and truststore', () => {
   const missing = 'Secret store-password with the password of the keystores (key password) does not exist; create it';
   const lost = withStores.wherePasswordIs({ state: 'missing' });
   check({
-    'are made under the password that spec refers to': {
+    'are generated with the password that spec refers to': {
       given: asking(pkcs12).wherePasswordIs(found),
       plan: [writeStores],
     },
-    'are kept under the same password': { given: withStores, plan: [keep] },
-    'are written anew under another one': {
+    'are kept while the password is the same': { given: withStores, plan: [keep] },
+    'are written again when the password changes': {
       given: having(asking(pkcs12), stores, 'uid/6/password').wherePasswordIs(found),
       plan: [writeStores],
     },
-    'are repaired, the keystore': { given: tamperedWith(keystore), plan: [writeStores] },
-    'are repaired, the truststore': { given: tamperedWith(truststore), plan: [writeStores] },
-    'are no business of anybody before it is known which Secrets there are': {
+    'are repaired when the keystore was changed': { given: tamperedWith(keystore), plan: [writeStores] },
+    'are repaired when the truststore was changed': { given: tamperedWith(truststore), plan: [writeStores] },
+    'are not planned before the Secrets with passwords are listed': {
       given: asking(pkcs12).wherePasswordIs({ state: 'unknown' }),
       plan: [],
     },
-    'are not made without a password, nor is anything else issued': {
+    'are not generated without a password, and no certificate is issued': {
       given: fresh.asking({ outputs: pkcs12 }).wherePasswordIs({ state: 'missing' }),
       plan: [blocked('KeystorePasswordNotFound', missing)],
     },
-    'that are there are kept when the password is lost': { given: lost, plan: [keep] },
-    'hold up a rotation when the password is lost; the certificate in place does its work': {
+    'are kept when the password is lost': { given: lost, plan: [keep] },
+    'block a rotation when the password is lost, while the current certificate still works': {
       given: lost.rotating('t1'),
       plan: [blocked('KeystorePasswordNotFound', missing, { canWait: true })],
     },
-    'are not left behind by other roots when the password is lost': {
+    'block a change of roots when the password is lost': {
       given: lost,
       under: ready(signer, other),
       plan: [blocked('KeystorePasswordNotFound', missing)],
     },
-    'are taken off without a password': {
+    'are removed without a password': {
       given: having(issued, stores, found.version),
       plan: [updateWith({ keys: [], removed: stores })],
     },
-    'get other roots although the certificate may not be renewed': {
+    'get the current roots although the certificate may not be renewed': {
       given: withStores.asking({ server: { dnsNames: ['no.example.org'] }, outputs: pkcs12 }),
       under: ready(signer, other),
       plan: [
@@ -152,7 +152,7 @@ describe('keystore and truststore', () => {
     },
   });
 
-  test('a Secret whose stores are not what was written has no bundle for a rotation of the root to count', () => {
+  test('a Secret with changed keystores does not count as holding a bundle in a rotation of the root', () => {
     assert.ok(withStores.secretRecord('server', authority).content.bundle !== undefined);
     for (const key of [...stores, secretKeys.bundle]) {
       assert.equal(tamperedWith(key).secretRecord('server', authority).content.bundle, undefined, key);
@@ -160,24 +160,24 @@ describe('keystore and truststore', () => {
   });
 });
 
-describe('the note of outputs', () => {
-  test('is read as it was written', () => {
+describe('the record of outputs', () => {
+  test('decodes to the encoded value', () => {
     const note = { keys: [der, keystore], password: 'a/1/b', digest: 'd' } as const;
     assert.deepEqual(parseOutputsRecord(encodeOutputsRecord(note)), note);
   });
 
   for (const annotation of [undefined, '', '{', 'null', '[]', '7', '{"keys":"key.der","digest":"d"}', '{"keys":[]}']) {
-    test(`says nothing when it is ${JSON.stringify(annotation)}`, () => {
+    test(`is empty when the annotation is ${JSON.stringify(annotation)}`, () => {
       assert.deepEqual(parseOutputsRecord(annotation), { keys: [], digest: '' });
     });
   }
 
-  test('names no data but the operator’s own', () => {
+  test('lists only outputs of the operator', () => {
     const { keys } = parseOutputsRecord('{"keys":["tls.key","mine","key.der",1],"digest":"d"}');
     assert.deepEqual(keys, [der]);
   });
 
-  test('names every output that there is', () => {
+  test('can list every output', () => {
     assert.deepEqual(
       requestedOutputs({ ...issued.record.spec, outputs: { combinedPEM: true, der: true, ...pkcs12 } }),
       [combinedPem, der, ...stores],

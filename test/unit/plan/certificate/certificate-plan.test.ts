@@ -22,9 +22,9 @@ import { authority, check, fresh, issued, signer } from './certificate-table.ts'
 describe('a Secret', () => {
   const both = fresh.asking({ client: { serviceAccount: 'checkout' } });
   check({
-    'that is missing is made': { given: fresh, plan: [create(fresh)] },
-    'is made for every role': { given: both, plan: [create(both), create(both, { role: 'client' })] },
-    'that was deleted is made anew, and its revision goes on': {
+    'is created when it is missing': { given: fresh, plan: [create(fresh)] },
+    'is created for every role': { given: both, plan: [create(both), create(both, { role: 'client' })] },
+    'is created again after a deletion, with the next revision': {
       given: fresh.remembering({
         secrets: [{ role: 'server', revision: 7 }].map((entry) => ({
           ...entry,
@@ -40,19 +40,19 @@ describe('a Secret', () => {
       }),
       plan: [create(fresh, { revision: 8 })],
     },
-    'that is as it should be is kept': { given: issued, plan: [keep] },
-    'with other people’s data, labels and annotations is kept': {
+    'is kept when it is up to date': { given: issued, plan: [keep] },
+    'is kept with the data, labels and annotations of other clients': {
       given: issued
         .whereSecret('server', withData({ 'extra.txt': 'x' }))
         .whereSecret('server', withMarks('labels', { team: 'a' }))
         .whereSecret('server', withMarks('annotations', { 'example.com/a': 'b' })),
       plan: [keep],
     },
-    'of one role is made while the other is kept': {
+    'is created for one role while the Secret of the other is kept': {
       given: both.issuedBy(signer).withoutSecret('client'),
       plan: [keep, create(both, { role: 'client' })],
     },
-    'is not judged before the root has been looked at': { given: fresh, under: { state: 'unknown' }, plan: [] },
+    'is not planned before the root was read': { given: fresh, under: { state: 'unknown' }, plan: [] },
   });
 });
 
@@ -66,7 +66,7 @@ describe('a corrupted Secret is repaired', () => {
     ['when tls.key is garbage', { 'tls.key': 'garbage' }, 'expected one private key, found 0 PEM blocks'],
     ['when tls.crt is garbage', { 'tls.crt': '-----BEGIN CERTIFICATE-----' }, 'a PEM block has no END line'],
     [
-      'when everything is gone',
+      'when all data are gone',
       { 'tls.crt': undefined, 'tls.key': undefined, 'ca.crt': undefined },
       'tls.crt holds no certificate',
     ],
@@ -83,26 +83,26 @@ describe('a corrupted Secret is repaired', () => {
   const opaque = issued.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' }));
   const immutable = issued.whereSecret('server', (secret) => ({ ...secret, immutable: true }));
   check({
-    'when it is of another type, by another Secret': {
+    'when it has another type, by replacing it': {
       given: opaque,
       plan: [issue(opaque, 'SecretCorrupted', misfit, { write: 'replace', keepKey: true })],
     },
-    'when it is immutable, by another Secret': {
+    'when it is immutable, by replacing it': {
       given: immutable,
       plan: [issue(immutable, 'SecretImmutable', isImmutable, { write: 'replace', keepKey: true })],
     },
-    'when ca.crt is gone, with the same certificate': {
+    'when ca.crt is gone, and keeps its certificate': {
       given: issued.whereSecret('server', withData({ 'ca.crt': undefined })),
       plan: [update()],
     },
-    'when ca.crt holds a root more, with the same certificate': {
+    'when ca.crt holds an additional root, and keeps its certificate': {
       given: issued.whereSecret('server', withData({ 'ca.crt': encodedRoot(signer).crt + encodedRoot(root()).crt })),
       plan: [update()],
     },
   });
 });
 
-/** Why a Secret is left alone, and the patch of its metadata that hands it over. */
+/** The message of a conflict: the reason, and the patch that hands the Secret over. */
 const conflict = (why: string, metadata: string) =>
   blocked(
     'SecretConflict',
@@ -116,7 +116,7 @@ const notHandedOver = conflict(
   `{"annotations":{"${annotations.secretName}":"payments-server-tls"}}`,
 );
 
-/** A Secret with another controller than it has, or than its resource. */
+/** Changes the controller of a Secret. */
 const ownedBy = (change: { uid?: string; name?: string; kind?: string; apiVersion?: string; controller?: boolean }) =>
   withMetadata(() => ({ ownerReferences: [{ ...ownerReference('MtlsCertificate', issued.record), ...change }] }));
 
@@ -127,11 +127,11 @@ describe('a Secret without a controller that was handed over', () => {
   const handedOver = issued.whereSecret('server', orphaned);
   check({
     'is adopted, with its key and certificate': { given: handedOver, plan: [{ ...update(), ...adopt }] },
-    'is adopted by a resource of the same name that was made again': {
+    'is adopted by a resource that was created again with the same name': {
       given: handedOver.with({ uid: 'new-uid' }),
       plan: [{ ...update(), ...adopt }],
     },
-    'is adopted when the resource owns it, and does not control it': {
+    'is adopted when the resource owns it but does not control it': {
       given: issued.whereSecret(
         'server',
         withMetadata(({ ownerReferences = [] }) => ({
@@ -144,7 +144,7 @@ describe('a Secret without a controller that was handed over', () => {
       given: handedOver.whereSecret('server', withData({ 'tls.crt': '' })),
       plan: [{ ...issue(issued, 'SecretCorrupted', 'tls.crt holds no certificate'), ...adopt }],
     },
-    'is adopted and replaced when it is of another type': {
+    'is adopted and replaced when it has another type': {
       given: handedOver.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' })),
       plan: [
         {
@@ -156,21 +156,21 @@ describe('a Secret without a controller that was handed over', () => {
         },
       ],
     },
-    'waits, judged, while the root is bad': { given: handedOver, under: notReady('RootExpired', 'x'), plan: [keep] },
-    'is left without an owner while the resource is being deleted, as --cascade=orphan wants it': {
+    'is kept while the root may not sign': { given: handedOver, under: notReady('RootExpired', 'x'), plan: [keep] },
+    'stays without an owner while the resource is being deleted with --cascade=orphan': {
       given: handedOver.with({ deleting: true }),
       plan: [keep],
     },
   });
 });
 
-describe('the Secret of a resource that is being deleted, and held by a finalizer', () => {
+describe('the Secret of a resource that is being deleted and held by a finalizer', () => {
   const held = issued.with({ deleting: true });
   const opaque = held.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' }));
   const broken = held.whereSecret('server', withData({ 'tls.crt': '' }));
   check({
-    'is kept when it is as it should be': { given: held, plan: [keep] },
-    'gets the roots that are trusted now': {
+    'is kept when it is up to date': { given: held, plan: [keep] },
+    'gets the current roots': {
       given: held.whereSecret('server', withData({ 'ca.crt': '' })),
       plan: [update()],
     },
@@ -180,7 +180,7 @@ describe('the Secret of a resource that is being deleted, and held by a finalize
       plan: [issue(held, 'RotationRequested', 'the annotation rotate has a new value', { token: 'a' })],
     },
     'is not created again': { given: fresh.with({ deleting: true }), plan: [keep] },
-    'is not created again after it was deleted for another type': {
+    'is not replaced when it has another type': {
       given: opaque,
       plan: [
         blocked(
@@ -189,7 +189,7 @@ describe('the Secret of a resource that is being deleted, and held by a finalize
         ),
       ],
     },
-    'stays as it is where it is foreign': { given: held.whereSecret('server', foreign), plan: [notHandedOver] },
+    'is a conflict when it is foreign': { given: held.whereSecret('server', foreign), plan: [notHandedOver] },
   });
 });
 
@@ -198,16 +198,16 @@ describe('with deletionPolicy Retain, a Secret', () => {
   const retained = retaining.issuedBy(signer);
   const uid = { [annotations.template]: null, [annotations.certificateUid]: 'certificate-uid' };
   check({
-    'is made with the UID of the resource in an annotation': {
+    'is created with the UID of the resource in an annotation': {
       given: retaining,
       plan: [create(retaining, { annotations: { [annotations.certificateUid]: 'certificate-uid' } })],
     },
     'is kept without an owner': { given: retained, plan: [keep] },
-    'loses the owner that it has': {
+    'loses its ownerReference': {
       given: retaining.issuedBy(signer).whereSecret('server', ownedBy({})),
       plan: [{ ...update({ annotations: uid }), ...release }],
     },
-    'keeps that owner while the resource is being deleted': {
+    'keeps its ownerReference while the resource is being deleted': {
       given: retained.whereSecret('server', ownedBy({})).with({ deleting: true }),
       plan: [keep],
     },
@@ -215,7 +215,7 @@ describe('with deletionPolicy Retain, a Secret', () => {
       given: retained.with({ uid: 'new-uid' }),
       plan: [{ ...update({ annotations: { ...uid, [annotations.certificateUid]: 'new-uid' } }), ...adopt }],
     },
-    'gets its owner when the policy is Delete again': {
+    'gets an ownerReference when the policy is Delete again': {
       given: retained.asking({ deletionPolicy: 'Delete' }),
       plan: [{ ...update({ annotations: { ...uid, [annotations.certificateUid]: null } }), ...adopt }],
     },
@@ -224,22 +224,22 @@ describe('with deletionPolicy Retain, a Secret', () => {
 
 describe('the annotation secret-name', () => {
   check({
-    'alone is no reason to write a Secret from before it existed': {
+    'is not added to an old Secret without another reason to write it': {
       given: issued.whereSecret('server', namedAs(undefined)),
       plan: [keep],
     },
-    'comes with the next write of such a Secret': {
+    'is added with the next write of an old Secret': {
       given: issued.whereSecret('server', namedAs(undefined)).whereSecret('server', withData({ 'ca.crt': '' })),
       plan: [update()],
     },
-    'is put right where it names another Secret': {
+    'is corrected when it names another Secret': {
       given: issued.whereSecret('server', namedAs('original')),
       plan: [update()],
     },
   });
 });
 
-describe('a Secret that is being deleted, and held by a finalizer', () => {
+describe('a Secret that is being deleted and held by a finalizer', () => {
   const isHeld =
     'is being deleted, but a finalizer holds it; the operator creates it again once it is gone. If the program that set the ' +
     'finalizer does not remove it: kubectl -n shop patch secret payments-server-tls --type merge ' +
@@ -250,7 +250,7 @@ describe('a Secret that is being deleted, and held by a finalizer', () => {
   );
   check({
     'is kept up to date': { given: held.whereSecret('server', withData({ 'ca.crt': '' })), plan: [update()] },
-    'is not deleted again to be replaced when it is immutable': {
+    'is reported when it is immutable and has to be replaced': {
       given: held.whereSecret('server', (secret) => ({ ...secret, immutable: true })),
       plan: [
         blocked(
@@ -259,21 +259,21 @@ describe('a Secret that is being deleted, and held by a finalizer', () => {
         ),
       ],
     },
-    'nor when it is of another type': {
+    'is reported when it has another type and has to be replaced': {
       given: held.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' })),
       plan: [blocked('Pending', `Secret payments-server-tls ${isHeld}`)],
     },
   });
 });
 
-describe('a Secret of somebody else is left alone', () => {
+describe('a Secret of another owner stays unchanged', () => {
   const former = conflict(
     'is controlled by an earlier MtlsCertificate payments that was deleted, so the garbage collector will delete it',
     '{"ownerReferences":null}',
   );
   const other = conflict('has another controller', '{"ownerReferences":null}');
   check({
-    'when it has no owner, and was not handed over': {
+    'when it has no owner and was not handed over': {
       given: issued.whereSecret('server', foreign),
       plan: [notHandedOver],
     },
@@ -297,27 +297,27 @@ describe('a Secret of somebody else is left alone', () => {
       given: issued.whereSecret('server', ownedBy({ uid: 'other-uid', name: 'other' })),
       plan: [conflict('is controlled by MtlsCertificate other', '{"ownerReferences":null}')],
     },
-    'when a former resource of the same name controls it': { given: issued.with({ uid: 'new-uid' }), plan: [former] },
-    'when another kind of the same UID controls it': {
+    'when an earlier resource of the same name controls it': { given: issued.with({ uid: 'new-uid' }), plan: [former] },
+    'when an object of another kind with the same UID controls it': {
       given: issued.whereSecret('server', ownedBy({ kind: 'Certificate' })),
       plan: [other],
     },
-    'when another API group of the same UID controls it': {
+    'when an object of another API group with the same UID controls it': {
       given: issued.whereSecret('server', ownedBy({ apiVersion: 'cert-manager.io/v1' })),
       plan: [other],
     },
-    'whatever is wrong with it': {
+    'even if its content is not valid': {
       given: issued.whereSecret('server', ownedBy({ uid: 'x' })).whereSecret('server', withData({ 'tls.crt': '' })),
       plan: [former],
     },
-    'whatever the state of the authority': {
+    'in every state of the authority': {
       given: issued.whereSecret('server', ownedBy({ uid: 'x' })),
       under: { state: 'missing' },
       plan: [former],
     },
   });
 
-  test('and the command in the message hands it over', () => {
+  test('until the command in the message hands it over', () => {
     const bare = (secret: Secret): Secret => ({
       ...withMetadata(() => ({ labels: {}, annotations: {} }))(secret),
       type: 'Opaque',
@@ -341,7 +341,7 @@ describe('a Secret of somebody else is left alone', () => {
     );
   });
 
-  test('when another resource has claimed its name first, even if it is one’s own', () => {
+  test('when another resource claimed its name first, even if this resource owns the Secret', () => {
     for (const fixture of [fresh, issued]) {
       const observed = fixture.observed(authority);
       const roles = observed.roles.map((role) => ({ ...role, secretNameOwner: 'MtlsCertificate older' }));
@@ -358,7 +358,7 @@ describe('a Secret of somebody else is left alone', () => {
   });
 });
 
-describe('without its authority', () => {
+describe('when its authority is missing or may not sign,', () => {
   const missing = { state: 'missing' } as const;
   const bad = notReady('RootExpired', 'the root expired');
   const notFound = blocked(
@@ -368,36 +368,36 @@ describe('without its authority', () => {
   const waiting = (canWait = false) =>
     blocked('AuthorityNotReady', 'MtlsAuthority default: RootExpired: the root expired', { canWait });
   check({
-    'nothing is issued when it does not exist': { given: fresh, under: missing, plan: [notFound] },
-    'what is there stays when it does not exist': { given: issued, under: missing, plan: [notFound] },
-    'nothing is issued while its root is bad': { given: fresh, under: bad, plan: [waiting()] },
-    'what is right stays right while its root is bad': { given: issued, under: bad, plan: [keep] },
-    'what is corrupted waits for a good root': {
+    'no certificate is issued if the authority is missing': { given: fresh, under: missing, plan: [notFound] },
+    'existing Secrets stay if the authority is missing': { given: issued, under: missing, plan: [notFound] },
+    'no certificate is issued if the root has expired': { given: fresh, under: bad, plan: [waiting()] },
+    'an intact Secret is kept if the root has expired': { given: issued, under: bad, plan: [keep] },
+    'a corrupted Secret waits for a valid root': {
       given: issued.whereSecret('server', withData({ 'tls.crt': '' })),
       under: bad,
       plan: [waiting()],
     },
-    'what spec asks for anew waits for a good root': {
+    'a changed spec waits for a valid root': {
       given: issued.asking({ server: { service: 'other' } }),
       under: bad,
       plan: [waiting()],
     },
-    'a rotation waits, and the certificate in place does its work': {
+    'a rotation waits while the current certificate works': {
       given: issued.rotating('a'),
       under: bad,
       plan: [waiting(true)],
     },
-    'a renewal waits, and the certificate in place does its work': {
+    'a renewal waits while the current certificate works': {
       given: fresh.issuedBy(signer).expiringIn(days(1)),
       under: bad,
       plan: [waiting(true)],
     },
-    'a certificate that has expired waits for a good root': {
+    'an expired certificate waits for a valid root': {
       given: fresh.issuedBy(signer).expiringIn(0),
       under: bad,
       plan: [waiting()],
     },
-    'a denied name is denied, whatever the root': {
+    'a denied name is reported as denied': {
       given: issued.asking({ server: { dnsNames: ['a.other.svc'] } }),
       under: bad,
       plan: [blocked('Denied', `${deniedName('a.other.svc')} (did you mean "a.shop.svc"?)`)],
@@ -405,7 +405,7 @@ describe('without its authority', () => {
   });
 });
 
-describe('what may not be signed', () => {
+describe('a request that may not be signed', () => {
   const denied = fresh.asking({ server: { service: 'payments', dnsNames: ['www.example.com'] } });
   const message = deniedName('www.example.com');
   // permitted;DNS:x.test
@@ -417,20 +417,24 @@ describe('what may not be signed', () => {
   );
   check({
     'is denied': { given: denied, plan: [blocked('Denied', message)] },
-    'is denied when there is a Secret already, which stays': {
+    'is denied, and an existing Secret stays': {
       given: issued.asking({ server: denied.record.spec.server ?? {} }),
       plan: [blocked('Denied', message + stays)],
     },
-    'is invalid when spec is': {
+    'is invalid when spec is not valid': {
       given: issued.asking({ duration: '1m' }),
       plan: [blocked('InvalidSpec', `duration: use at least 5m${stays}`)],
     },
-    'is refused when the root’s own name constraints exclude it': {
+    'is refused when the name constraints of the root exclude a name': {
       given: fresh,
       under: constrained,
       plan: [excluded],
     },
-    'is refused so with a Secret, too, which stays': { given: issued, under: constrained, plan: [excluded] },
+    'is refused by name constraints, and an existing Secret stays': {
+      given: issued,
+      under: constrained,
+      plan: [excluded],
+    },
   });
 });
 
@@ -447,14 +451,18 @@ describe('after a failure', () => {
   const held = (canWait: boolean) => blocked('IssuanceFailed', 'the API server refused the Secret', { canWait });
   const due = fresh.issuedBy(signer).expiringIn(days(1));
   check({
-    'nothing is tried before its time': { given: fresh, failedAttempts: failedAttempt(later(1)), plan: [held(false)] },
-    'it is tried again at its time': { given: fresh, failedAttempts: failedAttempt(now), plan: [create(fresh)] },
-    'a renewal waits while the certificate in place does its work': {
+    'no role is retried before its time': {
+      given: fresh,
+      failedAttempts: failedAttempt(later(1)),
+      plan: [held(false)],
+    },
+    'the role is retried at its time': { given: fresh, failedAttempts: failedAttempt(now), plan: [create(fresh)] },
+    'a renewal waits while the current certificate works': {
       given: due,
       failedAttempts: failedAttempt(later(1)),
       plan: [held(true)],
     },
-    'a repair of the bundle waits, too': {
+    'a repair of the bundle waits too': {
       given: issued,
       under: ready(signer, root()),
       failedAttempts: failedAttempt(later(1)),
@@ -465,8 +473,8 @@ describe('after a failure', () => {
       failedAttempts: failedAttempt(later(1)),
       plan: [held(false), create(both, { role: 'client' })],
     },
-    'what needs nothing is kept': { given: issued, failedAttempts: failedAttempt(later(1)), plan: [keep] },
-    'a conflict is a conflict': {
+    'an intact Secret is kept': { given: issued, failedAttempts: failedAttempt(later(1)), plan: [keep] },
+    'a conflict is still reported as a conflict': {
       given: issued.with({ uid: 'new-uid' }),
       failedAttempts: failedAttempt(later(1)),
       plan: [
@@ -479,7 +487,7 @@ describe('after a failure', () => {
   });
 });
 
-describe('a Secret that no role wants any more', () => {
+describe('a Secret that no role needs any more', () => {
   const ofFormerName = (change: (secret: Secret) => Secret): SecretRecord[] => [
     secretRecord(change(withMetadata(() => ({ name: 'former' }))(issued.secret('server'))), []),
   ];
@@ -490,7 +498,7 @@ describe('a Secret that no role wants any more', () => {
   const remembering = (secretName: string, role = 'server') =>
     issued.remembering({ secrets: [{ role, secretName } as never] });
 
-  test('is never deleted as a copy, whose annotation names the original', () => {
+  test('is never deleted if it is a copy, whose annotation names the original', () => {
     const copy = ofFormerName((secret) => secret);
     assert.deepEqual(plan(remembering('former'), copy), {
       ...plan(remembering('former'), []),
@@ -499,7 +507,7 @@ describe('a Secret that no role wants any more', () => {
     });
   });
 
-  test('is deleted without the annotation when it was written before that existed, and status names it', () => {
+  test('is deleted without the annotation if status names it, because it may be older than the annotation', () => {
     const unmarked = ofFormerName(namedAs(undefined));
     const { prune, annotate } = plan(remembering('former'), unmarked);
     assert.deepEqual([prune, annotate], [unmarked, unmarked]);
@@ -521,12 +529,12 @@ describe('a Secret that no role wants any more', () => {
     assert.deepEqual(plan(issued, held).prune, []);
   });
 
-  test('is deleted, while the others are kept or made', () => {
+  test('is deleted while the others are kept or created', () => {
     assert.deepEqual(pruned(issued), surplus);
     assert.deepEqual(pruned(fresh), surplus);
   });
 
-  test('stays while anything stands in the way of the others', () => {
+  test('stays while a step for another Secret is blocked', () => {
     assert.deepEqual(pruned(fresh.asking({ server: { dnsNames: ['a.other'] } })), []);
     assert.deepEqual(pruned(fresh, notReady('RootMissing', 'there is none')), []);
     assert.deepEqual(pruned(fresh, { state: 'missing' }), []);
@@ -536,19 +544,19 @@ describe('a Secret that no role wants any more', () => {
 
   const { server: _, ...noRole } = issued.record.spec;
   const withoutRoles = {
-    'asks for nothing': issued.with({ spec: noRole }),
-    'cannot be read': issued.with({ spec: noRole, specProblem: 'spec.duration does not match the schema …' }),
-    'cannot be read, and has tokens': issued.with({ spec: noRole, specProblem: '…', revokeToken: 'a' }).rotating('b'),
+    'requests no certificate': issued.with({ spec: noRole }),
+    'is not valid': issued.with({ spec: noRole, specProblem: 'spec.duration does not match the schema …' }),
+    'is not valid, with tokens,': issued.with({ spec: noRole, specProblem: '…', revokeToken: 'a' }).rotating('b'),
   };
   const authorityStates: Record<string, AuthorityState> = {
-    'a good root': authority,
-    'a bad root': notReady('RootExpired', 'x'),
+    'a valid root': authority,
+    'an expired root': notReady('RootExpired', 'x'),
     'an unknown root': { state: 'unknown' },
     'no authority': { state: 'missing' },
   };
   for (const [what, given] of Object.entries(withoutRoles)) {
     for (const [whose, view] of Object.entries(authorityStates)) {
-      test(`stays while the spec of its resource ${what}, with ${whose}`, () => {
+      test(`stays while the spec of its resource ${what} and there is ${whose}`, () => {
         const all = [issued.secretRecord('server'), ...surplus];
         assert.equal(given.observed(view, all).surplus.length, 2);
         assert.deepEqual(plan(given, all, view), { secrets: [], prune: [], annotate: [] });
@@ -557,7 +565,7 @@ describe('a Secret that no role wants any more', () => {
   }
 });
 
-test('a plan holds nothing of a key', () => {
+test('a plan holds no key material', () => {
   const plan = JSON.stringify(planCertificate(issued.rotating('a').observed(authority), now));
   const key = Buffer.from(issued.secret('server').data?.['tls.key'] ?? '', 'base64').toString();
   const body = key.split('\n').slice(1, -2);

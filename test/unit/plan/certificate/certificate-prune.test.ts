@@ -21,7 +21,7 @@ import { later, now } from '../../../support/fixtures/times.ts';
 
 const signer = root({ name: 'Signer' });
 
-/** What an authority can do for a resource. */
+/** The states of an authority. */
 const authorities: Record<
   string,
   { readonly view: AuthorityState; readonly keeps: boolean; readonly issues: boolean }
@@ -40,13 +40,13 @@ const authorities: Record<
 const failed: FailedAttempts = { attempts: 1, lastFailureTime: now, nextRetryTime: later(1), message: 'x' };
 const record = (secret: Secret): SecretRecord => secretRecord(secret, [signer.anchor]);
 
-/** How a role stands: what is observed of it, and what the operator has to do before the role has all it needs. */
+/** The states of a role: the observation, and what the operator has to do for the role. */
 type Need = 'nothing' | 'issue' | 'impossible';
 const states: Record<
   string,
   { readonly need: Need; readonly seen: (role: ObservedRole, secret: Secret) => ObservedRole }
 > = {
-  'as it should be': { need: 'nothing', seen: (role, secret) => ({ ...role, secret: record(secret) }) },
+  'that is up to date': { need: 'nothing', seen: (role, secret) => ({ ...role, secret: record(secret) }) },
   'without its Secret': { need: 'issue', seen: (role) => role },
   'with a damaged Secret': {
     need: 'issue',
@@ -57,7 +57,7 @@ const states: Record<
     need: 'impossible',
     seen: (role, secret) => ({ ...role, foreign: record(foreign(secret)) }),
   },
-  'with a name that another resource has': {
+  'with the Secret name of another resource': {
     need: 'impossible',
     seen: (role, secret) => ({ ...role, secret: record(secret), secretNameOwner: 'MtlsCertificate other' }),
   },
@@ -97,7 +97,7 @@ const asked = {
 };
 const base: CertificateFixture = certificate().asking(asked).issuedBy(signer);
 
-/** One of these; as often one of the first `n` as one of all. */
+/** One of these values; half of the time one of the first `n`. */
 const mostly = <T>(n: number, all: Readonly<Record<string, T>>): fc.Arbitrary<readonly [string, T]> =>
   fc.oneof(fc.constantFrom(...Object.entries(all).slice(0, n)), fc.constantFrom(...Object.entries(all)));
 const role = fc.oneof(fc.constant(undefined), mostly(3, states), mostly(3, states));
@@ -112,13 +112,13 @@ const worlds = fc.record({
   isDeleting: fc.nat({ max: 9 }).map((n) => n === 0),
 });
 
-test('a Secret is deleted only when no role needs anything that cannot be had, and the resource can be read', () => {
+test('a Secret is deleted only when no role is blocked and spec is valid', () => {
   const counts = { deleted: 0, withoutRoles: 0, impossible: 0, deleting: 0 };
   fc.assert(
     fc.property(worlds, (world) => {
       const [, authority] = world.authority;
       const [, surplus] = world.former;
-      // A resource that cannot be read asks for nothing, whatever it has asked for before.
+      // The record of a resource whose spec is not valid requests no certificate.
       const wanted = world.isUnreadable ? [] : roles.filter((role) => world[role] !== undefined);
       const { server: _, client: __, peer: ___, ...spec } = base.record.spec;
       const resource: CertificateRecord = {
@@ -162,6 +162,6 @@ test('a Secret is deleted only when no role needs anything that cannot be had, a
   );
   assert.ok(
     Object.values(counts).every((count) => count > 10),
-    `hardly any world is of one kind: ${JSON.stringify(counts)}`,
+    `one kind of outcome hardly occurs: ${JSON.stringify(counts)}`,
   );
 });

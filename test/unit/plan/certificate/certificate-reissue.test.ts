@@ -26,7 +26,7 @@ describe('a change of spec', () => {
       changed.key,
     ],
     [
-      'of the key’s algorithm to RSA, which has another usage',
+      'of the key’s algorithm to RSA, which has another key usage',
       { privateKey: { ...spec.privateKey, algorithm: 'RSA' } },
       changed.profile,
     ],
@@ -44,33 +44,33 @@ describe('a change of spec', () => {
     ['of the size to the default', { privateKey: { ...spec.privateKey, size: 256 } }],
     ['of renewBefore, while it is not due', { renewBefore: '24h' }],
     ['of the rotation policy', { privateKey: { ...spec.privateKey, rotationPolicy: 'Never' } }],
-    ['of how a duration is written', { duration: '129600m' }],
-    ['of how a name is written', { server: { service: 'payments', dnsNames: ['Payments.SHOP.'] } }],
+    ['of the notation of a duration', { duration: '129600m' }],
+    ['of the notation of a name', { server: { service: 'payments', dnsNames: ['Payments.SHOP.'] } }],
   ];
   for (const [title, change] of keeping) {
-    check({ [`${title} re-issues nothing`]: { given: issued.asking(change), plan: [keep] } });
+    check({ [`${title} issues no certificate`]: { given: issued.asking(change), plan: [keep] } });
   }
 
   const ending = root({ at: later(-days(1)), durationMs: days(31) });
   const cut = fresh.issuedBy(ending);
   check({
-    'by a role issues that role alone': {
+    'that adds a role issues only for that role': {
       given: issued.asking({ client: { serviceAccount: 'a' } }),
       plan: [keep, create(issued.asking({ client: { serviceAccount: 'a' } }), { role: 'client' })],
     },
-    'to a longer duration gains nothing when the root ends before': {
+    'to a longer duration issues no certificate when the root expires earlier': {
       given: cut.asking({ duration: '8760h' }),
       under: ready(ending),
       plan: [keep],
     },
-    'to a duration that ends before the root re-issues': {
+    'to a duration that ends before the root’s expiry issues again': {
       given: cut.asking({ duration: '24h' }),
       under: ready(ending),
       plan: [issue(cut.asking({ duration: '24h' }), 'SpecChanged', changed.duration)],
     },
   });
 
-  test('is none, whatever the fraction of the second in which a certificate was issued', () => {
+  test('is not detected because of the fraction of the second in which a certificate was issued', () => {
     for (const ms of [0, 1, 499, 500, 999]) {
       for (const duration of ['5m', '300500ms', '301999ms', '2160h']) {
         const given = fresh.asking({ duration }).issuedBy(signer, later(ms));
@@ -79,7 +79,7 @@ describe('a change of spec', () => {
     }
   });
 
-  test('is none for a certificate that a new root’s beginning has cut', () => {
+  test('is not detected for a certificate that the notBefore of a new root has cut', () => {
     const young = root({ at: later(minutes(5)) });
     for (const ms of [0, 1, minutes(1), minutes(4)]) {
       const given = fresh.asking({ duration: '1h' }).issuedBy(young, later(ms));
@@ -103,31 +103,31 @@ describe('a rotation by annotation', () => {
       given: done.rotating('b'),
       plan: [issue(done.rotating('b'), 'RotationRequested', messages.RotationRequested, { token: 'b' })],
     },
-    'is over once the Secret notes its value': { given: done, plan: [keep] },
-    'is not repeated when the note was lost and status remembers; the note is made again': {
+    'is handled once the Secret records its value': { given: done, plan: [keep] },
+    'is not repeated when the annotation was lost but status has the value; the annotation is restored': {
       given: lost.remembering({ lastHandledRotate: 'a' }),
       plan: [update({ token: 'a' })],
     },
-    'is not repeated when the note was changed and status remembers': {
+    'is not repeated when the annotation was changed but status has the value': {
       given: done
         .whereSecret('server', withMarks('annotations', { [annotations.rotate]: 'x' }))
         .remembering({ lastHandledRotate: 'a' }),
       plan: [update({ token: 'a' })],
     },
-    'is not over when only an earlier value was handled': {
+    'is pending when only an earlier value was handled': {
       given: lost.remembering({ lastHandledRotate: 'z' }),
       plan: [issue(lost, 'RotationRequested', messages.RotationRequested, { token: 'a' })],
     },
-    'is not over when another writer has put the note next to the certificate that status knows': {
+    'is pending when another client wrote the annotation next to the certificate in status': {
       given: forged,
       plan: [issue(forged, 'RotationRequested', messages.RotationRequested, { token: 'a' })],
     },
-    'is over when the operator ended before it wrote status': { given: forged.issuedBy(signer), plan: [keep] },
-    'is over for a Secret that status calls answered, while others are not': {
+    'is handled when the operator stopped before it wrote status': { given: forged.issuedBy(signer), plan: [keep] },
+    'is handled for a Secret for which status says so, while others are pending': {
       given: lost.remembering({ secrets: told.map((one) => ({ ...one, handledRotate: 'a' })) }),
       plan: [update({ token: 'a' })],
     },
-    'is none when the annotation is taken off; the next certificate comes without the note': {
+    'is withdrawn with the annotation, and the next certificate does not record it': {
       given: done.withoutToken().asking({ duration: '24h' }),
       plan: [
         issue(done.withoutToken().asking({ duration: '24h' }), 'SpecChanged', changed.duration, {
@@ -135,8 +135,8 @@ describe('a rotation by annotation', () => {
         }),
       ],
     },
-    'is none when the annotation is taken off; the note stays': { given: done.withoutToken(), plan: [keep] },
-    'is noted with what is issued for another reason, too': {
+    'is withdrawn with the annotation, and the recorded value stays': { given: done.withoutToken(), plan: [keep] },
+    'is recorded with a certificate that is issued for another reason': {
       given: fresh.rotating('a'),
       plan: [create(fresh.rotating('a'), { token: 'a' })],
     },
@@ -145,7 +145,7 @@ describe('a rotation by annotation', () => {
 
 const never = fresh.asking({ privateKey: { algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy: 'Never' } });
 
-describe('a key that is never to be replaced', () => {
+describe('with rotationPolicy Never, the key', () => {
   const own = never.issuedBy(signer);
   const dueAt = later(days(80));
   const reissue = (
@@ -179,28 +179,28 @@ describe('a key that is never to be replaced', () => {
       given: emptied,
       plan: reissue(emptied, 'SecretCorrupted', 'tls.crt holds no certificate', true),
     },
-    'is kept when the root is another one': {
+    'is kept when the root changes': {
       given: known,
       under: untrusted,
       plan: reissue(known, 'RootNotTrusted', messages.RootNotTrusted, true),
     },
-    'is a new one when another writer has put a pair of its own there': {
+    'is replaced when another client wrote a pair of its own': {
       given: strange,
       plan: reissue(strange, 'RootNotTrusted', messages.RootNotTrusted, false),
     },
-    'is a new one when nothing says that the key was the operator’s': {
+    'is replaced when the origin of the key is unknown': {
       given: own.whereSecret('server', withData({ 'tls.crt': '' })),
       plan: reissue(own, 'SecretCorrupted', 'tls.crt holds no certificate', false),
     },
-    'is a new one when a pair of another resource was put there': {
+    'is replaced when the pair of another resource was written': {
       given: moved,
       plan: reissue(moved, 'SpecChanged', changed.profile, false),
     },
-    'is replaced when a person asks for a rotation': {
+    'is replaced when a user requests a rotation': {
       given: own.rotating('a'),
       plan: reissue(own.rotating('a'), 'RotationRequested', messages.RotationRequested, false, { token: 'a' }),
     },
-    'is a new one when the Secret is gone': { given: never, plan: [create(never)] },
+    'is generated again when the Secret is gone': { given: never, plan: [create(never)] },
   });
 });
 
@@ -209,7 +209,7 @@ describe('renewal', () => {
   const due = (given: CertificateFixture, at: Date) => [
     issue(given, 'RenewalDue', `renewal was due at ${at.toISOString()}`),
   ];
-  // Ten days of the root are left: the leaf is cut to them.
+  // The root expires in ten days, so the leaf is cut to ten days.
   const ending = root({ at: later(-days(20)), durationMs: days(30) });
   const keptAt = (at: Date, given: CertificateFixture, by: Issuer) => ({ given, under: ready(by), at, plan: [keep] });
   const cut = fresh.issuedBy(ending);
@@ -220,24 +220,28 @@ describe('renewal', () => {
   check({
     'does not come before its time': { given: issued, at: new Date(renewal.getTime() - 1), plan: [keep] },
     'comes at its time': { given: issued, at: renewal, plan: due(issued, renewal) },
-    'comes in the last moment, too': {
+    'comes in the last moment before expiry': {
       given: issued,
       at: new Date(notAfter.getTime() - 1),
       plan: due(issued, renewal),
     },
-    'is a new certificate once the old one has expired': {
+    'replaces an expired certificate': {
       given: issued,
       at: notAfter,
       plan: [issue(issued, 'Expired', `the certificate expired at ${notAfter.toISOString()}`)],
     },
-    'does not come over and over when the root’s end leaves nothing to gain': keptAt(later(days(9)), cut, ending),
-    'nor when an intermediate’s end leaves nothing to gain': keptAt(later(days(9)), cutBelow, endingBelow),
-    'nor when the end of the root above an intermediate leaves nothing to gain': keptAt(
+    'does not come when the root’s expiry allows no longer lifetime': keptAt(later(days(9)), cut, ending),
+    'does not come when an intermediate’s expiry allows no longer lifetime': keptAt(
+      later(days(9)),
+      cutBelow,
+      endingBelow,
+    ),
+    'does not come when the expiry of the root above an intermediate allows no longer lifetime': keptAt(
       later(days(9)),
       cutAbove,
       endingAbove,
     ),
-    'does not come after the end of a root that has not been read again since': keptAt(
+    'does not come after the expiry of a root that has not been read again': keptAt(
       later(days(11)),
       cutAbove,
       endingAbove,
@@ -248,14 +252,19 @@ describe('renewal', () => {
       at: later(days(9)),
       plan: due(cutBelow, timesOf(cutBelow).renewal),
     },
-    'nor in the root’s last second': { given: cut, under: ready(ending), at: later(days(10) - 1), plan: [keep] },
+    'does not come in the root’s last second': {
+      given: cut,
+      under: ready(ending),
+      at: later(days(10) - 1),
+      plan: [keep],
+    },
     'comes when a new root lasts longer': {
       given: cut,
       under: ready(signer, ending),
       at: later(days(9)),
       plan: due(cut, timesOf(cut).renewal),
     },
-    'comes early when spec says so now': {
+    'comes earlier when spec is changed to that': {
       given: issued.asking({ renewBefore: '2000h' }),
       at: later(hours(161)),
       plan: due(issued.asking({ renewBefore: '2000h' }), timesOf(issued.asking({ renewBefore: '2000h' })).renewal),
@@ -263,7 +272,7 @@ describe('renewal', () => {
   });
 });
 
-/** The first certificate of a Secret, without those behind it. */
+/** The first certificate in tls.crt, without its chain. */
 const leafOf = (given: CertificateFixture): string =>
   /^[^]*?-----END CERTIFICATE-----\n/.exec(
     Buffer.from(given.secret('server').data?.['tls.crt'] ?? '', 'base64').toString(),
@@ -272,17 +281,17 @@ const leafOf = (given: CertificateFixture): string =>
 describe('a change of roots', () => {
   const next = root({ name: 'Next' });
   check({
-    'writes the new bundle and keeps the certificate, while its root is trusted': {
+    'writes the new bundle and keeps a certificate whose root is trusted': {
       given: issued,
       under: ready(signer, next),
       plan: [update()],
     },
-    'keeps the certificate of the former root, while that is trusted': {
+    'keeps a certificate issued by a former root that is trusted': {
       given: issued,
       under: ready(next, signer),
       plan: [update()],
     },
-    're-issues when nobody trusts the former root any more': {
+    'issues again when the former root is not trusted any more': {
       given: issued,
       under: ready(next),
       plan: [issue(issued, 'RootNotTrusted', messages.RootNotTrusted)],
@@ -292,29 +301,29 @@ describe('a change of roots', () => {
   const [first, second] = [intermediate(signer, { name: 'First' }), intermediate(signer, { name: 'Second' })];
   const below = fresh.issuedBy(first);
   check({
-    'keeps the certificate of an intermediate that was replaced by another under its root': {
+    'keeps a certificate whose intermediate was replaced by another under the same root': {
       given: below,
       under: ready(second),
       plan: [keep],
     },
-    'keeps the certificate of an intermediate when the root itself signs, and the other way round': {
+    'keeps a certificate when the signer changes between an intermediate and its root': {
       given: below,
       under: ready(signer),
       plan: [keep],
     },
-    're-issues below an intermediate when nobody trusts its root any more': {
+    'issues again below an intermediate when its root is not trusted any more': {
       given: below,
       under: ready(intermediate(next)),
       plan: [issue(below, 'RootNotTrusted', messages.RootNotTrusted)],
     },
-    're-issues when the intermediates are gone from the Secret': {
+    'issues again when the intermediates are missing in the Secret': {
       given: below.whereSecret('server', withData({ 'tls.crt': leafOf(below) })),
       under: ready(first),
       plan: [issue(below, 'RootNotTrusted', messages.RootNotTrusted)],
     },
   });
 
-  test('is seen by the digest of the bundle alone', () => {
+  test('is detected by the digest of the bundle', () => {
     const { content } = issued.observed(authority).roles[0]?.secret ?? {};
     assert.equal(content?.bundle, sha256Hex(authority.bundle.pem));
   });

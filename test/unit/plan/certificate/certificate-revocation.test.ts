@@ -19,7 +19,7 @@ import { crlDataNow } from '../../../support/sign.ts';
 import { blocked, create, issue, keep, marks, messages, update } from './certificate-steps.ts';
 import { authority, check, fresh, issued, signer } from './certificate-table.ts';
 
-/** The CRLs of the signer with these on them. */
+/** The signer's CRLs that list these serial numbers. */
 function crlWith(...serials: readonly string[]): CrlBundle {
   const revoked = serials.map((serialNumber) => ({
     serialNumber,
@@ -40,10 +40,10 @@ const asking = issued.with({ revokeToken: 't1' });
 const content = issued.observed(authority).roles[0]?.secret?.content;
 const mine = content !== undefined && 'leaf' in content ? content.leaf.serialNumber : '';
 
-/** The same resource after status was written, and the annotation that another writer puts on its Secret. */
+/** The resource with status written, and the annotation that another client adds to its Secret. */
 const told = asking.remembering(issued.reported(authority).record.status);
 const noted = withMarks('annotations', { [annotations.revoke]: 't1' });
-/** The operator was ended after it wrote the answer, and before it could say so in status. */
+/** The operator stopped after it issued the certificate and before it wrote status. */
 const ended = told.issuedBy(signer).whereSecret('server', noted);
 const another = { serialNumber: '51', fingerprint: 'f', publicKeyFingerprint: 'k' };
 const [entry] = told.record.status.secrets ?? [];
@@ -51,7 +51,7 @@ if (entry === undefined) throw new Error('status has no Secret');
 
 const sameKey = { publicKeyFingerprint: entry.publicKeyFingerprint ?? '' };
 
-/** The metadata of a Secret that answers the token. */
+/** The metadata of a Secret that was issued for the token. */
 const answering = <Step extends Extract<SecretStep, { metadata: object }>>(step: Step) => ({
   ...step,
   metadata: { ...step.metadata, annotations: { ...step.metadata.annotations, [annotations.revoke]: 't1' } },
@@ -65,7 +65,7 @@ const waiting = (serials: string, message = `waiting for the CRL of MtlsAuthorit
   awaitsCrl: true as const,
 });
 
-/** The namespace of the fixtures has used up its share. */
+/** The fixtures' namespace has used its whole share. */
 const exhausted = {
   ...authority,
   crl: { ...crlWith(), entries: { total: 1300, byNamespace: new Map([['shop', 1240]]) } },
@@ -76,7 +76,7 @@ const noShare =
   'spec.duration makes room sooner. To make room now, ask an administrator to rotate the root, which empties the CRL: ' +
   'kubectl annotate mtlsauthority default --overwrite mtls-operator.io/rotate-root="$(date +%s)"';
 
-/** The root is replaced, and certificates switch one after the other. */
+/** A root rotation in the phase Switching. */
 const next = root({ name: 'Next' });
 const ofRoot = { id: 'r1', since: now, windowMs: hours(1), resumedAt: new Date(0) };
 const turn = reissueTime(ofRoot, issued.record.uid);
@@ -93,9 +93,13 @@ const unrevocable = blocked(
 
 describe('a request to revoke', () => {
   check({
-    'waits until the certificate in place is on the CRL': { given: asking, under: underCrl(), plan: [waiting(mine)] },
-    'is followed by a new certificate once it is': { given: asking, under: underCrl(mine), plan: [reissue] },
-    'gets a new key, whatever the policy': {
+    'waits until the CRL lists the current certificate': { given: asking, under: underCrl(), plan: [waiting(mine)] },
+    'issues a new certificate once the CRL lists the old one': {
+      given: asking,
+      under: underCrl(mine),
+      plan: [reissue],
+    },
+    'generates a new key even with rotationPolicy Never': {
       given: asking.asking({ privateKey: { ...issued.record.spec.privateKey, rotationPolicy: 'Never' } }),
       under: underCrl(mine),
       plan: [
@@ -105,7 +109,7 @@ describe('a request to revoke', () => {
         },
       ],
     },
-    'waits for what was in the Secret before it was lost as well': {
+    'waits until the CRL also lists the certificate that was in the Secret before it was lost': {
       given: asking.withoutSecret('server').remembering({
         secrets: [
           {
@@ -124,12 +128,12 @@ describe('a request to revoke', () => {
       under: underCrl(),
       plan: [{ ...waiting('51'), canWait: false }],
     },
-    'is not passed over by an issue for another reason': {
+    'also delays an issue for another reason until the CRL lists the certificate': {
       given: asking.asking({ duration: '24h' }),
       under: underCrl(),
       plan: [{ ...waiting(mine), canWait: false }],
     },
-    'is answered by an issue for another reason, once the CRL has it': {
+    'is answered by an issue for another reason once the CRL lists the certificate': {
       given: asking.with({ rotateToken: 'r1' }),
       under: underCrl(mine),
       plan: [
@@ -138,7 +142,7 @@ describe('a request to revoke', () => {
         ),
       ],
     },
-    'that came with the resource revokes nothing': {
+    'that was set when the resource was created revokes no certificate': {
       given: fresh.with({ revokeToken: 't1' }),
       under: underCrl(),
       plan: [answering(create(fresh))],
@@ -148,57 +152,57 @@ describe('a request to revoke', () => {
       under: underCrl(),
       plan: [keep],
     },
-    'is handled once, also when the note on the Secret was lost': {
+    'is handled once, even if the annotation on the Secret was lost': {
       given: asking.remembering({ lastHandledRevoke: 't1' }),
       under: underCrl(),
       plan: [answering({ step: 'update', metadata: marks() })],
     },
-    'is not answered by a note that another writer has put on the Secret': {
+    'is not answered by an annotation of another client on the Secret': {
       given: told.whereSecret('server', noted),
       under: underCrl(),
       plan: [waiting(mine)],
     },
-    'is answered once, whatever another writer has noted on the Secret': {
+    'is answered once even if another client changes the annotation on the Secret': {
       given: told.whereSecret('server', noted),
       under: underCrl(mine),
       plan: [reissue],
     },
-    'is not answered by a note next to a certificate that was replaced and is put back': {
+    'is not answered by the annotation next to a replaced certificate that was restored': {
       given: told.whereSecret('server', noted).remembering({ secrets: [{ ...entry, ...another, replaced: [entry] }] }),
       under: underCrl(mine, another.serialNumber),
       plan: [reissue],
     },
-    'is not answered by a note next to another certificate for the same key': {
+    'is not answered by the annotation next to another certificate for the same key': {
       given: told.whereSecret('server', noted).remembering({ secrets: [{ ...entry, ...another, ...sameKey }] }),
       under: underCrl(mine, another.serialNumber),
       plan: [reissue],
     },
-    'is handled once by an operator that ends before it writes status': {
+    'is handled once when the operator stops before it writes status': {
       given: ended,
       under: underCrl(mine),
       plan: [keep],
     },
-    'is not answered by a new certificate as long as the one that status knows is not on the CRL': {
+    'is not answered by a new certificate until the CRL lists the one in status': {
       given: ended,
       under: underCrl(),
       plan: [waiting(mine)],
     },
-    'is handled once for a Secret that status calls answered, while others are not': {
+    'is handled once for a Secret for which status says so, while others are pending': {
       given: told.remembering({ secrets: [{ ...entry, handledRevoke: 't1' }] }),
       under: underCrl(),
       plan: [answering({ step: 'update', metadata: marks() })],
     },
-    'says what is full when the namespace has used up its share': {
+    'reports the full share of the namespace': {
       given: asking,
       under: exhausted,
       plan: [blocked('CrlShareExhausted', noShare, { canWait: true, awaitsCrl: true })],
     },
-    'holds up nothing that is due when the namespace has used up its share, and is not answered by it': {
+    'does not block an issue for another reason when the share is full, and stays pending': {
       given: asking.with({ rotateToken: 'r1' }),
       under: exhausted,
       plan: [issue(issued, 'RotationRequested', messages.RotationRequested, { token: 'r1' })],
     },
-    'waits as before when another namespace has used up its share': {
+    'waits for the CRL when the share of another namespace is full': {
       given: asking,
       under: {
         ...exhausted,
@@ -206,23 +210,23 @@ describe('a request to revoke', () => {
       },
       plan: [waiting(mine)],
     },
-    'that waits for room gives way when the root is replaced': {
+    'that waits for room does not block the switch to another root': {
       given: holding,
       under: switching,
       at: turn,
       plan: [issue(issued, 'RootReplaced', messages.RootReplaced)],
     },
-    'that waits for room goes on waiting until the root is replaced': {
+    'that waits for room waits until the switch to another root': {
       given: holding,
       under: switching,
       plan: [blocked('CrlShareExhausted', noShare, { canWait: true, awaitsCrl: true })],
     },
-    'is not answered where nobody signs CRLs': { given: asking, plan: [unrevocable] },
-    'holds up nothing that is due where nobody signs CRLs, and is not answered by it': {
+    'cannot be answered when no CA signs CRLs': { given: asking, plan: [unrevocable] },
+    'does not block an issue for another reason when no CA signs CRLs, and stays pending': {
       given: asking.with({ rotateToken: 'r1' }),
       plan: [issue(issued, 'RotationRequested', messages.RotationRequested, { token: 'r1' })],
     },
-    'is answered with a new certificate alone where the key of its root is gone': {
+    'is answered by a new certificate alone when the key of its root is gone': {
       given: asking,
       under: { ...ready(root({ name: 'New' }), signer), crl: { ...crlWith(), issuers: ['the other'] } },
       plan: [reissue],
@@ -246,9 +250,13 @@ describe('CRLs as an output', () => {
   check({
     'are added': { given, under, plan: [step(crl.digest)] },
     'are kept': { given: written, under, plan: [keep] },
-    'follow what is revoked': { given: written, under: { ...authority, crl: another }, plan: [step(another.digest)] },
-    'are kept as they are when nobody signs them any more': { given: written, plan: [keep] },
-    'cannot be had of a CA that signs none': {
+    'are updated when a certificate is revoked': {
+      given: written,
+      under: { ...authority, crl: another },
+      plan: [step(another.digest)],
+    },
+    'are kept unchanged when no CA signs them any more': { given: written, plan: [keep] },
+    'are unavailable from a CA that may not sign CRLs': {
       given,
       plan: [
         blocked(

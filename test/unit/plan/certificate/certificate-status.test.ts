@@ -24,7 +24,7 @@ const issued = two.issuedBy(signer);
 
 type Problem = NonNullable<RoleOutcome['problem']>;
 
-/** How the roles of a fixture stand, with problems of some of them. */
+/** The outcomes of a fixture's roles, some with a problem. */
 const outcomes = (
   given: CertificateFixture,
   problems: Partial<Record<Role, Problem>> = {},
@@ -51,7 +51,7 @@ const statusOf = (
 
 const seconds = (date: Date): string => date.toISOString().replace('.000', '');
 
-/** What status says of a role's Secret that was just issued. */
+/** The entry in status for a role's Secret that was just issued. */
 function entry(given: CertificateFixture, role: Role, revision = 1) {
   const secret = given.secretRecord(role, authority);
   assert.ok('leaf' in secret.content);
@@ -73,7 +73,7 @@ function entry(given: CertificateFixture, role: Role, revision = 1) {
 }
 
 describe('the status of a resource', () => {
-  test('says of every Secret what is in it, and when the first of them has to be renewed', () => {
+  test('lists the certificate in every Secret, and the earliest renewal time', () => {
     const secrets = [entry(issued, 'server'), entry(issued, 'client')];
     const [first = ''] = secrets.map((one) => one.renewalTime).sort();
     assert.deepEqual(statusOf(issued), {
@@ -97,7 +97,7 @@ describe('the status of a resource', () => {
 
   test('is the same for the same facts', () => assert.deepEqual(statusOf(issued), statusOf(issued)));
 
-  test('goes on to say all it knows of the Secrets of a resource whose spec cannot be read, or asks for nothing', () => {
+  test('keeps its entries when the spec is not valid or requests no certificate', () => {
     const { server: _, client: __, ...spec } = issued.record.spec;
     const reported = issued.rotating('a').reported(authority);
     const { conditions: ___, observedGeneration: ____, ...known } = reported.record.status;
@@ -113,7 +113,7 @@ describe('the status of a resource', () => {
     }
   });
 
-  test('has no entry for a Secret that is not there, or not its own, or cannot be read', () => {
+  test('has no entry for a Secret that is missing, foreign or not valid', () => {
     const cases = [
       issued.withoutSecret('client'),
       issued.whereSecret('client', foreign),
@@ -126,7 +126,7 @@ describe('the status of a resource', () => {
     }
   });
 
-  test('keeps the entry of what was issued while its Secret is lost, another’s, or cannot be read', () => {
+  test('keeps the entry of an issued certificate while its Secret is lost, foreign or not valid', () => {
     const { secrets } = statusOf(issued).status;
     const known = issued.remembering({ secrets: secrets ?? [] });
     const cases = [
@@ -141,12 +141,12 @@ describe('the status of a resource', () => {
     }
   });
 
-  test('has no entry for a leaf of a root that nobody knows', () => {
+  test('has no entry for a leaf that was issued by an unknown root', () => {
     const given = two.issuedBy(root());
     assert.deepEqual(statusOf(given).status.secrets, []);
   });
 
-  test('keeps what it says of a leaf whose root cannot be read now, after a restart with a bad root', () => {
+  test('keeps the entry of a leaf whose root is not valid after a restart', () => {
     const before = statusOf(issued).status;
     const given = issued.remembering({ secrets: before.secrets ?? [] });
     const roles = outcomes(given).map(({ role: { secret, ...role } }) => {
@@ -166,7 +166,7 @@ describe('the status of a resource', () => {
     ['Infinity', 1],
   ];
   for (const [text, revision] of revisions) {
-    test(`says revision ${revision} where the Secret says ${text ?? 'nothing'}`, () => {
+    test(`has revision ${revision} when the Secret records ${text ?? 'none'}`, () => {
       const given = issued.whereSecret('server', withMarks('annotations', { [annotations.revision]: text }));
       assert.equal(statusOf(given).status.secrets?.[0]?.revision, revision);
     });
@@ -176,15 +176,15 @@ describe('the status of a resource', () => {
 describe('the certificates that were replaced', () => {
   const first = certificate().issuedBy(signer);
   const replacedIn = (given: CertificateFixture, at = now) => statusOf(given, { at }).status.secrets?.[0]?.replaced;
-  /** The next one in the same Secret, as of what status says of the one before. */
+  /** The next certificate in the same Secret, with the previous one in status. */
   const next = (given: CertificateFixture, at = now): CertificateFixture =>
     given.remembering({ secrets: statusOf(given, { at }).status.secrets ?? [] }).issuedBy(signer, at);
   const { serialNumber, rootFingerprint, issuerId, notAfter } = entry(first, 'server');
   const mine = { serialNumber, rootFingerprint, issuerId, notAfter };
 
-  test('are none at first', () => assert.equal(replacedIn(first), undefined));
+  test('are none for the first certificate', () => assert.equal(replacedIn(first), undefined));
 
-  test('are remembered until they expire, though nothing is written when they do', () => {
+  test('are listed until they expire, but their expiry alone causes no write', () => {
     const second = next(first);
     assert.deepEqual(replacedIn(second), [mine]);
     const remembered = second.remembering({ secrets: statusOf(second).status.secrets ?? [] });
@@ -199,7 +199,7 @@ describe('the certificates that were replaced', () => {
     assert.deepEqual(replacedIn(remembered.issuedBy(signer, muchLater), muchLater), undefined);
   });
 
-  test('are remembered of a Secret that was lost and made anew', () => {
+  test('are listed for a Secret that was lost and created again', () => {
     const lost = first.remembering({ secrets: statusOf(first).status.secrets ?? [] }).withoutSecret('server');
     assert.deepEqual(replacedIn(next(lost)), [mine]);
   });
@@ -208,7 +208,7 @@ describe('the certificates that were replaced', () => {
   const where = (given: CertificateFixture, replaced: typeof full) =>
     given.remembering({ secrets: [{ ...entry(given, 'server'), replaced }] });
 
-  test('are all that have not expired: seventeen rotations and more', () => {
+  test('include every unexpired one, after seventeen rotations too', () => {
     let given = first;
     for (let i = 0; i < 20; i += 1) given = next(given);
     const serials = replacedIn(given)?.map((one) => one.serialNumber) ?? [];
@@ -216,7 +216,7 @@ describe('the certificates that were replaced', () => {
     assert.equal(serials[0], serialNumber);
   });
 
-  test('are the last 256, and the message says before one is forgotten', () => {
+  test('are limited to the last 256, and the message warns before one is dropped', () => {
     const messageOf = (given: CertificateFixture) => statusOf(given).status.conditions[0]?.message;
     assert.equal(messageOf(where(first, full.slice(1))), 'up to date: payments-server-tls');
     const message =
@@ -227,7 +227,7 @@ describe('the certificates that were replaced', () => {
     assert.deepEqual(more, [...full.slice(1), mine]);
   });
 
-  test('have those that were issued while status could not be written, whatever has become of the Secret', () => {
+  test('include certificates that were issued while status could not be written, in every later state of the Secret', () => {
     const [lost, latest] = [certificate().issuedBy(signer), certificate().issuedBy(signer)];
     const leaves = [lost, latest].map((given) => {
       const { content } = given.secretRecord('server', authority);
@@ -251,7 +251,7 @@ describe('the certificates that were replaced', () => {
     assert.deepEqual(serialsOf(damaged), [serialNumber, serial, latestSerial]);
   });
 
-  test('have no entry for one that another writer has put back, and one entry for each of the others', () => {
+  test('have no entry for a certificate that another client restored, and one entry for each of the others', () => {
     const back = where(certificate().issuedBy(signer), [mine, ...full.slice(0, 2)]);
     const old = back.whereSecret('server', () => first.secret('server'));
     const { serialNumber: latest } = entry(back, 'server');
@@ -262,13 +262,13 @@ describe('the certificates that were replaced', () => {
     );
   });
 
-  test('stay while another writer has damaged the Secret, and so does what is known of the certificate', () => {
+  test('stay listed with the last certificate while the Secret is damaged by another client', () => {
     const damaged = where(first, full).whereSecret('server', withData({ 'tls.crt': 'x' }));
     const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no' } };
     assert.deepEqual(statusOf(damaged, { problems }).status.secrets, damaged.record.status.secrets);
   });
 
-  test('and the entry itself take nothing from a pair that another writer has put there', () => {
+  test('do not include a pair that another client wrote', () => {
     const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no' } };
     for (const other of [root(), signer]) {
       const known = where(first, full.slice(0, 1));
@@ -294,14 +294,14 @@ describe('the condition Ready', () => {
     'IssuanceFailed',
   ] as const;
   for (const reason of reasons) {
-    test(`is False with ${reason} when that is in the way of one role`, () => {
+    test(`is False with ${reason} when that blocks one role`, () => {
       const problems = { client: { reason, message: 'because' } };
       const message = 'client: because';
       assert.deepEqual(conditionsOf(issued, { problems }), [{ type: 'Ready', status: 'False', reason, message }]);
     });
   }
 
-  test('has the reason of the first role, and tells of all', () => {
+  test('has the reason of the first role and the messages of all', () => {
     const problems: Record<string, Problem> = {
       server: { reason: 'Denied', message: 'a' },
       client: { reason: 'SecretConflict', message: 'b' },
@@ -311,7 +311,7 @@ describe('the condition Ready', () => {
     ]);
   });
 
-  test('is True while the certificate in place does its work and the next one fails; Issuing says why', () => {
+  test('is True while the current certificate works and the next one fails; Issuing says why', () => {
     const problems: Record<string, Problem> = { server: { reason: 'IssuanceFailed', message: 'no', canWait: true } };
     const nextRetryTime = later(20_000);
     const failures = { server: { attempts: 3, lastFailureTime: now, nextRetryTime, message: 'no' } };
@@ -328,7 +328,7 @@ describe('the condition Ready', () => {
     assert.deepEqual(requeueAt, nextRetryTime);
   });
 
-  test('is True while a renewal waits for the root; Issuing says so', () => {
+  test('is True while a renewal waits for the root; Issuing says why', () => {
     const problems: Record<string, Problem> = {
       server: { reason: 'AuthorityNotReady', message: 'bad root', canWait: true },
     };
@@ -370,7 +370,7 @@ describe('the condition Ready', () => {
     assert.deepEqual([condition?.status, condition?.reason], ['False', 'Expired']);
   });
 
-  test('is True while the root is bad and the Secrets are right', () => {
+  test('is True while the root may not sign and the Secrets are up to date', () => {
     const view = notReady('RootExpired', 'x');
     const roles = outcomes(issued, {}, {}, view);
     const { conditions } = planCertificateStatus(issued.record, roles, now, authority.bundle.roots).status;
@@ -385,15 +385,15 @@ describe('the condition Ready of a resource that is being deleted', () => {
     return [condition?.status, condition?.reason, condition?.message];
   };
 
-  test('says so, and that its Secrets are up to date', () => {
+  test('says that it is being deleted and that its Secrets are up to date', () => {
     const message = 'being deleted; up to date: payments-server-tls, payments-client-tls';
     assert.deepEqual(readyOf(held), ['True', 'Issued', message]);
   });
-  test('says which Secret is gone and stays so', () => {
+  test('names the Secret that is missing and not created again', () => {
     const message = 'being deleted; the operator does not create missing Secrets again: payments-client-tls';
     assert.deepEqual(readyOf(held.withoutSecret('client')), ['False', 'Deleting', message]);
   });
-  test('says what is wrong with a Secret that is there', () => {
+  test('says what is wrong with an existing Secret', () => {
     const problems = { server: { reason: 'Denied', message: 'm' } } as const;
     const message = 'being deleted; server: m';
     assert.deepEqual(readyOf(held.withoutSecret('client'), { problems }), ['False', 'Denied', message]);
@@ -409,7 +409,7 @@ describe('the failures of the roles', () => {
   });
   const problem = (message: string): Problem => ({ reason: 'IssuanceFailed', message });
 
-  test('are told one by one, and in short as the most attempts, the last failure and the next attempt', () => {
+  test('are listed by role, with a summary of the most attempts, the last failure and the next attempt', () => {
     const failures = { server: failed(5, 10_000, 60_000, 'a'), client: failed(1, 1000, 4000, 'b') };
     const problems = { server: problem('a'), client: problem('b') };
     const { status, requeueAt } = statusOf(issued, { failures, problems });
@@ -441,7 +441,7 @@ describe('the failures of the roles', () => {
     assert.deepEqual(requeueAt, later(4000));
   });
 
-  test('of one role say nothing of the other', () => {
+  test('are listed only for the role that failed', () => {
     const failures = { client: failed(1, 0, 4000, 'b') };
     const { status } = statusOf(issued, { failures, problems: { client: problem('b') } });
     assert.deepEqual(
@@ -453,7 +453,7 @@ describe('the failures of the roles', () => {
 });
 
 describe('the retry that was handled last', () => {
-  test('is the present one, and stays when the annotation is taken off', () => {
+  test('is the current one, and stays when the annotation is removed', () => {
     const asked = issued.with({ retryToken: 'a' });
     assert.equal(statusOf(asked).status.lastHandledRetry, 'a');
     assert.equal(statusOf(issued.remembering({ lastHandledRetry: 'a' })).status.lastHandledRetry, 'a');
@@ -465,19 +465,19 @@ describe('the token that was handled last', () => {
   const handled = (given: CertificateFixture): string | undefined => statusOf(given).status.lastHandledRotate;
   const done = two.rotating('a').issuedBy(signer);
 
-  test('is the present one once every Secret was issued for it', () => {
+  test('is the current one once every Secret was issued for it', () => {
     assert.equal(handled(done), 'a');
     assert.equal(handled(done.remembering({ lastHandledRotate: 'z' })), 'a');
   });
 
-  test('is the one before as long as one Secret was not', () => {
+  test('is the previous one until every Secret was issued for the current one', () => {
     const half = done.whereSecret('client', withMarks('annotations', { [annotations.rotate]: 'z' }));
     assert.equal(handled(half.remembering({ lastHandledRotate: 'z' })), 'z');
     assert.equal(handled(half), undefined);
     assert.equal(handled(done.withoutSecret('client')), undefined);
   });
 
-  test('is said of one Secret as long as another was not, so that the note on the Secret need not be believed', () => {
+  test('is recorded for one Secret until the other is issued, so that the plan does not depend on the annotation of the Secret', () => {
     const half = done.whereSecret('client', withMarks('annotations', { [annotations.rotate]: 'z' }));
     const saidOf = (given: CertificateFixture) => statusOf(given).status.secrets?.map((one) => one.handledRotate);
     assert.deepEqual(saidOf(half), ['a', undefined]);
@@ -492,7 +492,7 @@ describe('the token that was handled last', () => {
     assert.deepEqual(saidOf(done), [undefined, undefined]);
   });
 
-  test('is not the one that another writer has noted on the Secret of a certificate that status knows', () => {
+  test('is not a token that another client wrote onto the Secret of a certificate in status', () => {
     const asked = two.issuedBy(signer).reported(authority).rotating('a');
     const note = withMarks('annotations', { [annotations.rotate]: 'a', [annotations.revoke]: 'a' });
     const forged = asked.with({ revokeToken: 'a' }).whereSecret('server', note).whereSecret('client', note);
@@ -508,13 +508,13 @@ describe('the token that was handled last', () => {
     );
   });
 
-  test('stays when the annotation is taken off, and is none when there never was one', () => {
+  test('stays when the annotation is removed, and is absent when there never was one', () => {
     assert.equal(handled(done.withoutToken().remembering({ lastHandledRotate: 'a' })), 'a');
     assert.equal(handled(issued), undefined);
   });
 });
 
-describe('the resource is looked at again', () => {
+describe('the resource is reconciled again', () => {
   test('when the first certificate is due', () => {
     const [first] = rolesOf(issued.record.spec)
       .map((role) => entry(issued, role).renewalTime)
@@ -522,22 +522,22 @@ describe('the resource is looked at again', () => {
     assert.deepEqual(statusOf(issued).requeueAt, new Date(first ?? ''));
   });
 
-  test('when a certificate expires, once renewal is past', () => {
+  test('when a certificate expires, if its renewal time has passed', () => {
     assert.deepEqual(statusOf(issued, { at: later(days(89)) }).requeueAt, later(days(90)));
   });
 
-  test('never, when all is past', () => {
+  test('never, if every time has passed', () => {
     assert.equal(statusOf(issued, { at: later(days(90)) }).requeueAt, undefined);
     assert.equal(statusOf(two).requeueAt, undefined);
   });
 
-  test('every half minute while a Secret of others is in the way, which nobody watches', () => {
+  test('every half minute while a foreign Secret has its name, because foreign Secrets are not watched', () => {
     const problems: Record<string, Problem> = { server: { reason: 'SecretConflict', message: 'x' } };
     assert.deepEqual(statusOf(issued, { problems }).requeueAt, later(30_000));
   });
 
-  describe('within ten minutes while a role is blocked, whatever it waits for:', () => {
-    // Every reason but the two that are no problem.
+  describe('within ten minutes while a role is blocked by', () => {
+    // Every reason except the two that are not problems.
     const reasons: Record<Exclude<CertificateReason, 'Issued'>, true> = {
       Pending: true,
       AuthorityNotFound: true,

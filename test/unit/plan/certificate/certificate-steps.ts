@@ -10,17 +10,17 @@ export const blocked = (
   { canWait = false, ...more }: { canWait?: boolean; awaitsCrl?: true } = {},
 ): SecretStep => ({ step: 'blocked', reason, message, canWait, ...more });
 
-/** What is in the metadata that a step writes. */
+/** The variable parts of the metadata that a step writes. */
 export interface Marks {
   readonly role?: Role;
   readonly revision?: number;
   readonly token?: string;
   readonly labels?: Record<string, string | null>;
-  /** What the patch says of the annotation `template` and those that it lists. */
+  /** The patch of the annotation `template` and of the keys that it lists. */
   readonly annotations?: Record<string, string | null>;
 }
 
-/** The metadata of a Secret that was there before, and whose resource has no template. */
+/** The metadata of an existing Secret whose resource has no template. */
 export const marks = ({ role = 'server', revision = 1, token, ...more }: Marks = {}) => ({
   labels: {
     ...more.labels,
@@ -55,18 +55,18 @@ export const changed = {
   duration: 'the lifetime of the certificate differs from spec.duration',
 };
 
-/** The answer to a server of namespace shop that asks for a DNS name which it may not have. */
+/** The denial of a DNS name for a server in namespace shop. */
 export const deniedName = (name: string): string =>
   `DNS name "${name}": namespace shop may have only names of its own Services (<service>, <service>.shop, ` +
   '<service>.shop.svc, <service>.shop.svc.cluster.local, and names below the last two) and names that issuance.allow of ' +
   'MtlsAuthority default grants';
-/** What is said beside it of a certificate that was issued just now, for 90 days. */
+/** The part of the message about a current certificate that was just issued for 90 days. */
 export const stays =
   '; the certificate in Secret payments-server-tls stays valid until 2026-05-30T12:00:00Z but is not renewed';
 
 export type Issue = Extract<SecretStep, { step: 'issue' }>;
 
-/** A new certificate for what the fixture asks for, in the place of the first one. */
+/** The second certificate of a fixture's role. */
 export const issue = (
   given: CertificateFixture,
   reason: IssueReason,
@@ -82,6 +82,6 @@ export const issue = (
   metadata: marks({ revision: 2, ...more }),
 });
 
-/** The first certificate of a role, into a Secret that is not there. */
+/** The first certificate of a role, in a new Secret. */
 export const create = (given: CertificateFixture, more: Marks = {}): Issue =>
   issue(given, 'SecretMissing', messages.SecretMissing, { revision: 1, annotations: {}, write: 'create', ...more });

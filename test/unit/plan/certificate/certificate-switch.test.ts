@@ -23,44 +23,44 @@ const bundleOf = (first: Issuer, ...rest: readonly Issuer[]) =>
 const holding = (given: CertificateFixture, ...[first = signer, ...rest]: readonly Issuer[]) =>
   given.whereSecret('server', withData({ 'ca.crt': bundleOf(first, ...rest).pem }));
 
-/** The new root signs, and certificates switch one after the other. */
+/** A root rotation in the phase Switching: the new root signs. */
 const switching = { ...ready(next, signer), acceptedBundleDigests: [bundleOf(signer, next).digest], reissue };
 const replaced = (given: CertificateFixture) => [issue(given, 'RootReplaced', messages.RootReplaced)];
 
-/** The metadata that says whose the Secret is. */
+/** The metadata that names the owner of the Secret. */
 const whose = {
   labels: { [labels.managedBy]: 'mtls-operator', [labels.certificate]: 'payments', [labels.role]: 'server' },
   annotations: { [annotations.secretName]: 'payments-server-tls' },
 };
-/** Nothing but the bundle is written; labels and annotations stay as they are. */
+/** An update that writes only the bundle, without labels and annotations. */
 const bundleOnly = { step: 'update', metadata: { labels: {}, annotations: {} } } as const;
 
-describe('a certificate of the root that is replaced', () => {
+describe('a certificate issued by the old root', () => {
   const old = holding(issued, next, signer);
   const acceptedBundleDigests = holding(issued, signer, next);
   const never = fresh.asking({ privateKey: { ...fresh.record.spec.privateKey, rotationPolicy: 'Never' } });
   check({
-    'is kept until its turn': { given: old, under: switching, plan: [keep] },
-    'is kept in the moment before': {
+    'is kept until its scheduled time': { given: old, under: switching, plan: [keep] },
+    'is kept a moment before its scheduled time': {
       given: old,
       under: switching,
       at: new Date(turn.getTime() - 1),
       plan: [keep],
     },
-    'is issued anew when its turn has come': { given: old, under: switching, at: turn, plan: replaced(old) },
-    'keeps a bundle of the same roots until then, the other one in front': {
+    'is issued again at its scheduled time': { given: old, under: switching, at: turn, plan: replaced(old) },
+    'keeps a bundle with the same roots in another order until then': {
       given: acceptedBundleDigests,
       under: switching,
       plan: [keep],
     },
-    'gets the bundle of the new order with the new certificate': {
+    'gets the bundle in the new order with the new certificate': {
       given: acceptedBundleDigests,
       under: switching,
       at: turn,
       plan: replaced(acceptedBundleDigests),
     },
-    'gets the bundle at once where that lacks a root': { given: issued, under: switching, plan: [update()] },
-    'gets the bundle at once where the other order is not tolerated': {
+    'gets the new bundle at once if its bundle lacks a root': { given: issued, under: switching, plan: [update()] },
+    'gets the new bundle at once if the other order is not accepted': {
       given: acceptedBundleDigests,
       under: { ...switching, acceptedBundleDigests: [] },
       plan: [update()],
@@ -70,13 +70,13 @@ describe('a certificate of the root that is replaced', () => {
       under: ready(signer, next),
       plan: [keep],
     },
-    'keeps its key where the key is never to be replaced': {
+    'keeps its key with rotationPolicy Never': {
       given: holding(never.issuedBy(signer), next, signer),
       under: switching,
       at: turn,
       plan: [issue(never, 'RootReplaced', messages.RootReplaced, { keepKey: true })],
     },
-    'comes before its renewal': {
+    'is replaced by the rotation before its renewal is due': {
       given: old,
       under: switching,
       at: later(days(80)),
@@ -85,8 +85,9 @@ describe('a certificate of the root that is replaced', () => {
   });
 });
 
-// Broken if it fails: a step before the turn, such as one for a new CRL, has the rotation wait for something else to happen.
-test('a resource is read again at the turn of its certificate, whatever was written before that', () => {
+// If this fails, a step before the scheduled time, such as a write of a new CRL, makes the rotation wait for an
+// unrelated event.
+test('a resource is reconciled at the scheduled time of its certificate, even after an earlier write', () => {
   for (const given of [holding(issued, next, signer), holding(issued, signer, next)]) {
     const { certificate, roles } = given.observed(switching);
     const outcomes = roles.map((role) => ({ role }));
@@ -95,17 +96,17 @@ test('a resource is read again at the turn of its certificate, whatever was writ
   }
 });
 
-describe('a certificate of the root that signs', () => {
+describe('a certificate issued by the active root', () => {
   const done = holding(fresh.issuedBy(next), next, signer);
   const acceptedBundleDigests = holding(fresh.issuedBy(next), signer, next);
   check({
-    'has no turn': { given: done, under: switching, at: turn, plan: [keep] },
-    'keeps a bundle of the same roots in the other order': {
+    'is not scheduled': { given: done, under: switching, at: turn, plan: [keep] },
+    'keeps a bundle with the same roots in another order': {
       given: acceptedBundleDigests,
       under: switching,
       plan: [keep],
     },
-    'is put in order once that is not tolerated': {
+    'gets the bundle in the new order once the other order is not accepted': {
       given: acceptedBundleDigests,
       under: { ...switching, acceptedBundleDigests: [] },
       plan: [update()],
@@ -113,7 +114,7 @@ describe('a certificate of the root that signs', () => {
   });
 });
 
-describe('an authority whose root waits for every bundle to hold it', () => {
+describe('while the new root waits for every bundle to hold it, the operator', () => {
   const reason = 'RootDistributing';
   const under: ReadyAuthority & { state: 'ready' } = {
     ...ready(next, signer),
@@ -130,21 +131,21 @@ describe('an authority whose root waits for every bundle to hold it', () => {
   const old = holding(issued, signer, next);
   const due = later(days(80));
   check({
-    'writes bundles': { given: issued, under, plan: [update()] },
-    'leaves alone what is as it should be': { given: old, under, plan: [keep] },
+    'updates bundles': { given: issued, under, plan: [update()] },
+    'keeps Secrets that are up to date': { given: old, under, plan: [keep] },
     'issues no first certificate': { given: fresh, under, plan: [waits(false)] },
-    'renews nothing': { given: old, under, at: due, plan: [waits(true)] },
-    'writes the bundle of what it cannot renew': {
+    'renews no certificate': { given: old, under, at: due, plan: [waits(true)] },
+    'updates the bundle of a certificate that it cannot renew': {
       given: issued,
       under,
       at: due,
       plan: [{ ...bundleOnly, blocked: waits(true) }],
     },
-    'issues again once it does not wait any more': { given: fresh, under: switching, plan: [create(fresh)] },
+    'issues certificates once the wait is over': { given: fresh, under: switching, plan: [create(fresh)] },
   });
 });
 
-describe('a certificate that may not be issued anew', () => {
+describe('a certificate that may not be issued again', () => {
   const denied = issued.asking({ server: { service: 'payments', dnsNames: ['example.org'] } });
   const under = ready(signer, next);
   const stepOf = (given: CertificateFixture) => planCertificate(given.observed(under), now).secrets[0]?.step;
@@ -152,48 +153,44 @@ describe('a certificate that may not be issued anew', () => {
   const isDenied = blocked('Denied', message + stays);
   const leftAlone: [title: string, given: CertificateFixture, message: string][] = [
     ['holds the bundle already', holding(denied, signer, next), message + stays],
-    ['cannot be read', denied.whereSecret('server', withData({ 'tls.crt': 'x' })), message],
-    [
-      'is not to be written',
-      denied.whereSecret('server', (secret) => ({ ...secret, immutable: true })),
-      message + stays,
-    ],
-    ['is not there', denied.withoutSecret('server'), message],
+    ['is not valid', denied.whereSecret('server', withData({ 'tls.crt': 'x' })), message],
+    ['is not writable', denied.whereSecret('server', (secret) => ({ ...secret, immutable: true })), message + stays],
+    ['is missing', denied.withoutSecret('server'), message],
   ];
 
-  test('gets the roots that are trusted now, and is said to be in the way', () => {
+  test('gets the current roots and is reported as blocked', () => {
     assert.deepEqual(stepOf(denied), { ...bundleOnly, blocked: isDenied });
   });
 
   for (const [title, given, said] of leftAlone) {
-    test(`is left alone when its Secret ${title}`, () => assert.deepEqual(stepOf(given), blocked('Denied', said)));
+    test(`stays unchanged when its Secret ${title}`, () => assert.deepEqual(stepOf(given), blocked('Denied', said)));
   }
 
-  test('is left alone when its Secret is somebody else’s', () => {
+  test('stays unchanged when its Secret has another owner', () => {
     const step = stepOf(denied.whereSecret('server', foreign));
     assert.deepEqual(step?.step === 'blocked' && step.reason, 'SecretConflict');
   });
 
-  test('is adopted when its Secret was handed over, since a rotation counts it', () => {
+  test('is adopted when its Secret was handed over, because a rotation counts the Secret', () => {
     const step = stepOf(denied.whereSecret('server', orphaned));
     assert.deepEqual(step, { ...bundleOnly, metadata: whose, ownership: 'adopt', blocked: isDenied });
   });
 
-  test('loses its ownerReference, and says in its metadata whose it is, when the Secret is to be retained', () => {
+  test('gets owner metadata instead of its ownerReference with deletionPolicy Retain', () => {
     const step = stepOf(denied.asking({ deletionPolicy: 'Retain' }));
     const withUid = { ...whose.annotations, [annotations.certificateUid]: 'certificate-uid' };
     const metadata = { ...whose, annotations: withUid };
     assert.deepEqual(step, { ...bundleOnly, metadata, ownership: 'release', blocked: isDenied });
   });
 
-  test('is left alone when another resource claims its Secret', () => {
+  test('stays unchanged when another resource claims its Secret', () => {
     const observed = denied.observed(under);
     const roles = observed.roles.map((role) => ({ ...role, secretNameOwner: 'MtlsCertificate a' }));
     const step = planCertificate({ ...observed, roles }, now).secrets[0]?.step;
     assert.deepEqual(step?.step === 'blocked' && step.reason, 'SecretConflict');
   });
 
-  test('is left alone after an attempt that has failed: the same write is not tried in part', () => {
+  test('stays unchanged after a failed attempt: a part of the same write is not retried', () => {
     const at = later(days(80));
     const failedAttempts = { attempts: 1, lastFailureTime: now, nextRetryTime: later(days(81)), message: 'm' };
     const observed = issued.observed(under);

@@ -15,23 +15,25 @@ import { now } from '../../../support/fixtures/times.ts';
 
 export const signer = root({ name: 'Signer' });
 export const authority = ready(signer);
-/** A resource without its Secret. */
 export const fresh = certificate();
-/** The resource whose Secret was issued just now. */
+/** The resource with a Secret that was just issued. */
 export const issued = fresh.issuedBy(signer);
 
-/** What is observed, and what is to be done. */
+/** An observation and its plan. */
 export interface Case {
   readonly given: CertificateFixture;
   readonly under?: AuthorityState;
   readonly at?: Date;
-  /** What has failed before, by role. */
+  /** Earlier failures, by role. */
   readonly failedAttempts?: Partial<Record<Role, FailedAttempts>>;
   /** The step of each role, in the order of roles. */
   readonly plan: readonly SecretStep[];
 }
 
-/** A test for every sentence: the whole plan, twice the same, with nothing to prune. */
+/**
+ * Runs a test for every title. It compares the whole plan, checks that a second run returns the same, and expects no
+ * Secret to prune.
+ */
 export function check(cases: Readonly<Record<string, Case>>): void {
   for (const [title, { given, under = authority, at = now, failedAttempts: failed = {}, plan }] of Object.entries(
     cases,
@@ -58,7 +60,7 @@ export function check(cases: Readonly<Record<string, Case>>): void {
   }
 }
 
-/** The times of the Secret for the role server, and when it is to be renewed. */
+/** The validity and renewal time of the server's Secret. */
 export function timesOf(given: CertificateFixture): { notAfter: Date; renewal: Date } {
   const { content } = given.observed(authority).roles[0]?.secret ?? {};
   assert.ok(content !== undefined && 'leaf' in content);

@@ -23,7 +23,7 @@ const forged: [what: string, metadata: { labels?: Record<string, string>; annota
   ],
   ['a token of 200,000 characters', { annotations: { [annotations.rotate]: 'x'.repeat(200_000) } }],
   [
-    'a template that names 3,000 annotations of its own',
+    'a template that lists 3,000 annotations',
     {
       annotations: {
         ...many(3000, (i) => [`a-${i}`, 'x'.repeat(40)]),
@@ -43,7 +43,7 @@ const forged: [what: string, metadata: { labels?: Record<string, string>; annota
 ];
 
 for (const [what, { labels = {}, annotations: notes = {} }] of forged) {
-  test(`of a Secret with ${what}, less than 30 KB are kept`, () => {
+  test(`a Secret with ${what} is kept in less than 30 KB`, () => {
     const given = withMarks('annotations', notes)(withMarks('labels', labels)(secret));
     assert.ok(sizeOf(given) > 100_000, `${sizeOf(given)}`);
     const size = bytesOf(secretRecord(given, roots));
@@ -63,7 +63,7 @@ test('an ownerReference of a megabyte is not kept', () => {
   }
 });
 
-test('labels of others are not kept; those of the operator and of the template are', () => {
+test('only labels of the operator and of the template are kept', () => {
   const template = { labels: { team: 'edge' }, annotations: { note: 'x' } };
   const given = certificate().asking({ secretTemplate: template }).issuedBy(signer).secret('server');
   const record = secretRecord(withMarks('labels', { other: 'y' })(given), roots);

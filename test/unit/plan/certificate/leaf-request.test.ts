@@ -19,10 +19,10 @@ const privateKey = plain.privateKey;
 const ask = (spec: Partial<MtlsCertificateSpec>, role: Role = 'server') =>
   leafRequest({ ...plain, ...spec }, role, scope);
 
-describe('a role asks for', () => {
+describe('a role requests', () => {
   const serviceNames = ['db', 'db.shop', 'db.shop.svc', 'db.shop.svc.k8s.local'];
 
-  test('all the names of its Service, a day, and an ECDSA key, when it says no more', () => {
+  test('every name of its Service, the duration of spec and an ECDSA key by default', () => {
     assert.deepEqual(ask({ server: { service: 'db' }, duration: '24h' }), {
       profile: { role: 'server', subject: {}, names: { ...none, dnsNames: serviceNames }, durationMs: hours(24) },
       key: { algorithm: 'ECDSA', size: 256 },
@@ -37,21 +37,21 @@ describe('a role asks for', () => {
     assert.deepEqual(request.profile.names, { ...none, uris: ['spiffe://example.org/ns/shop/sa/checkout'] });
   });
 
-  test('one SPIFFE ID, however often and in whatever case it is written', () => {
+  test('one SPIFFE ID, even if spec repeats it or writes it in another case', () => {
     const uris = ['SPIFFE://Example.ORG/ns/shop/sa/checkout', 'spiffe://example.org/ns/shop/sa/checkout'];
     const request = ask({ client: { serviceAccount: 'checkout', uris } }, 'client');
     assert.ok('profile' in request);
     assert.deepEqual(request.profile.names.uris, ['spiffe://example.org/ns/shop/sa/checkout']);
   });
 
-  test('both for a peer, and no bare name, which programs take for a user', () => {
+  test('both for a peer, without the bare name, which programs read as a user name', () => {
     const request = ask({ peer: { service: 'db', serviceAccount: 'db' } }, 'peer');
     assert.ok('profile' in request);
     const uris = ['spiffe://example.org/ns/shop/sa/db'];
     assert.deepEqual(request.profile.names, { ...none, dnsNames: serviceNames.slice(1), uris });
   });
 
-  test('the bare name of a Service for a peer, where it is granted', () => {
+  test('the bare name of a Service for a peer if it is granted', () => {
     const allow = [{ namespaceSelector: {}, dnsNames: ['db'] }];
     const granting = { ...scope, issuance: issuancePolicy({ allow }) };
     for (const [service, names] of [
@@ -64,14 +64,14 @@ describe('a role asks for', () => {
     }
   });
 
-  test('names in normal form, each once, its Service’s first', () => {
+  test('names in normal form, each once, the names of its Service first', () => {
     const dnsNames = ['DB.shop.svc.', 'db-0.DB.shop.svc', 'db-0.db.shop.svc.', 'db'];
     const request = ask({ server: { service: 'db', dnsNames } });
     assert.ok('profile' in request);
     assert.deepEqual(request.profile.names.dnsNames, [...serviceNames, 'db-0.db.shop.svc']);
   });
 
-  test('its own subject besides the one of the resource', () => {
+  test('its own common name in the subject of the resource', () => {
     const subject = { organizations: ['Org'], countries: ['DE'] };
     const allow = [{ namespaceSelector: {}, subject }];
     const server = { service: 'db', commonName: 'db.shop.svc' };
@@ -105,7 +105,7 @@ describe('a role asks for', () => {
     });
   }
 
-  test('usages beside its own, each once', () => {
+  test('additional usages, each once', () => {
     const usages = ['keyAgreement', 'contentCommitment', 'keyAgreement'] as const;
     const request = ask({ server: { service: 'db', usages } });
     assert.ok('profile' in request);
@@ -114,13 +114,16 @@ describe('a role asks for', () => {
     assert.ok('profile' in none && !('usages' in none.profile));
   });
 
-  test('the same key again when it is never to be replaced', () => {
+  test('to keep the key with rotationPolicy Never', () => {
     const request = ask({ privateKey: { ...privateKey, rotationPolicy: 'Never' } });
     assert.ok('keepKey' in request && request.keepKey);
   });
 });
 
-/** What does not go with the kind of key, and what no leaf has, of a resource that is older than its schema. */
+/**
+ * Usages that are not valid for the kind of key or for any leaf. A resource that is older than its schema may have
+ * them.
+ */
 const unfitUsages: [usage: string, algorithm: 'ECDSA' | 'RSA' | 'Ed25519'][] = [
   ['dataEncipherment', 'ECDSA'],
   ['dataEncipherment', 'Ed25519'],
@@ -136,8 +139,8 @@ describe('a request is not valid', () => {
   const server = (more: MtlsCertificateSpec['server']): Partial<MtlsCertificateSpec> => ({ server: { ...more } });
   const invalid: [title: string, spec: Partial<MtlsCertificateSpec>, message: RegExp][] = [
     ['for less than five minutes', { duration: '299999ms' }, /^duration: use at least 5m$/],
-    ['for a time that is none', { duration: 'long' }, /^duration/],
-    ['without a name', server({}), /^no subject alternative name is requested; add at least one$/],
+    ['for a duration that is not valid', { duration: 'long' }, /^duration/],
+    ['without alternative names', server({}), /^no subject alternative name is requested; add at least one$/],
     [
       'with empty lists of names',
       server({ dnsNames: [], uris: [] }),
@@ -153,9 +156,9 @@ describe('a request is not valid', () => {
       server({ service: 'db', commonName: `${'a'.repeat(60)}.shop` }),
       /commonName/,
     ],
-    ['with a DNS name that is none', server({ dnsNames: ['a..b'] }), /not valid: a\.\.b$/],
-    ['with an address that is none', server({ ipAddresses: ['10.0.0'] }), /not valid: 10\.0\.0$/],
-    ['with a URI that is none', server({ uris: ['x'] }), /not valid: x$/],
+    ['with a DNS name that is not valid', server({ dnsNames: ['a..b'] }), /not valid: a\.\.b$/],
+    ['with an IP address that is not valid', server({ ipAddresses: ['10.0.0'] }), /not valid: 10\.0\.0$/],
+    ['with a URI that is not valid', server({ uris: ['x'] }), /not valid: x$/],
     [
       'with a SPIFFE ID next to another URI',
       server({ uris: ['spiffe://example.org/ns/shop/sa/a', 'https://example.org/'] }),
@@ -167,14 +170,14 @@ describe('a request is not valid', () => {
       server({ uris: ['spiffe://example.org/ns/shop/sa/a', 'SPIFFE://example.org/ns/shop/sa/A'] }),
       /SPIFFE ID/,
     ],
-    ['with an e-mail address that is none', server({ emailAddresses: ['x'] }), /not valid: x$/],
+    ['with an e-mail address that is not valid', server({ emailAddresses: ['x'] }), /not valid: x$/],
     [
-      'with an otherName whose type is none',
+      'with an otherName whose type is not an object identifier',
       server({ otherNames: [{ oid: '1', utf8Value: 'a' }] }),
       /not valid: "1:a"$/,
     ],
     [
-      'with an otherName whose type has an arc that is cut by others',
+      'with an otherName whose type has an arc that other parsers truncate',
       server({ otherNames: [{ oid: '1.2.4294967299', utf8Value: 'a' }] }),
       /not valid: "1\.2\.4294967299:a"$/,
     ],
@@ -224,7 +227,7 @@ describe('a request is not valid', () => {
       server({ service: 'db', commonName }),
       /^commonName: use 1 to 64 characters/,
     ]),
-    ['with a Service that is none', server({ service: 'A B' }), /not valid/],
+    ['with a Service name that is not valid', server({ service: 'A B' }), /not valid/],
     ['with a size that ECDSA does not have', { privateKey: { ...privateKey, size: 2048 } }, /size/],
     ['with a size that RSA does not have', { privateKey: { ...privateKey, algorithm: 'RSA', size: 1024 } }, /size/],
     ['with a size for Ed25519', { privateKey: { ...privateKey, algorithm: 'Ed25519', size: 256 } }, /size/],
@@ -241,7 +244,7 @@ describe('a request is not valid', () => {
     });
   }
 
-  test('and says so of the first five names, and how many more there are', () => {
+  test('with many names that are not valid: it names five and counts the rest', () => {
     const refusal = ask(server({ dnsNames: ['a..1', 'a..2', 'a..3', 'a..4', 'a..5', 'a..6', 'a..7'] }));
     assert.ok('reason' in refusal);
     assert.equal(refusal.message, 'these names are not valid: a..1, a..2, a..3, a..4, a..5 and 2 more');
@@ -261,7 +264,7 @@ describe('a request is denied', () => {
   const denied: [title: string, spec: Partial<MtlsCertificateSpec>, role: Role][] = [
     ['for another namespace’s Service', { server: { dnsNames: ['db.other.svc'] } }, 'server'],
     ['for a good and a bad name', { server: { service: 'db', dnsNames: ['www.example.com'] } }, 'server'],
-    ['for an address', { server: { service: 'db', ipAddresses: ['10.0.0.1'] } }, 'server'],
+    ['for an IP address', { server: { service: 'db', ipAddresses: ['10.0.0.1'] } }, 'server'],
     ['for a foreign common name', { client: { serviceAccount: 'a', commonName: 'system:masters' } }, 'client'],
     ['for the bare name of a peer', { peer: { service: 'db', dnsNames: ['db'] } }, 'peer'],
     ['for the bare name of a client', { client: { dnsNames: ['admin'] } }, 'client'],
@@ -278,7 +281,7 @@ describe('a request is denied', () => {
   }
 });
 
-test('the roles of a spec come in one order, and each has its Secret', () => {
+test('the roles of a spec have a fixed order, and each has its own Secret', () => {
   const spec = { ...plain, peer: {}, client: { secretName: 'own' }, server: {} };
   const names = rolesOf(spec).map((role) => [role, secretNameOf('db', spec, role)]);
   assert.deepEqual(names, [

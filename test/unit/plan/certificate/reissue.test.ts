@@ -5,12 +5,12 @@ import { type Reissue, reissueTime } from '../../../../src/plan/certificate/reis
 import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 
 const windowMs = minutes(10);
-/** Whoever leads has led since before the switch. */
+/** The current leader started before the switch. */
 const reissue: Reissue = { id: 'r1', since: now, windowMs, resumedAt: earlier(hours(1)) };
 const uids = Array.from({ length: 1000 }, (_, i) => `uid-${i}`);
 const timesOf = (given: Reissue): number[] => uids.map((uid) => reissueTime(given, uid).getTime());
 
-/** Throws when of ten equal parts of the time one has much more, or less, than a tenth of these moments. */
+/** Throws when one tenth of the window holds much more, or less, than a tenth of the times. */
 function assertSpread(times: readonly number[], from: number, overMs: number): void {
   const counts = Array.from({ length: 10 }, () => 0);
   for (const time of times) {
@@ -21,27 +21,27 @@ function assertSpread(times: readonly number[], from: number, overMs: number): v
   for (const count of counts) assert.ok(count > 60 && count < 140, counts.join(' '));
 }
 
-describe('the moment at which a resource switches to the new root', () => {
+describe('the time at which a resource switches to the new root', () => {
   test('is spread evenly over the window', () => assertSpread(timesOf(reissue), now.getTime(), windowMs));
 
-  test('is the same each time, and for each leader that was there in time', () => {
+  test('is the same on each call, and for each leader that started before it', () => {
     assert.deepEqual(timesOf(reissue), timesOf(reissue));
     assert.deepEqual(timesOf(reissue), timesOf({ ...reissue, resumedAt: now }));
     assert.deepEqual(timesOf(reissue), timesOf({ ...reissue, resumedAt: new Date(0) }));
   });
 
-  test('differs with each resource, and from rotation to rotation', () => {
+  test('differs between resources, and between rotations', () => {
     const times = timesOf(reissue);
     assert.ok(new Set(times).size > 990);
     const others = timesOf({ ...reissue, id: 'r2' });
     assert.ok(times.filter((time, i) => time === others[i]).length < 10);
   });
 
-  test('is at once where there is no window', () => {
+  test('is the start when the window is empty', () => {
     assert.deepEqual(new Set(timesOf({ ...reissue, windowMs: 0 })), new Set([now.getTime()]));
   });
 
-  test('is never outside of the window, whenever it begins and whatever the UID', () => {
+  test('is never outside the window, for every start and UID', () => {
     fc.assert(
       fc.property(fc.string(), fc.nat({ max: days(30) }), fc.nat({ max: days(400) }), (uid, window, at) => {
         const time = reissueTime({ ...reissue, windowMs: window, since: later(at) }, uid).getTime();
@@ -51,7 +51,7 @@ describe('the moment at which a resource switches to the new root', () => {
   });
 });
 
-describe('what was missed while nobody led', () => {
+describe('a switch that was missed while there was no leader', () => {
   const late = (afterMs: number): Reissue => ({ ...reissue, resumedAt: later(afterMs) });
   const missed = (given: Reissue): number[] =>
     uids
@@ -59,13 +59,13 @@ describe('what was missed while nobody led', () => {
       .filter(({ moment }) => moment < given.resumedAt.getTime())
       .map(({ uid }) => reissueTime(given, uid).getTime());
 
-  test('is spread over the window once more by a leader that comes after it', () => {
+  test('is spread over the window again by a leader that starts after the window', () => {
     const given = late(hours(5));
     assert.equal(missed(given).length, uids.length);
     assertSpread(missed(given), given.resumedAt.getTime(), windowMs);
   });
 
-  test('is spread over as long as it piled up, where that was shorter', () => {
+  test('is spread over the time without a leader if that is shorter', () => {
     const given = late(windowMs / 2);
     const times = missed(given);
     assert.ok(times.length > 400 && times.length < 600);
@@ -74,7 +74,7 @@ describe('what was missed while nobody led', () => {
     }
   });
 
-  test('leaves alone what was not missed', () => {
+  test('does not change the times that were not missed', () => {
     const given = late(windowMs / 2);
     const before = timesOf(reissue);
     const after = timesOf(given);
@@ -83,7 +83,7 @@ describe('what was missed while nobody led', () => {
     }
   });
 
-  test('has another turn with each leader, so that leaders that never last reach everybody', () => {
+  test('gets another time with each leader, so that short-lived leaders together reach every resource', () => {
     const [first, second] = [late(hours(5)), late(hours(6))].map((given) =>
       missed(given).map((time) => time - given.resumedAt.getTime()),
     ) as [number[], number[]];
@@ -95,10 +95,10 @@ describe('what was missed while nobody led', () => {
         if (reissueTime(given, uid).getTime() < given.resumedAt.getTime() + minutes(1)) reached.add(uid);
       }
     }
-    assert.ok(reached.size > 990, `${reached.size} were reached by leaders of a minute each`);
+    assert.ok(reached.size > 990, `only ${reached.size} resources were reached by leaders of a minute each`);
   });
 
-  test('never comes before the leader, whenever that begins', () => {
+  test('is never before the start of the leader', () => {
     fc.assert(
       fc.property(fc.string(), fc.nat({ max: days(3) }), (uid, afterMs) => {
         const given = late(afterMs);
@@ -110,7 +110,7 @@ describe('what was missed while nobody led', () => {
     );
   });
 
-  test('is due at once when the beginning is unknown: a clock was set back', () => {
+  test('is due at once when the start is unknown because a clock was set back', () => {
     const given = { ...reissue, since: new Date(0), resumedAt: new Date(0) };
     assert.ok(timesOf(given).every((time) => time <= now.getTime()));
   });

@@ -42,43 +42,43 @@ describe('a duration', () => {
   ];
   for (const [text, ms] of durations) {
     const shown = JSON.stringify(text.slice(0, 20));
-    test(`${shown} is ${ms === undefined ? 'none' : `${ms} ms`}`, () => assert.equal(parseDurationMs(text), ms));
+    test(`${shown} is ${ms === undefined ? 'not valid' : `${ms} ms`}`, () => assert.equal(parseDurationMs(text), ms));
   }
 });
 
-/** A leaf that was issued now for a duration. */
+/** A leaf that is issued now for a duration. */
 const leafLasting = (ms: number) => ({ notBefore: later(-backdateMs), notAfter: later(ms) });
-// Bounds that depend on each other shrink by steps of a millisecond: the first counterexample has to do.
+// Bounds that depend on each other shrink by a millisecond per step, so only the first counterexample is reported.
 const unshrunk = { numRuns: 2000, endOnFailure: true };
 const goDuration = (ms: number): string => `${ms}ms`;
 const seeds = fc.uuid();
 
 describe('the renewal time', () => {
-  /** How long before the end a leaf that was issued now is renewed at the latest, and at the earliest. */
+  /** The shortest and the longest time before expiry at which a leaf that is issued now is renewed. */
   const bounds = (durationMs: number, settings: Omit<RenewalSettings, 'duration'>, seed: string): number =>
     later(durationMs).getTime() -
     renewalTime(leafLasting(durationMs), { duration: goDuration(durationMs), ...settings }, seed).getTime();
 
   const cases: [title: string, durationMs: number, settings: Omit<RenewalSettings, 'duration'>, leftMs: number][] = [
-    ['leaves a third of the lifetime when nothing is asked for', days(90), {}, (days(90) + backdateMs) / 3],
-    ['leaves the time that is asked for', days(90), { renewBefore: '720h' }, days(30)],
-    ['leaves the share that is asked for', days(90), { renewBeforePercentage: 50 }, (days(90) + backdateMs) / 2],
+    ['leaves a third of the lifetime by default', days(90), {}, (days(90) + backdateMs) / 3],
+    ['leaves the requested time', days(90), { renewBefore: '720h' }, days(30)],
+    ['leaves the requested share', days(90), { renewBeforePercentage: 50 }, (days(90) + backdateMs) / 2],
     ['leaves one hour of a year', days(365), { renewBefore: '1h' }, hours(1)],
     [
-      'leaves a third when the root’s end cut the lifetime below what is asked for',
+      'leaves a third when the root’s expiry cut the lifetime below the requested time',
       days(10),
       { renewBefore: '720h' },
       (days(10) + backdateMs) / 3,
     ],
     [
-      'leaves a third when the share reaches into the backdating',
+      'leaves a third when the requested share reaches into the backdating',
       minutes(5),
       { renewBeforePercentage: 99 },
       minutes(10) / 3,
     ],
     ['leaves a third of the shortest duration', minutes(5), {}, minutes(10) / 3],
     [
-      'leaves all but ten seconds when less use is asked for',
+      'leaves all but ten seconds when a longer time is requested',
       minutes(5),
       { renewBefore: '4m59s' },
       minutes(5) - 10_000,
@@ -89,7 +89,7 @@ describe('the renewal time', () => {
       fc.assert(
         fc.property(seeds, (seed) => {
           const left = bounds(durationMs, settings, seed);
-          // Whole seconds, brought forward.
+          // Truncated to whole seconds.
           assert.ok(left >= leftMs - 1 && left <= leftMs * 1.1 + 1000, `${left} ms`);
         }),
       );
@@ -103,7 +103,7 @@ describe('the renewal time', () => {
   );
   const durations = fc.integer({ min: minutes(5), max: days(400) });
 
-  test('is after the moment of issue and not after the end, whatever is asked for: no renewal without end', () => {
+  test('is always after the issue and not after the expiry, so that renewal does not loop', () => {
     fc.assert(
       fc.property(durations, settings, seeds, (durationMs, asked, seed) => {
         const left = bounds(durationMs, asked, seed);
@@ -113,20 +113,20 @@ describe('the renewal time', () => {
     );
   });
 
-  test('is within a leaf’s lifetime when the root has cut it at either end', () => {
+  test('is within a leaf’s lifetime when the root has cut its start or its end', () => {
     const cut = fc.integer({ min: 1000, max: days(400) });
     fc.assert(
       fc.property(cut, durations, settings, seeds, (lifetimeMs, durationMs, asked, seed) => {
         const leaf = { notBefore: now, notAfter: later(lifetimeMs) };
         const due = renewalTime(leaf, { duration: goDuration(durationMs), ...asked }, seed);
-        // Whole seconds, brought forward.
+        // Truncated to whole seconds.
         assert.ok(due.getTime() > now.getTime() - 1000 && due <= leaf.notAfter);
       }),
       unshrunk,
     );
   });
 
-  test('is the same for the same leaf, and in whole seconds', () => {
+  test('is the same for the same leaf, in whole seconds', () => {
     fc.assert(
       fc.property(durations, settings, seeds, (durationMs, asked, seed) => {
         const of = () => renewalTime(leafLasting(durationMs), { duration: goDuration(durationMs), ...asked }, seed);
@@ -136,7 +136,7 @@ describe('the renewal time', () => {
     );
   });
 
-  test('is spread evenly over certificates that were made together', () => {
+  test('is spread evenly over certificates that were issued together', () => {
     const third = (days(90) + backdateMs) / 3;
     const shares = Array.from({ length: 1000 }, (_, i) => bounds(days(90), {}, `uid-${i}/server`) / third - 1);
     const tenths = Array.from({ length: 10 }, (_, i) => shares.filter((share) => Math.floor(share * 100) === i).length);
@@ -147,7 +147,7 @@ describe('the renewal time', () => {
     );
   });
 
-  test('is spread by numbers that fill the unit interval', () => {
+  test('is spread by hashes that fill the unit interval', () => {
     fc.assert(fc.property(fc.string(), (seed) => hashFraction(seed) >= 0 && hashFraction(seed) < 1));
   });
 });
@@ -167,12 +167,12 @@ describe('the back-off', () => {
     });
   }
 
-  test('counts, and says when it failed', () => {
+  test('counts attempts and records the time of the failure', () => {
     const { attempts, lastFailureTime } = afterFailure(3, now, 'uid');
     assert.deepEqual([attempts, lastFailureTime], [4, now]);
   });
 
-  test('grows until it is ten minutes, and stays at it for good', () => {
+  test('grows to ten minutes and stays there', () => {
     fc.assert(
       fc.property(seeds, fc.nat({ max: 6 }), fc.integer({ min: 7, max: 1_000_000 }), (seed, few, many) => {
         assert.ok(delay(few + 1, seed) > delay(few, seed));
@@ -181,7 +181,7 @@ describe('the back-off', () => {
     );
   });
 
-  test('never goes past the moment at which the certificate in place expires', () => {
+  test('never ends after the expiry of the current certificate', () => {
     fc.assert(
       fc.property(seeds, fc.nat({ max: 30 }), fc.integer({ min: 1, max: hours(2) }), (seed, attempts, untilExpiry) => {
         assert.equal(delay(attempts, seed, later(untilExpiry)), Math.min(delay(attempts, seed), untilExpiry));
@@ -189,11 +189,11 @@ describe('the back-off', () => {
     );
   });
 
-  test('goes on as ever once that certificate has expired', () => {
+  test('ignores the expiry of a certificate that has expired', () => {
     for (const expiry of [now, later(-1)]) assert.equal(delay(5, 'uid', expiry), delay(5));
   });
 
-  test('is another one for another resource', () => {
+  test('differs between resources', () => {
     assert.equal(new Set(Array.from({ length: 100 }, (_, i) => delay(8, `uid-${i}`))).size, 100);
   });
 });

@@ -23,7 +23,7 @@ const ofOne = { rotate: 'handledRotate', revoke: 'handledRevoke' } as const;
 const verbs: readonly RequestVerb[] = ['rotate', 'revoke'];
 
 for (const verb of verbs) {
-  /** Issued and in status; then a person has asked. */
+  /** A certificate was issued and is in status. After that, a user has set the annotation. */
   const known = both
     .issuedBy(signer)
     .reported(authority)
@@ -33,7 +33,7 @@ for (const verb of verbs) {
   if (server === undefined || client === undefined) throw new Error('status has no Secrets');
 
   describe(`a request to ${verb}`, () => {
-    test('is open until status says that all Secrets, or this one, have answered it', () => {
+    test('is pending until status says that every Secret, or this one, was issued for it', () => {
       const open = (given: typeof known, role: 'server' | 'client' = 'server') =>
         pendingToken(verb, given.record, role);
       assert.equal(open(known), 'a');
@@ -44,31 +44,31 @@ for (const verb of verbs) {
       assert.equal(open(fresh), undefined);
     });
 
-    // The operator was ended after it wrote the answer, and before it could say so in status.
+    // The operator stopped after it issued the certificate and before it wrote status.
     const answered = known.issuedBy(signer).whereSecret('server', noted);
     const rows: Record<string, { given: typeof known; is: boolean }> = {
-      'that has the note and a new certificate for a new key': { given: answered, is: true },
-      'without the note': { given: known.issuedBy(signer).whereSecret('server', withoutNote), is: false },
-      'with the note of another request': {
+      'with the annotation and a new certificate for a new key': { given: answered, is: true },
+      'without the annotation': { given: known.issuedBy(signer).whereSecret('server', withoutNote), is: false },
+      'with the annotation of another request': {
         given: answered.whereSecret('server', withMarks('annotations', { [annotations[verb]]: 'b' })),
         is: false,
       },
-      'with the certificate that status knows': { given: known.whereSecret('server', noted), is: false },
+      'with the certificate in status': { given: known.whereSecret('server', noted), is: false },
       'with a certificate that was replaced': {
         given: answered.remembering({ secrets: [withReplaced(answered), client] }),
         is: false,
       },
-      'with another certificate for the key that status knows': {
+      'with another certificate for the key in status': {
         given: answered.remembering({
           secrets: [{ ...server, publicKeyFingerprint: leafOf(answered).publicKey }, client],
         }),
         is: false,
       },
-      'with a certificate of an unknown root': {
+      'with a certificate issued by an unknown root': {
         given: known.issuedBy(root({ name: 'Unknown' })).whereSecret('server', noted),
         is: false,
       },
-      'with a certificate that cannot be read': {
+      'with a certificate that is not valid': {
         given: answered.whereSecret('server', withData({ 'tls.crt': 'x' })),
         is: false,
       },
@@ -84,22 +84,22 @@ for (const verb of verbs) {
         is: false,
       },
       'that was handed over': { given: answered.whereSecret('server', orphaned), is: true },
-      'that is not there': { given: answered.withoutSecret('server'), is: false },
-      'of a request that status calls answered': { given: answered.remembering({ [ofAll[verb]]: 'a' }), is: false },
+      'that is missing': { given: answered.withoutSecret('server'), is: false },
+      'of a request that status reports as handled': { given: answered.remembering({ [ofAll[verb]]: 'a' }), is: false },
     };
     for (const [title, { given, is }] of Object.entries(rows)) {
-      test(`${is ? 'may have its answer' : 'has no answer'} in a Secret ${title}`, () => {
+      test(`${is ? 'may be' : 'is not'} answered by a Secret ${title}`, () => {
         const secret = given.observed(authority).roles.find(({ role }) => role === 'server')?.secret;
         assert.equal(mayFulfilRequest(verb, given.record, 'server', secret), is);
       });
     }
 
-    test('has its answer in a Secret of which status says nothing', () => {
+    test('may be answered by a Secret without an entry in status', () => {
       const given = answered.with({ status: {} });
       assert.equal(mayFulfilRequest(verb, given.record, 'server', given.secretRecord('server', ready(signer))), true);
     });
 
-    /** What status says of it next. */
+    /** The fields of the next status. */
     const next = (given: typeof known, isAnswered: { server: boolean; client: boolean }) => {
       const all = handledByAll(verb, given.record, isAnswered.server && isAnswered.client);
       const one = (role: 'server' | 'client') =>
@@ -109,19 +109,19 @@ for (const verb of verbs) {
     const [handled, answeredBy] = [{ [ofAll[verb]]: 'a' }, { [ofOne[verb]]: 'a' }];
     const none = { all: {}, server: {}, client: {} };
 
-    test('is handled once all Secrets have answered it, and not before', () => {
+    test('is handled only when every Secret was issued for it', () => {
       assert.deepEqual(next(known, { server: false, client: false }), none);
       assert.deepEqual(next(known, { server: true, client: false }), { ...none, server: answeredBy });
       assert.deepEqual(next(known, { server: true, client: true }), { ...none, all: handled });
     });
 
-    test('that one Secret has answered is remembered of it while the other has not, and no longer', () => {
+    test('is recorded for a single Secret only while the other Secret was not issued for it', () => {
       const one = known.remembering({ secrets: [{ ...server, ...answeredBy }, client] });
       assert.deepEqual(next(one, { server: false, client: false }), { ...none, server: answeredBy });
       assert.deepEqual(next(one, { server: true, client: true }), { ...none, all: handled });
     });
 
-    test('that was handled before stays handled while a new one is not, and when it is taken back', () => {
+    test('stays handled while a new request is pending, and after the new request is withdrawn', () => {
       const before = known.remembering({ [ofAll[verb]]: 'z' });
       const old = { [ofAll[verb]]: 'z' };
       assert.deepEqual(next(before, { server: false, client: true }), { ...none, all: old, client: answeredBy });
@@ -148,7 +148,7 @@ function leafOf(given: typeof both): LeafRecord {
   return content.leaf;
 }
 
-/** The entry of the role server in status, with the certificate in its Secret as one that was replaced. */
+/** The entry of the role server in status, with the certificate in its Secret as a replaced one. */
 function withReplaced(given: typeof both) {
   const entry = secretStatusOf(given.record, 'server');
   if (entry === undefined) throw new Error('status has no Secret');

@@ -20,10 +20,10 @@ const name = 'payments-server-tls';
 const known = issued.reported(authority);
 const spoilt = known.whereSecret('server', withData({ 'tls.crt': '' }));
 
-describe('the pause before a repair', () => {
+describe('the delay before a repair', () => {
   const pauses = [0, 0, 0, 30, 60, 120, 240, 480, 960, 1200, 1200, 1200];
   for (const [count, seconds] of pauses.entries()) {
-    test(`is ${seconds} s after ${count} of them, or up to a tenth less`, () => {
+    test(`is ${seconds} s after ${count} repairs, or up to a tenth less`, () => {
       const ms = nextRepairTime({ count, lastTime: now }, 'uid/server').getTime() - now.getTime();
       assert.ok(ms <= seconds * 1000 && ms >= seconds * 900, `${ms} ms`);
     });
@@ -51,27 +51,27 @@ describe('a Secret that was repaired three times', () => {
       'SecretContested',
     ],
     [
-      'waits when it is made immutable again',
+      'waits when it is set immutable again',
       known.whereSecret('server', (secret) => ({ ...secret, immutable: true })),
       'SecretContested',
     ],
     ['waits when ca.crt is damaged', known.whereSecret('server', withData({ 'ca.crt': '' })), 'SecretContested'],
     [
-      'waits when a label is taken off',
+      'waits when a label is removed',
       known.whereSecret('server', withMarks('labels', { [labels.role]: undefined })),
       'SecretContested',
     ],
     [
-      'waits when a pair of an unknown root is put there',
+      'waits when a pair issued by an unknown root is written',
       known.whereSecret('server', () => certificate().issuedBy(root()).secret('server')),
       'SecretContested',
     ],
     [
-      'waits when a pair that has expired is put back',
+      'waits when an expired pair is restored',
       known.whereSecret('server', () => older.secret('server')),
       'SecretContested',
     ],
-    ['is kept when it is right', known, 'keep'],
+    ['is kept when it is intact', known, 'keep'],
     ['is issued for a changed spec', spoilt.asking({ duration: '1h' }), 'issue'],
     ['is issued for a new value of rotate', spoilt.rotating('a'), 'issue'],
     ['is issued for a new value of revoke', spoilt.with({ revokeToken: 'a' }), 'issue'],
@@ -80,20 +80,20 @@ describe('a Secret that was repaired three times', () => {
   ];
   for (const [title, given, step] of rows) test(title, () => assert.equal(stepOf(given), step));
 
-  test('does not wait when its pause is over, or before the three', () => {
+  test('does not wait after its delay, or before the third repair', () => {
     assert.equal(stepOf(spoilt, { count: 3, lastTime: later(-minutes(1)) }), 'issue');
     assert.equal(stepOf(spoilt, { count: 2, lastTime: now }), 'issue');
   });
 
-  test('does not wait for what nobody but the operator has a part in', () => {
+  test('does not delay changes that no other client has caused', () => {
     const bundle = known.whereSecret('server', withData({ 'ca.crt': '' }));
     assert.equal(stepOf(bundle, { count: 3, lastTime: now }, false), 'update');
     assert.equal(stepOf(bundle, { count: 3, lastTime: now, sourcesChanged: true }), 'update');
   });
 });
 
-describe('what status says of repairs', () => {
-  test('is nothing before the three that come at once are used up, and after an hour', () => {
+describe('the record of repairs in status', () => {
+  test('is empty until the three free repairs are used up, and after an hour', () => {
     assert.deepEqual(repairStatus(undefined, now), {});
     assert.deepEqual(repairStatus({ count: 2, lastTime: now }, now), {});
     assert.deepEqual(repairStatus({ count: 9, lastTime: now }, later(hours(1))), {});
@@ -114,7 +114,7 @@ describe('what status says of repairs', () => {
   });
 });
 
-describe('whatever another writer does', () => {
+describe('against every change by another client,', () => {
   const other = encodePrivateKey(privateKey(), 'PKCS8');
   const stranger = certificate().issuedBy(root()).secret('server');
   const own: LeafIssuer = { root: signer, bundle: trustBundle(signer.anchor, []) };
@@ -136,7 +136,7 @@ describe('whatever another writer does', () => {
     restarts: fc.nat({ max: 19 }).map((n) => n === 0),
   });
 
-  test('new certificates are bounded in every hour, restarts included, and no unexpired serial is forgotten', () => {
+  test('the number of new certificates in each hour is limited, across restarts too, and status keeps every unexpired serial number', () => {
     fc.assert(
       fc.property(fc.array(events, { minLength: 20, maxLength: 120 }), (history) => {
         const world = new Simulation(known.record, [known.secret('server')]);
@@ -158,11 +158,11 @@ describe('whatever another writer does', () => {
           const [entry] = world.record.status.secrets ?? [];
           if (entry !== undefined) serials.add(entry.serialNumber);
           const remembered = new Set([entry?.serialNumber, ...(entry?.replaced ?? []).map((one) => one.serialNumber)]);
-          for (const serial of serials) assert.ok(remembered.has(serial), 'a serial is forgotten');
+          for (const serial of serials) assert.ok(remembered.has(serial), 'a serial number was dropped');
         }
         for (const from of issuedAt) {
           const inHour = issuedAt.filter((one) => one >= from && one < from + hours(1)).length;
-          // A restart forgets the first two repairs, which status does not have yet.
+          // A restart loses the first two repairs, which status does not record yet.
           assert.ok(inHour <= 11 + 2 * restarts, `${inHour} certificates in an hour`);
         }
       }),
@@ -170,7 +170,7 @@ describe('whatever another writer does', () => {
     );
   });
 
-  test('once it stops, the Secret is repaired, the resource is Ready, and nothing more is written', () => {
+  test('the Secret is repaired and the resource is Ready once the changes stop, and no further write follows', () => {
     fc.assert(
       fc.property(fc.array(events, { maxLength: 40 }), (history) => {
         const world = new Simulation(known.record, [known.secret('server')]);
@@ -181,7 +181,7 @@ describe('whatever another writer does', () => {
           if (damage !== undefined) world.damage(name, damage);
           world.reconcile(own, at);
         }
-        // One pause, the time to count as left alone, and the hour after which the repairs are forgotten.
+        // One delay, the time until the contention is over, and the hour after which repairs no longer count.
         for (const ms of [minutes(20), minutes(20), hours(1)]) {
           at = new Date(at.getTime() + ms);
           world.reconcile(own, at);
@@ -193,13 +193,13 @@ describe('whatever another writer does', () => {
         world.reconcile(own, later(hours(1)) > at ? at : new Date(at.getTime() + minutes(1)));
         world.limits = new RepairLimits();
         world.reconcile(own, at);
-        assert.equal(world.writes, writes, 'it is written for nothing');
+        assert.equal(world.writes, writes, 'the Secret was written without a reason');
       }),
       { numRuns: 60 },
     );
   });
 
-  test('a root that is rotated reaches the Secret at once', () => {
+  test('a rotated root reaches the Secret without a delay', () => {
     const world = new Simulation(known.record, [known.secret('server')]);
     world.limits = new RepairLimits();
     for (let i = 0; i < 4; i += 1) {
