@@ -1,4 +1,4 @@
-// Writes what the operator would write, and nothing else: see ceiling.ts. It runs until it is ended.
+// Makes the writes of the operator and nothing else, see ceiling.ts. Runs until it is stopped.
 
 import { readFileSync } from 'node:fs';
 import { secretKeys } from '../../src/api/constants.ts';
@@ -21,7 +21,7 @@ import { inParallel } from '../support/parallel.ts';
 import type { CeilingInput } from './ceiling.ts';
 import { type Specimen, specimenFor } from './specimen.ts';
 
-/** As many as the operator has workers; each sends its two Secrets at once. */
+/** The number of the operator's workers. Each sends its two Secrets at once. */
 const width = 32;
 
 const { kubeconfig, job, specimens } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as CeilingInput;
@@ -31,9 +31,9 @@ interface WithStatus extends KubeObject {
   readonly status: unknown;
 }
 
-/** A resource to be written for, with its writes. */
+/** A resource and the writes for it. */
 interface Work {
-  /** As it was read: a status is written on the revision that was observed. */
+  /** The observed revision: the precondition of the status write. */
   readonly resourceVersion: string;
   readonly namespace: string;
   readonly name: string;
@@ -58,9 +58,9 @@ switch (job) {
     await follow();
     break;
   default:
-    throw new Error(`there is no job ${job}`);
+    throw new Error(`unknown job ${job}`);
 }
-// It would otherwise be gone before its memory and CPU are read.
+// Stays alive, because its memory and CPU are read after its work.
 setInterval(() => {}, 60_000);
 
 async function allWork() {
@@ -68,21 +68,21 @@ async function allWork() {
   let version = '';
   for await (const page of client.listPages(certificateResource, { limit: 500 })) {
     version = page.resourceVersion ?? version;
-    for (const { metadata, spec } of page.items) found.push(workFor(metadata, wantedKey(spec.privateKey)));
+    for (const { metadata, spec } of page.items) found.push(workFor(metadata, requestedKey(spec.privateKey)));
   }
   return { resourceVersion: version, work: found };
 }
 
-/** The kind of key that the operator would take. */
-function wantedKey(settings: Parameters<typeof keySpecOf>[0]): KeySpec {
+/** The kind of key that the operator would use. */
+function requestedKey(settings: Parameters<typeof keySpecOf>[0]): KeySpec {
   const spec = keySpecOf(settings, 2048);
-  if (spec === undefined) throw new RangeError(`no such key: ${settings.algorithm} ${settings.size}`);
+  if (spec === undefined) throw new RangeError(`unknown kind of key: ${settings.algorithm} ${settings.size}`);
   return spec;
 }
 
 function workFor(metadata: Served<KubeObject>['metadata'], spec: KeySpec): Work {
   const kind = specimens[describeKeySpec(spec)];
-  if (kind === undefined) throw new Error(`there is no specimen of ${describeKeySpec(spec)}`);
+  if (kind === undefined) throw new Error(`no specimen with a key of type ${describeKeySpec(spec)}`);
   const [first, second] = kind.map((specimen) => specimenFor(specimen, keyOf(metadata), metadata.uid)) as [
     Specimen,
     Specimen,
@@ -112,7 +112,7 @@ async function renewAll(): Promise<void> {
   await inParallel(work, renew, width);
 }
 
-/** The writes of a rotation: the new root beside the old one, the end of the old root, and the leaf, here with the status last. */
+/** The writes of a root rotation: the bundle with both roots, the bundle without the old root, and the leaf with its status. */
 async function rotateAll(): Promise<void> {
   for (const copies of [2, 1]) {
     const rewrite = ({ second }: Work): Promise<unknown> =>
@@ -124,7 +124,7 @@ async function rotateAll(): Promise<void> {
   await renewAll();
 }
 
-/** A bundle of as many roots, in base64. */
+/** A bundle with `copies` times its roots, in base64. */
 function bundleOf({ data = {} }: Secret, copies: number): string {
   const bundle = Buffer.from(data[secretKeys.bundle] ?? '', 'base64').toString();
   return Buffer.from(bundle.repeat(copies)).toString('base64');
@@ -152,16 +152,16 @@ async function replaceData({ metadata }: Secret, data: Readonly<Record<string, s
   live.set(key, patched.metadata);
 }
 
-/** Issues for what is there already and for what comes. The metadata are all it looks at. */
+/** Issues for existing and new resources. Reads only their metadata. */
 async function follow(): Promise<void> {
   const start = (one: Work) => {
     issue(one).catch((error: unknown) => {
-      // Deleted meanwhile; anything else ends the program, which says why.
+      // The resource was deleted. Any other error ends the program with its message.
       if (!isKubeError(error, 'NotFound', 'Conflict')) throw error;
     });
   };
   for (const one of work) start(one);
-  // The API server ends a watch that falls behind; the next begins where it was.
+  // The API server ends a watch that is too slow. The next watch continues from the same revision.
   for (let from = resourceVersion; ; ) {
     for await (const event of client.watch(certificateResource, { resourceVersion: from, metadataOnly: true })) {
       if (event.type === 'BOOKMARK') {

@@ -9,7 +9,7 @@ import type { Specimens } from './specimen.ts';
 
 const program = fileURLToPath(new URL('ceiling-program.ts', import.meta.url));
 
-/** What the ceiling program is told. */
+/** The input of the ceiling program. */
 export interface CeilingInput {
   readonly kubeconfig: string;
   readonly job: string;
@@ -17,14 +17,14 @@ export interface CeilingInput {
 }
 
 /**
- * What the API server can take: the operator's very writes, made up beforehand, sent through the same client with the same
- * number at a time by a program that watches nothing, keeps nothing and decides nothing.
+ * The ceiling: the highest rate that the API server accepts. A program sends the writes of the operator, prepared in advance,
+ * through the same client and with the same concurrency. It watches nothing, caches nothing and decides nothing.
  */
 export const ceilingContestant = (specimens: Specimens): Contestant => ({
   name: 'ceiling',
   ...mtlsCertificates,
   async prepare() {
-    // What it writes needs the CRDs only.
+    // The writes need only the CRDs.
   },
   async start({ cluster }, job) {
     const kubeconfig = join(cluster.dir, 'ceiling.kubeconfig');
@@ -35,7 +35,8 @@ export const ceilingContestant = (specimens: Specimens): Contestant => ({
     const { pid, stop, exited, tail, lines } = startProgram(program, [file]);
     const complain = async () => {
       const { code, signal } = await exited;
-      if (code !== 0 && signal !== 'SIGTERM') console.error(`the ceiling program failed:\n${tail()}`);
+      if (code !== 0 && signal !== 'SIGTERM')
+        console.error(`the ceiling program failed; the end of its output:\n${tail()}`);
     };
     void complain();
     return {

@@ -8,10 +8,10 @@ import { issueRoot } from '../support/sign.ts';
 import { type Contestant, isReady, type Pair } from './contestant.ts';
 import type { Plane } from './plane.ts';
 
-/** How somebody else's controller is run. */
+/** How to run another project's controller. */
 export interface Peer {
   readonly name: string;
-  /** A shell command; KUBECONFIG in its environment is an administrator's. */
+  /** A shell command. Its KUBECONFIG is an administrator's. */
   readonly command: string;
   /** A folder with its CRDs. */
   readonly crds: string;
@@ -31,7 +31,7 @@ const issuers = defineResource<KubeObject>({
   namespaced: false,
 });
 
-/** Where ClusterIssuers have their Secrets, unless the command says otherwise. */
+/** The default namespace for the Secrets of ClusterIssuers. */
 const rootNamespace = 'cert-manager';
 const issuer = 'bench';
 
@@ -39,7 +39,7 @@ interface Certificate extends KubeObject {
   readonly status?: { readonly revision?: number };
 }
 
-/** A controller that issues cert-manager's `Certificate`, here from a CA ClusterIssuer: the same names, keys and lifetime. */
+/** A controller for cert-manager's `Certificate`, with a CA ClusterIssuer and the same names, keys and lifetimes. */
 export const certManagerContestant = ({ name, command, crds }: Peer): Contestant => ({
   name,
   resource: certificates,
@@ -52,14 +52,14 @@ export const certManagerContestant = ({ name, command, crds }: Peer): Contestant
     await client.create(namespaces, { metadata: { name: rootNamespace } });
     await client.create(secrets, rootSecret());
     const spec = { ca: { secretName: issuer } };
-    // The kind is served a moment after its CRD says so.
+    // The API server serves a kind a moment after its CRD is Established.
     await eventually(() => client.create(issuers, { metadata: { name: issuer }, spec } as KubeObject));
   },
   start: (plane) => startPeer(plane, command),
 });
 
 async function startPeer({ cluster, client }: Plane, command: string) {
-  // `exec`: what is measured and ended is the program itself, not a shell.
+  // With `exec`, the pid is that of the program, not of a shell.
   const child = spawn('/bin/sh', ['-c', `exec ${command}`], {
     env: { ...process.env, KUBECONFIG: cluster.kubeconfig },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -70,8 +70,9 @@ async function startPeer({ cluster, client }: Plane, command: string) {
   const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
   await eventually(
     async () => {
-      if (child.exitCode !== null) throw new Error(`the peer ended:\n${errors}`);
-      if (!isReady(await client.get(issuers, { name: issuer }))) throw new Error('its issuer is not ready');
+      if (child.exitCode !== null) throw new Error(`the peer ended; the end of its standard error:\n${errors}`);
+      if (!isReady(await client.get(issuers, { name: issuer })))
+        throw new Error('the ClusterIssuer of the peer is not ready');
     },
     { timeoutMs: 120_000 },
   );

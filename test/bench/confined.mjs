@@ -1,4 +1,4 @@
-// Becomes the operator, after it has gone into a memory cgroup: Node.js takes its heap limit from there when it starts.
+// Joins a memory cgroup and then executes the operator, because Node.js reads its heap limit from the cgroup when it starts.
 import { writeFileSync } from 'node:fs';
 
 const { CONFINED_CGROUP: cgroup = '', CONFINED_MAIN: main = '', ...env } = process.env;

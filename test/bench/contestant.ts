@@ -2,48 +2,48 @@ import type { KubeObject, Resource } from '../../src/kube/index.ts';
 import type { KeySpec } from '../../src/pki/index.ts';
 import type { Plane } from './plane.ts';
 
-/** What is asked for: a client and a server certificate that belong together. */
+/** A request for a client and a server certificate. */
 export interface Pair {
   readonly namespace: string;
   readonly name: string;
   readonly key?: KeySpec;
-  /** How long the certificates last, and how long before their end they are due. */
+  /** The duration of the certificates, and how long before their expiry they are renewed. */
   readonly lifetime?: { readonly duration: string; readonly renewBefore: string };
 }
 
 /** A program under measurement. */
 export interface Running {
   readonly pid: number;
-  /** Where it serves metrics of its own, should it. */
+  /** The URL of its own metrics, if it serves any. */
   readonly url?: string;
-  /** When it began with its job, in milliseconds since the epoch; only of the ceiling. */
+  /** When it started its job, in milliseconds since the epoch. Only the ceiling has it. */
   beganAt?(): number;
   stop(): Promise<void>;
 }
 
-/** What the contestants do in a scenario. */
+/** The task of a contestant in a scenario. */
 export type Job =
-  /** Issue all that is there; when done, nothing more comes. */
+  /** Issue for all existing resources; no more are created. */
   | 'issue'
-  /** Issue what comes. */
+  /** Issue for resources as they are created. */
   | 'follow'
-  /** Issue anew all that is there. */
+  /** Issue again for all existing resources. */
   | 'renew'
-  /** Take all that is there through the three writes of a root rotation. */
+  /** Make the three writes of a root rotation for all existing resources. */
   | 'rotate';
 
-/** A controller that issues certificates, or what stands for one. */
+/** A controller that issues certificates, or the ceiling program. */
 export interface Contestant {
   readonly name: string;
-  /** The kind by which certificates are asked for. */
+  /** The kind that requests certificates. */
   readonly resource: Resource<KubeObject>;
-  /** Brings what it needs on a control plane: CRDs, a root. Nothing of it runs yet. */
+  /** Installs CRDs and a root on a control plane. Does not start the contestant. */
   prepare(plane: Plane): Promise<void>;
-  /** How many certificates such an object asks for. */
+  /** Certificates per object. */
   readonly certificatesPerObject: number;
-  /** The objects that ask for a pair. */
+  /** The objects that request a pair. */
   requestsFor(pair: Pair): readonly KubeObject[];
-  /** Whether an object says that all it asks for has been issued, so many times. */
+  /** Whether the status of an object says that its certificates were issued `times` times. */
   isIssued(object: KubeObject, times: number): boolean;
   start(plane: Plane, job: Job): Promise<Running>;
 }
@@ -54,6 +54,6 @@ interface WithStatus extends KubeObject {
   };
 }
 
-/** Whether the condition Ready is True; that is one convention for all of them. */
+/** Whether the condition Ready is True. All contestants use this convention. */
 export const isReady = (object: KubeObject): boolean =>
   (object as WithStatus).status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;

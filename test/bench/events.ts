@@ -1,4 +1,4 @@
-// npm run bench -- events: what the caches and the look at a status cost, in CPU, without an API server.
+// npm run bench -- events: the CPU cost of the caches and of comparing a status, without an API server.
 
 import { Caches } from '../../src/controllers/cache/caches.ts';
 import { EventHandlers } from '../../src/controllers/event-handlers.ts';
@@ -14,7 +14,7 @@ type Resource = Parameters<typeof certificateRecord>[0];
 const count = 2000;
 const rounds = 5;
 
-/** Prints the table: a cluster of some thousand resources, of which each has changed once. */
+/** Prints the table for a cluster with some thousand resources. Each resource changes once. */
 export function benchEvents(): void {
   const members = Array.from({ length: count }, (_, i) => member(i));
   const resources = members.map(({ certificate }) => JSON.parse(certificate) as Resource);
@@ -42,23 +42,23 @@ export function benchEvents(): void {
     });
     return planCertificateStatus(record, outcomes, issuedAt, roots).status;
   });
-  console.log('microseconds of CPU for each');
+  console.log('CPU of each operation, in microseconds');
   console.table({
     'read a certificate': microseconds(count, (i) => certificateRecord(resources[i] as Resource)),
-    'read a Secret, but for its certificate': microseconds(2 * count, (i) =>
+    'read a Secret without its certificate': microseconds(2 * count, (i) =>
       secretRecord(secrets[i] as Secret, roots, contents[i]),
     ),
-    'take in a certificate': microseconds(count, (i) => caches.certificates.observe(later(records[i] as never))),
-    'take in a Secret': microseconds(2 * count, (i) => caches.secrets.observe(later(secretRecords[i] as never))),
-    'find that a status is right': microseconds(count, (i) => {
+    'cache a certificate': microseconds(count, (i) => caches.certificates.observe(later(records[i] as never))),
+    'cache a Secret': microseconds(2 * count, (i) => caches.secrets.observe(later(secretRecords[i] as never))),
+    'find that a status is unchanged': microseconds(count, (i) => {
       const patch = statusChange((records[i] as (typeof records)[0]).status, statuses[i] as never, issuedAt);
-      if (patch !== undefined) throw new Error('the status is not right');
+      if (patch !== undefined) throw new Error('the status has changed');
     }),
   });
   for (const queue of [authority, certificate, trust]) queue.shutDown();
 }
 
-/** The least of some rounds: what was not disturbed by others on this machine. */
+/** The minimum of several rounds, the one that other processes disturbed least. */
 function microseconds(times: number, work: (index: number) => unknown): number {
   const costs = Array.from({ length: rounds }, () => {
     const before = process.cpuUsage();

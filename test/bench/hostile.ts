@@ -1,4 +1,4 @@
-// npm run bench -- hostile: what one tenant's objects do to the operator under the memory limit that it is shipped with.
+// npm run bench -- hostile: the effect of one tenant's objects on the operator under its shipped memory limit.
 
 import { annotations } from '../../src/api/constants.ts';
 import { authorities, certificates } from '../../src/controllers/objects/resources.ts';
@@ -18,9 +18,9 @@ import { usageOf } from './process-usage.ts';
 const limitBytes = 512 * 2 ** 20;
 const attacker = 'bench-0';
 const victim = 'bench-1';
-/** How long another tenant waits before it counts as not served. */
+/** After this wait, the other tenant counts as not served. */
 const patienceMs = 180_000;
-/** Requests of the attacker under way at a time. */
+/** Concurrent requests of the attacker. */
 const width = 6;
 
 const leases = defineResource<KubeObject & { readonly spec?: { readonly leaseTransitions?: number } }>({
@@ -35,11 +35,11 @@ const resources = { secrets, configmaps: configMaps, mtlscertificates: certifica
 interface Confined {
   readonly operator: Operator;
   readonly limit: MemoryLimit;
-  /** How it ended by itself; undefined while it runs. */
+  /** How the operator ended; undefined while it runs. */
   ended?: string;
 }
 
-/** @param count how many objects the tenant has in all */
+/** @param count the total number of objects of the tenant */
 export async function benchHostile(count = 2000, bytes = 1_400_000): Promise<void> {
   const plane = await startPlane();
   const rows: Record<string, Record<string, string>> = {};
@@ -50,7 +50,7 @@ export async function benchHostile(count = 2000, bytes = 1_400_000): Promise<voi
       console.log(`${phase}: ${JSON.stringify(row)}`);
     });
   } catch (error) {
-    // An operator that cannot start under its limit.
+    // The operator cannot start under its limit.
     rows['ended'] = { operator: String(error).slice(0, 120) };
   } finally {
     console.table(rows);
@@ -71,7 +71,7 @@ class HostileBench {
 
   async run(count: number, bytes: number, say: (phase: string, row: Record<string, string>) => void): Promise<void> {
     let leader = await this.#start();
-    console.log(`${count} objects of up to ${bytes} bytes; the operator has ${leader.limit.how}`);
+    console.log(`${count} objects of up to ${bytes} bytes; limit of the operator: ${leader.limit.how}`);
     const { client } = this.#plane;
     const rotation = { propagationDelay: '0s', reissuesPerSecond: 1000 };
     await eventually(() => client.mergePatch(authorities, { name: 'default' }, { spec: { rotation } }));
@@ -111,13 +111,13 @@ class HostileBench {
     return confined;
   }
 
-  /** Starts another one after the last one has died. */
+  /** Starts another operator after the last one has ended. */
   async #again(dead: Confined): Promise<Confined> {
     dead.limit.end();
     return this.#start();
   }
 
-  /** What happens while something is done to the operator: its memory, its Lease, and how long another tenant waits. */
+  /** Measures during `work`: the operator's memory, its Lease, and the waits of another tenant. */
   async #phase(confined: Confined, work: () => Promise<unknown>): Promise<Record<string, string>> {
     const { operator, limit } = confined;
     const lease = () => this.#plane.client.get(leases, { namespace: 'mtls-operator', name: 'mtls-operator' });
@@ -133,12 +133,12 @@ class HostileBench {
     const after = await lease();
     const transitions = (after.spec?.leaseTransitions ?? 0) - (before.spec?.leaseTransitions ?? 0);
     return {
-      'another tenant Ready, at most': seconds(Math.max(...waits)),
+      'longest wait of another tenant': seconds(Math.max(...waits)),
       'peak RSS': confined.ended === undefined ? mebibytes(usageOf(operator.pid).peakBytes) : '',
       'peak of the cgroup': mebibytes(limit.peakBytes()),
-      'Lease changed hands': String(transitions),
-      operator: confined.ended ?? 'lives',
-      took: seconds(performance.now() - started),
+      'Lease transitions': String(transitions),
+      operator: confined.ended ?? 'running',
+      duration: seconds(performance.now() - started),
     };
   }
 
@@ -172,7 +172,8 @@ class HostileBench {
       const { status } = await client.get(authorities, { name: 'default' });
       return status?.lastHandledRotateRoot === token && status.rotation === undefined;
     };
-    if (!(await pollUntil(isOver, patienceMs, 500))) console.log('the rotation has not ended');
+    if (!(await pollUntil(isOver, patienceMs, 500)))
+      console.log(`the rotation has not ended after ${patienceMs / 1000} s`);
   }
 }
 

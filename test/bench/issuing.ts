@@ -1,5 +1,5 @@
-// npm run bench -- issuing: what it costs without an API server to issue a certificate and to read it from its Secret, by
-// kind of key, and how large what comes of it is.
+// npm run bench -- issuing: the CPU cost of issuing a certificate and of reading it from its Secret, by kind of key and
+// without an API server, and the sizes of the results.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
@@ -20,9 +20,9 @@ const specs: readonly KeySpec[] = [
 const outputs: readonly OutputKey[] = ['tls-combined.pem', 'key.der', 'keystore.p12', 'truststore.p12'];
 const password = randomBytes(20).toString('hex');
 
-/** Prints the table. CPU is that of all threads, key generation and signing by a root of the same kind included. */
+/** Prints the table. The CPU time covers all threads and includes the new key and the signature of a root of the same kind. */
 export async function benchIssuing(): Promise<void> {
-  console.log('CPU of one certificate and sizes in bytes; one root, no intermediates');
+  console.log('CPU of one certificate, and sizes in bytes; one root, no intermediates');
   console.table(await rows());
 }
 
@@ -76,8 +76,8 @@ const requestFor = (key: KeySpec): LeafRequest => ({
 });
 
 /**
- * Milliseconds of CPU of one run, from as many as take a second. The same goes before uncounted: an operator runs for
- * weeks, and V8 compiles what is hot in the first thousands of runs.
+ * Milliseconds of CPU for one run, from as many runs as take a second. A second of warm-up precedes them: an operator runs for
+ * weeks, and V8 compiles hot code during the first thousands of runs.
  */
 async function cpuMs(run: () => unknown): Promise<string> {
   await forASecond(run);

@@ -1,6 +1,6 @@
-// npm run bench: what the operator does, beside what the API server could take. Each measurement has a control plane of
-// its own, with etcd, API server, contestant and this program on the same machine: ratios are what to quote, seconds are
-// this machine's. `npm run bench -- issuing`, `memory` and `events` do without.
+// npm run bench: compares the operator with the ceiling, the highest rate that the API server accepts. Each measurement has
+// its own control plane, with etcd, API server, contestant and this program on one machine. Quote ratios: seconds depend on
+// the machine. `npm run bench -- issuing`, `memory` and `events` need no control plane.
 
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -47,14 +47,14 @@ const usage = `usage: npm run bench -- [--scenario NAME,...] [--count N] [--roun
        npm run bench -- issuing | memory | events
        npm run bench -- hostile [--count N]
 
-  --scenario  which to run, all of them by default; "keys" is all kinds of key:
+  --scenario  the scenarios to run (default: all); "keys" runs every kind of key:
 ${scenarios.map(({ name, about }) => `                ${name.padEnd(16)} ${about}`).join('\n')}
-  --count     client+server pairs in each (default 1000)
-  --rounds    how often each is run, in alternation with the ceiling (default 3)
-  --no-settle does not wait, in the last round, until memory is given back and for a look at an idle process
-  --output    where the figures go as JSON (default bench.json)
-  --before    runs another build of the operator in alternation: the folder dist of another checkout, after npm run build
-  --peer      runs another controller for cert-manager's Certificates beside it, in the scenarios that it can take part in
+  --count     pairs of a client and a server certificate in each scenario (default 1000)
+  --rounds    rounds of each scenario, in alternation with the ceiling (default 3)
+  --no-settle skips the measurements of settled memory and of an idle process in the last round
+  --output    the JSON file with the results (default bench.json)
+  --before    also runs another build of the operator: the folder dist of another checkout, after npm run build
+  --peer      also runs another controller for cert-manager's Certificates, in the scenarios that it supports
 `;
 
 const { values, positionals } = parseArgs({
@@ -76,7 +76,7 @@ const { values, positionals } = parseArgs({
 
 async function benchAll(): Promise<void> {
   const chosen = scenarios.filter(({ name }) => isChosen(name));
-  if (chosen.length === 0) throw new Error(`no such scenario\n${usage}`);
+  if (chosen.length === 0) throw new Error(`unknown scenario "${values.scenario}"\n\n${usage}`);
   const [count, rounds] = [Number(values.count), Number(values.rounds)];
   const ceiling = ceilingContestant(await onPlane((plane) => takeSpecimens(plane, keyKinds)));
   const before = await onPlane(measureYardstick);
@@ -104,17 +104,17 @@ async function benchAll(): Promise<void> {
     values.output,
     `${JSON.stringify({ date: new Date(), machine, yardsticks, count, results: asJson(results) }, null, 2)}\n`,
   );
-  console.log(`The figures are in ${values.output}.`);
+  console.log(`The results are in ${values.output}.`);
 }
 
 const isChosen = (name: string): boolean =>
   values.scenario === undefined ||
-  values.scenario.split(',').some((wanted) => name === wanted || name.startsWith(`${wanted}/`));
+  values.scenario.split(',').some((chosen) => name === chosen || name.startsWith(`${chosen}/`));
 
 function contestantsOf({ takesPart = { ceiling: true, peer: true } }: Scenario, ceiling: Contestant): Contestant[] {
   const { peer: name, 'peer-command': command, 'peer-crds': crds } = values;
   if (name !== undefined && (command === undefined || crds === undefined)) {
-    throw new Error(`--peer needs --peer-command and --peer-crds\n${usage}`);
+    throw new Error(`--peer needs --peer-command and --peer-crds\n\n${usage}`);
   }
   return [
     ...(takesPart.ceiling ? [ceiling] : []),
@@ -126,7 +126,7 @@ function contestantsOf({ takesPart = { ceiling: true, peer: true } }: Scenario, 
   ];
 }
 
-/** All contestants in each round, in turn the one and the other way round. Memory is waited for in the last one. */
+/** Runs all contestants in each round, with the order reversed in every second round. The last round also waits for settled memory. */
 async function alternate(
   scenario: Scenario,
   contestants: readonly Contestant[],
@@ -150,7 +150,7 @@ const measure = (scenario: Scenario, contestant: Contestant, settings: Settings)
     return scenario.run(plane, contestant, settings);
   });
 
-/** Runs `work` on a control plane of its own. */
+/** Runs `work` on a new control plane. */
 async function onPlane<T>(work: (plane: Plane) => Promise<T>): Promise<T> {
   const plane = await startPlane();
   try {
@@ -160,7 +160,7 @@ async function onPlane<T>(work: (plane: Plane) => Promise<T>): Promise<T> {
   }
 }
 
-/** What to hold milliseconds of different machines, and hours, against. */
+/** Prints the speed of the machine, to compare results from different machines and hours. */
 function printYardsticks(yardsticks: Readonly<Record<string, Yardstick>>): void {
   const rows = Object.entries(yardsticks).map(([when, { secretsPerSecond, clientCpuMs, apiServerCpuMs }]) => ({
     when,
@@ -168,14 +168,14 @@ function printYardsticks(yardsticks: Readonly<Record<string, Yardstick>>): void 
     'client CPU, ms each': clientCpuMs.toFixed(2),
     'API server CPU, ms each': apiServerCpuMs.toFixed(2),
   }));
-  console.log('The machine itself: Secrets of 3.5 KB, created and nothing else');
+  console.log('Speed of this machine: creating Secrets of 3.5 KB');
   console.table(rows);
 }
 
 const pairsPerSecond = (rounds: readonly Outcome[]): number =>
   median(rounds.map(({ certificatesPerSecond = Number.NaN }) => certificatesPerSecond)) / 2;
 
-/** The rates as parts of those of the ceiling, round by round. */
+/** The rate divided by the ceiling's rate, for each round. */
 const ratios = (rounds: readonly Outcome[], reference: readonly Outcome[] | undefined): number[] =>
   rounds.flatMap(({ certificatesPerSecond }, round) => {
     const ceiling = reference?.[round]?.certificatesPerSecond;

@@ -5,26 +5,26 @@ import { between, type Plane, type RequestCounts } from './plane.ts';
 import { type ProcessUsage, usageOf } from './process-usage.ts';
 import { Progress } from './progress.ts';
 
-/** What came of one measurement; each figure is there only where it makes sense. */
+/** The result of one measurement. A figure that does not apply is absent. */
 export interface Outcome {
   readonly certificatesPerSecond?: number;
   /** By "VERB resource". */
   readonly requestsPerCertificate?: Readonly<Record<string, number>>;
-  /** KiB of the objects and patches that were sent, by "verb resource". */
+  /** KiB of objects and patches sent, by "verb resource". */
   readonly sentKiBPerCertificate?: Readonly<Record<string, number>>;
-  /** Of the contestant, all threads. */
+  /** CPU of the contestant, all threads. */
   readonly cpuMsPerCertificate?: number;
   readonly apiServerCpuMsPerCertificate?: number;
   readonly peakMiB?: number;
-  /** After the work, when it grows no smaller any more. */
+  /** Resident memory after the work, when it no longer shrinks. */
   readonly settledMiB?: number;
-  /** Milliseconds from the moment at which a resource was to be created to the one at which it was seen to be Ready. */
+  /** Milliseconds from the scheduled creation of a resource until the watch sees it Ready. */
   readonly latenciesMs?: readonly number[];
-  /** Figures of the scenario's own, by what they are. */
+  /** Additional figures of the scenario, by name. */
   readonly figures?: Readonly<Record<string, number>>;
 }
 
-/** The names of so many pairs, over all namespaces; all of one length, so that all requests are. */
+/** `count` pairs, spread over all namespaces. All names have the same length, so that all requests do. */
 export const pairs = (
   { namespaces }: Plane,
   count: number,
@@ -36,16 +36,20 @@ export const pairs = (
     name: `${prefix}-${String(i).padStart(6, '0')}`,
   }));
 
-/** Creates what asks for the pairs; returns how many objects that were. */
-export async function createAll({ client }: Plane, contestant: Contestant, wanted: readonly Pair[]): Promise<number> {
-  const objects = wanted.flatMap((pair) => contestant.requestsFor(pair));
+/** Creates the objects that request the pairs. Returns their number. */
+export async function createAll(
+  { client }: Plane,
+  contestant: Contestant,
+  requested: readonly Pair[],
+): Promise<number> {
+  const objects = requested.flatMap((pair) => contestant.requestsFor(pair));
   await inParallel(objects, (object) => client.create(contestant.resource, object), 32);
   return objects.length;
 }
 
 /**
- * Measures until so many objects are done, from the moment at which the contestant runs and the first are: how long a
- * program takes to start is another question.
+ * Measures from the first issued object until `objects` are issued. The start of the program is not part of the
+ * measurement.
  */
 export async function untilAllIssued(
   plane: Plane,
@@ -80,7 +84,7 @@ const reading = (plane: Plane, { pid }: Running, { issuedAt }: Progress): Readin
   apiServer: plane.apiServerUsage(),
 });
 
-/** What everyone has asked the API server for so far. */
+/** All requests to the API server so far. */
 export interface Counters {
   readonly requests: RequestCounts;
   readonly sentBytes: RequestCounts;
@@ -92,14 +96,14 @@ export const countersOf = async (plane: Plane): Promise<Counters> => ({
 });
 
 interface Metering {
-  /** How many certificates come of it; as many as Secrets are written, where that is not known beforehand. */
+  /** The number of certificates. If it is not known in advance, the number of Secret writes is used. */
   readonly certificates?: number;
   readonly settles: boolean;
-  /** Where the counting of requests begins, when not here. */
+  /** The start of the request count; by default the start of `work`. */
   readonly since?: Counters;
 }
 
-/** Runs `work` and adds what the contestant and the API server have used meanwhile, save for what `work` tells itself. */
+/** Runs `work` and adds the usage of the contestant and the API server to its outcome. Figures of `work` itself take precedence. */
 export async function metered(
   plane: Plane,
   contestant: Contestant,
@@ -116,7 +120,7 @@ export async function metered(
   const written = (counts.get('POST secrets') ?? 0) + (counts.get('PATCH secrets') ?? 0);
   const made = certificates ?? written;
   const bodies = [...between(before.sentBytes, after.sentBytes)]
-    // What asks for certificates comes from the bench.
+    // The bench itself creates the objects that request certificates.
     .filter(([key]) => key !== `create ${contestant.resource.plural}`);
   return {
     cpuMsPerCertificate: cpuMs(own, ownAfter) / made,
@@ -129,7 +133,7 @@ export async function metered(
   };
 }
 
-/** Starts a contestant on `objects` that are there, measures until all of them are done, and ends it. */
+/** Starts a contestant with `objects` existing objects, measures until all are issued, and stops it. */
 export async function workedOff(
   plane: Plane,
   contestant: Contestant,
@@ -150,7 +154,7 @@ export async function workedOff(
   }
 }
 
-/** Runs `work` with a contestant that issues whatever is created, and with the progress of that; ends both. */
+/** Runs `work` with a contestant that issues for new objects, and with its progress. Stops both. */
 export async function following(
   plane: Plane,
   contestant: Contestant,
@@ -169,7 +173,7 @@ export async function following(
 export const perCertificate = (counts: RequestCounts, certificates: number): Record<string, number> =>
   Object.fromEntries([...counts].map(([key, count]) => [key, count / certificates]));
 
-/** Waits until a process has not become smaller for a while. Garbage collectors take their time when there is no more work. */
+/** Waits until a process has stopped shrinking. An idle process collects garbage slowly. */
 export async function settledMiB(pid: number): Promise<number> {
   const deadline = performance.now() + 90_000;
   let least = Number.POSITIVE_INFINITY;

@@ -6,23 +6,23 @@ import type { OperatorOptions } from '../support/operator.ts';
 const controller = '/sys/fs/cgroup/memory';
 const launcher = fileURLToPath(new URL('confined.mjs', import.meta.url));
 
-/** What Node.js takes in a container of 512 MiB. */
+/** The heap limit that Node.js chooses in a container of 512 MiB. */
 const heapMiB = 256;
 
 /** A limit like that of the Deployment's container. */
 export interface MemoryLimit {
   readonly how: string;
-  /** How to start the compiled operator under it. */
+  /** The options that start the compiled operator under the limit. */
   options(main: string): OperatorOptions;
-  /** The most that the container has been charged with, its page cache included; undefined where it is not known. */
+  /** The peak charge of the cgroup, including its page cache; undefined without a cgroup. */
   peakBytes(): number | undefined;
-  /** Takes away what was made. The process has to be gone. */
+  /** Removes the cgroup. The process must have ended. */
   end(): void;
 }
 
 let made = 0;
 
-/** A memory cgroup where this process may make one (v1, as root); else a limit of the heap alone. */
+/** A memory cgroup if this process may create one (v1, as root); otherwise only a heap limit. */
 export function memoryLimit(bytes: number): MemoryLimit {
   const folder = join(controller, `mtls-bench-${process.pid}-${++made}`);
   try {

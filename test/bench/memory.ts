@@ -1,4 +1,4 @@
-// npm run bench -- memory: what the caches hold of a resource, in bytes of heap, without an API server.
+// npm run bench -- memory: the heap that the caches need per resource, without an API server.
 
 import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
@@ -12,9 +12,9 @@ import { contentOf, member, roots } from './population.ts';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** Prints the table. Renewals are the entries of the queue that waits for them. */
+/** Prints the table. "renewals" are the entries of the queue that waits for the renewal times. */
 export async function benchMemory(): Promise<void> {
-  console.log('bytes of heap per resource: an MtlsCertificate with two Secrets');
+  console.log('Heap per resource (an MtlsCertificate with two Secrets), in bytes');
   const table: Record<number, Record<string, number>> = {};
   for (const count of [1000, 10_000, 50_000]) table[count] = await bytesPerResource(count);
   console.table(table);
@@ -52,7 +52,7 @@ async function bytesPerResource(count: number): Promise<Record<string, number>> 
 }
 
 async function heapBytes(): Promise<number> {
-  // What has just gone out of use is found in the next turn.
+  // Several turns, because some garbage is collected only in a later turn of the event loop.
   for (let i = 0; i < 3; i += 1) {
     await setImmediate();
     collect();

@@ -7,7 +7,7 @@ import { imageEnvironment } from '../support/image.ts';
 import { startOperator } from '../support/operator.ts';
 import { type Contestant, isReady, type Pair } from './contestant.ts';
 
-/** What of an MtlsCertificate tells how often it was issued. */
+/** The part of an MtlsCertificate that says how often it was issued. */
 interface Issued extends KubeObject {
   readonly status?: { readonly secrets?: ReadonlyArray<{ readonly revision: number }> };
 }
@@ -22,15 +22,15 @@ export const mtlsCertificates: Pick<Contestant, 'resource' | 'certificatesPerObj
   },
 };
 
-/** This project's operator as it is shipped: compiled, as its own ServiceAccount, in the image's environment, with its defaults. */
+/** The operator as it is shipped: compiled, with its own ServiceAccount, the image's environment and its defaults. */
 export const operatorContestant: Contestant = {
   name: 'operator',
   ...mtlsCertificates,
   async prepare(plane) {
-    // Its root: the first thing that it does in a new cluster, and no part of what is compared.
+    // The operator creates its root here, because that is not part of the comparison.
     const operator = await operatorContestant.start(plane, 'follow');
     await eventually(async () => {
-      if (!isReady(await plane.client.get(authorities, { name: 'default' }))) throw new Error('there is no root yet');
+      if (!isReady(await plane.client.get(authorities, { name: 'default' }))) throw new Error('the root is not ready');
     });
     await operator.stop();
   },
@@ -38,8 +38,8 @@ export const operatorContestant: Contestant = {
 };
 
 /**
- * Another build of the operator, to be compared with this one: `main.js` of a folder that `npm run build` has written in
- * another checkout. Manifests and the root are those of this one.
+ * Another build of the operator, to compare with this one: `main.js` in a folder that `npm run build` wrote in another
+ * checkout. The manifests and the root come from this checkout.
  */
 export const otherBuild = (folder: string): Contestant => ({
   ...operatorContestant,

@@ -3,29 +3,29 @@ import { readState } from '../../tools/controlplane/state.ts';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
 import { type ProcessUsage, usageOf } from './process-usage.ts';
 
-/** How often something was asked of the API server, by "VERB resource", such as "POST secrets". */
+/** The number of requests to the API server, by "VERB resource", such as "POST secrets". */
 export type RequestCounts = ReadonlyMap<string, number>;
 
-/** A control plane for a single measurement, so that none pays for the objects of another; and its meters. */
+/** A control plane for one measurement, so that the objects of other measurements do not slow it down, and its meters. */
 export interface Plane {
   readonly cluster: TestCluster;
-  /** The bench's own, whose requests are not counted. */
+  /** The client of the bench. Its requests are not counted. */
   readonly client: KubeClient;
-  /** Namespaces that the resources are spread over. */
+  /** The namespaces of the resources. */
   readonly namespaces: readonly string[];
   apiServerUsage(): ProcessUsage;
   /** Bytes of etcd's data. */
   storedBytes(): Promise<number>;
-  /** What all but the bench itself have asked the API server for so far. */
+  /** The requests to the API server so far, without those of the bench. */
   requests(): Promise<RequestCounts>;
-  /** Bytes of what was written so far, by "verb resource": that of the bench itself, too. */
+  /** Bytes written so far, by "verb resource", including those of the bench. */
   sentBytes(): Promise<RequestCounts>;
   stop(): Promise<void>;
 }
 
 const namespaceCount = 10;
 
-/** What the metric calls the verbs of KubeClient. */
+/** The verbs of KubeClient, as the metric names them. */
 const verbs = {
   get: 'GET',
   list: 'LIST',
@@ -51,7 +51,7 @@ export async function startPlane(): Promise<Plane> {
     const names = Array.from({ length: namespaceCount }, (_, i) => `bench-${i}`);
     for (const name of names) await client.create(namespaces, { metadata: { name } });
     const apiServer = readState(cluster.dir)?.processes.find(({ name }) => name === 'kube-apiserver');
-    if (apiServer === undefined) throw new Error('the control plane does not say which process its API server is');
+    if (apiServer === undefined) throw new Error('the state of the control plane has no process kube-apiserver');
     const metrics = () => cluster.kubectl(['get', '--raw', '/metrics']);
     return {
       cluster,
@@ -72,7 +72,7 @@ export async function startPlane(): Promise<Plane> {
   }
 }
 
-/** The requests between two readings that say something about a controller: not its Lease, nor what others do all the time. */
+/** The requests between two readings that concern certificates, without Leases and background requests of other programs. */
 export function between(before: RequestCounts, after: RequestCounts): RequestCounts {
   const counts = [...difference(before, after)].filter(([key, count]) => count > 0 && concerns.test(key));
   return new Map(counts.sort(([, a], [, b]) => b - a));
@@ -94,7 +94,7 @@ const samplesOf = (metric: string, text: string): Sample[] =>
     value: Number(value),
   }));
 
-/** By verb and resource; what is asked for without a resource is no concern here. */
+/** Sums by verb and resource. Requests without a resource are left out. */
 function totals(samples: readonly Sample[]): RequestCounts {
   const counts = new Map<string, number>();
   for (const { label, value } of samples) {

@@ -19,13 +19,13 @@ import {
 } from '../../src/plan/index.ts';
 import { issueContent, issueRoot, withSigner } from '../support/sign.ts';
 
-/** The moment at which the population was issued. */
+/** The time of issue of the population. */
 export const issuedAt = new Date();
 
-/** The age of the oldest certificate: they were not issued all at once. */
+/** The age of the oldest certificate. The ages are spread. */
 const oldestSeconds = 50 * 86_400;
 
-/** So many resources to a namespace. */
+/** Resources in a namespace. */
 const perNamespace = 25;
 
 const rootKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -38,16 +38,16 @@ const rootCertificate = issueRoot(
 const root = withSigner({ certificate: rootCertificate, key: rootKey, intermediates: [], anchor: rootCertificate });
 const signer = { root, bundle: trustBundle(rootCertificate, []) };
 
-/** The roots that the population was issued by. */
+/** The roots that issued the population. */
 export const roots = signer.bundle.roots;
 
-/** One resource as the API server sends it, with its Secrets: JSON texts, in which nothing is shared with anything. */
+/** A resource and its Secrets as JSON, as the API server sends them. Separate texts share no memory. */
 export interface Member {
   readonly certificate: string;
   readonly secrets: readonly string[];
 }
 
-/** A client+server pair that is healthy, with everything in its status. */
+/** A healthy client+server pair with a complete status. */
 export function member(index: number): Member {
   const namespace = `team-${Math.floor(index / perNamespace)}`;
   const name = `service-${index}`;
@@ -128,7 +128,7 @@ const issued = (() => {
   return issueContent(request, privateKey, signer, issuedAt);
 })();
 
-/** What is read from a Secret, as a reading of it would give it: texts of its own, and one leaf like another. */
+/** The content of a Secret as if it had been read: separate strings, and similar leaves. */
 export function contentOf({ metadata: { uid = '' } }: Secret): SecretContent {
   if (!('leaf' in issued.content)) throw new Error('the leaf cannot be read');
   const { leaf, bundle = '' } = issued.content;
@@ -152,12 +152,12 @@ export function contentOf({ metadata: { uid = '' } }: Secret): SecretContent {
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** A UUID for a text, the same one each time. */
+/** A UUID derived from a text. */
 const uuid = (text: string): string => sha256(text).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/, '$1-$2-$3-$4-$5');
 
 const again = (hex: string): string => Buffer.from(hex, 'hex').toString('hex');
 
 const seconds = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
-/** An object as it comes from the API server: what is put together here would hold on to its parts. */
+/** A copy of an object as from the API server: an object that is assembled here would share its parts. */
 const asSent = <T>(object: T): T => JSON.parse(JSON.stringify(object)) as T;

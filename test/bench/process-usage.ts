@@ -2,25 +2,25 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 
-/** What a process has used so far: CPU of all its threads, resident memory now and at its highest. */
+/** The usage of a process: CPU of all its threads so far, current and peak resident memory. */
 export interface ProcessUsage {
   readonly cpuSeconds: number;
   readonly residentBytes: number;
-  /** Not known everywhere: then the present one. */
+  /** The current value on systems that do not report the peak. */
   readonly peakBytes: number;
 }
 
-/** Linux counts in hundredths of a second whatever the kernel's own tick is (USER_HZ, proc_pid_stat(5)). */
+/** Linux reports hundredths of a second for every kernel tick (USER_HZ, proc_pid_stat(5)). */
 const ticksPerSecond = 100;
 
-/** Reads it from the system, so that every program is measured alike, whatever it says of itself. */
+/** Reads the usage from the system, so that all programs are measured in the same way. */
 export function usageOf(pid: number): ProcessUsage {
   return process.platform === 'linux' ? fromProc(pid) : fromPs(pid);
 }
 
 function fromProc(pid: number): ProcessUsage {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The second field is the program's name in parentheses, which may itself hold spaces.
+  // The second field is the program's name in parentheses. The name may contain spaces.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [user, system] = [Number(fields[14 - 3]), Number(fields[15 - 3])];
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -40,7 +40,7 @@ function fromPs(pid: number): ProcessUsage {
   return { cpuSeconds, residentBytes, peakBytes: residentBytes };
 }
 
-/** What all cores together have done so far, in milliseconds. */
+/** The usage of all cores together so far, in milliseconds. */
 export interface MachineUsage {
   readonly busyMs: number;
   readonly allMs: number;

@@ -1,7 +1,7 @@
 import { type KubeClient, type KubeObject, keyOf } from '../../src/kube/index.ts';
 import type { Contestant } from './contestant.ts';
 
-/** Without any progress for so long, nothing more will come. */
+/** After this time without progress, a measurement fails. */
 const stalledMs = 120_000;
 
 interface Waiting {
@@ -10,7 +10,7 @@ interface Waiting {
   readonly timer: NodeJS.Timeout;
 }
 
-/** Sees when resources have got what they ask for, as a person with `kubectl get --watch` would. */
+/** Watches resources and records when each was issued, as `kubectl get --watch` would show it. */
 export class Progress {
   /** When each object was first seen to have been issued, by `namespace/name`, on the clock of `performance.now()`. */
   readonly issuedAt = new Map<string, number>();
@@ -25,8 +25,8 @@ export class Progress {
   #failure: Error | undefined;
 
   /**
-   * Begins with what happens after `resourceVersion`.
-   * @param times how often they have to have been issued
+   * Watches from `resourceVersion`.
+   * @param times how often a resource must have been issued
    */
   constructor(client: KubeClient, contestant: Contestant, resourceVersion: string, times = 1) {
     this.#client = client;
@@ -37,18 +37,18 @@ export class Progress {
     });
   }
 
-  /** The same from now on. */
+  /** Watches from now. */
   static async begin(client: KubeClient, contestant: Contestant, times = 1): Promise<Progress> {
     const { resourceVersion } = await client.list(contestant.resource, { limit: 1 });
     return new Progress(client, contestant, resourceVersion, times);
   }
 
-  /** Passes over what is no part of the measurement. */
+  /** Ignores resources that are not part of the measurement. */
   ignore(isIgnored: (key: string) => boolean): void {
     this.#isIgnored = isIgnored;
   }
 
-  /** Resolves, in the same turn, when so many have been issued. @throws when there is no progress, or the watch fails */
+  /** Resolves, in the same turn of the event loop, when `count` are issued. @throws without progress, or when the watch fails */
   async reached(count: number): Promise<void> {
     if (this.issuedAt.size >= count) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -60,7 +60,7 @@ export class Progress {
     this.#waiting.delete(waiting);
     if (this.#failure !== undefined) throw this.#failure;
     if (this.issuedAt.size < count) {
-      throw new Error(`${this.#contestant.name} goes no further than ${this.issuedAt.size} of ${count}`);
+      throw new Error(`${this.#contestant.name} has issued ${this.issuedAt.size} of ${count} and makes no progress`);
     }
   }
 

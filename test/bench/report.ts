@@ -7,15 +7,15 @@ export interface Result {
   readonly scenario: string;
   readonly contestant: string;
   readonly rounds: readonly Outcome[];
-  /** For each round: the rate as a part of the ceiling's in the same round. */
+  /** The rate divided by the ceiling's rate in the same round, for each round. */
   readonly ratios: readonly number[];
 }
 
-/** Prints what was measured; the median of the rounds, and how far they lie apart. */
+/** Prints the results: the median of the rounds and their range. */
 export function printTables(results: readonly Result[]): void {
   console.log('\nMedian of the rounds (lowest–highest)');
   console.table(results.map(summary));
-  console.log('Requests to the API server for each certificate, all but Leases; the bench itself left out');
+  console.log('Requests to the API server per certificate, without Leases and without the requests of the bench');
   console.table(results.flatMap(requests));
   const rows = results.flatMap(figures);
   if (rows.length > 0) console.table(rows);
@@ -49,7 +49,7 @@ function latencies(rounds: readonly Outcome[]): string {
   return all.length === 0 ? '' : [50, 99, 100].map((percent) => percentile(all, percent).toFixed(0)).join(' / ');
 }
 
-/** What is asked for at least once in a hundred certificates; writes first. */
+/** The requests that occur at least once in 200 certificates; writes first. */
 function requests({ scenario, contestant, rounds }: Result) {
   const keys = [...new Set(rounds.flatMap(({ requestsPerCertificate = {} }) => Object.keys(requestsPerCertificate)))];
   const counts = keys
@@ -74,7 +74,7 @@ function figures({ scenario, contestant, rounds }: Result) {
   });
 }
 
-/** The same for programs: every round, latencies as percentiles. */
+/** The results as JSON: every round, with latencies as percentiles. */
 export const asJson = (results: readonly Result[]): unknown =>
   results.map(({ rounds, ...rest }) => ({
     ...rest,

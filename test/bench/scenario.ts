@@ -2,23 +2,23 @@ import type { Contestant } from './contestant.ts';
 import type { Outcome } from './measure.ts';
 import type { Plane } from './plane.ts';
 
-/** What the person has asked for, and what is known already. */
+/** The settings of the user, and the ceiling measured so far. */
 export interface Settings {
-  /** How many client+server pairs. */
+  /** The number of client+server pairs. */
   readonly count: number;
-  /** Whether to wait until memory has settled; that takes a while, and once is enough. */
+  /** Whether to wait until memory has settled. This is slow, so only one round does it. */
   readonly settles: boolean;
-  /** Pairs per second that the ceiling follows in a flood, measured in this run. */
+  /** The pairs per second of the ceiling in the scenario "flood", measured in this run. */
   readonly ceilingPairsPerSecond: number;
 }
 
-/** One thing to be measured. */
+/** A measurement. */
 export interface Scenario {
   readonly name: string;
-  /** What happens in it, in a line. */
+  /** One line of description. */
   readonly about: string;
-  /** Who can take part: a peer has no verb for all of it, and the ceiling decides nothing. By default all do. */
+  /** Which contestants take part; by default all. A peer does not support every scenario, and the ceiling decides nothing. */
   readonly takesPart?: Readonly<Record<'ceiling' | 'peer', boolean>>;
-  /** Runs it on a control plane of its own, on which the contestant is prepared. */
+  /** Runs the scenario on a new control plane, on which the contestant is prepared. */
   run(plane: Plane, contestant: Contestant, settings: Settings): Promise<Outcome>;
 }

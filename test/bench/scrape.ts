@@ -1,4 +1,4 @@
-/** What the operator's own /metrics say at a moment. */
+/** The operator's /metrics at one time. */
 export interface Scrape {
   readonly residentBytes: number;
   readonly cpuSeconds: number;

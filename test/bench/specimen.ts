@@ -6,28 +6,28 @@ import type { Pair } from './contestant.ts';
 import { mtlsCertificates, operatorContestant } from './operator-contestant.ts';
 import type { Plane } from './plane.ts';
 
-/** What the operator has really written for one pair, at one issue. */
+/** The real writes of the operator for one pair and one issuance. */
 export interface Specimen {
-  /** Of the pair, to be replaced by another's. */
+  /** The name of the pair. A copy for another pair replaces it. */
   readonly name: string;
   readonly secrets: readonly Secret[];
   readonly status: unknown;
 }
 
-/** The first issue and the second one, for each kind of key. */
+/** The first and the second issuance, for each kind of key. */
 export type Specimens = Readonly<Record<string, readonly [Specimen, Specimen]>>;
 
 interface WithStatus extends KubeObject {
   readonly status?: { readonly secrets?: ReadonlyArray<{ readonly secretName: string }> };
 }
 
-/** Has the operator issue one pair of each kind twice. The ceiling writes copies of the outcome: the same writes, the same sizes. */
+/** Lets the operator issue one pair of each kind twice. The ceiling copies these writes, so that number and sizes are equal. */
 export async function takeSpecimens(plane: Plane, keys: readonly KeySpec[]): Promise<Specimens> {
   const operator = await operatorContestant.start(plane, 'follow');
   const [namespace = ''] = plane.namespaces;
   const specimens: Record<string, [Specimen, Specimen]> = {};
   for (const [index, key] of keys.entries()) {
-    // As long as the names in the scenarios are.
+    // The same length as the names in the scenarios.
     const pair = { namespace, name: `specimen-${index}`, key };
     for (const object of mtlsCertificates.requestsFor(pair))
       await plane.client.create(mtlsCertificates.resource, object);
@@ -54,7 +54,7 @@ async function issued({ client }: Plane, { namespace, name }: Pair, times: numbe
   return { name, secrets: found.map(written), status: object.status };
 }
 
-/** A Secret as it was sent: without what the API server adds. */
+/** A Secret as the operator sent it, without the fields that the API server adds. */
 function written({
   metadata: { name, namespace, labels, annotations: all, ownerReferences },
   type,
@@ -63,10 +63,10 @@ function written({
   return { metadata: { name, namespace, labels, annotations: all, ownerReferences }, type, data };
 }
 
-/** The same writes for another resource. */
+/** The writes of a specimen for another resource. */
 export function specimenFor({ name: old, secrets: templates, status }: Specimen, key: string, uid: string): Specimen {
   const { namespace, name } = refOf(key);
-  // Names have no characters that JSON or a regular expression gives another meaning.
+  // Names have no characters with a special meaning in JSON.
   const renamed = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll(old, name)) as T;
   return {
     name,

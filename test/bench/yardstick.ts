@@ -2,11 +2,11 @@ import { secrets } from '../../src/kube/index.ts';
 import { inParallel } from '../support/parallel.ts';
 import type { Plane } from './plane.ts';
 
-/** How fast this machine is at present, by what any client could do: virtual cores differ by a factor, from hour to hour, too. */
+/** The current speed of this machine for a simple client. Virtual cores differ by a factor, also from hour to hour. */
 export interface Yardstick {
-  /** Secrets of 3.5 KB that are created in a second, 32 at a time. */
+  /** Secrets of 3.5 KB created per second, 32 at a time. */
   readonly secretsPerSecond: number;
-  /** CPU milliseconds of this client and of the API server for each. */
+  /** CPU milliseconds of this client and of the API server per Secret. */
   readonly clientCpuMs: number;
   readonly apiServerCpuMs: number;
 }
@@ -15,7 +15,7 @@ const count = 1500;
 const width = 32;
 const data = { value: Buffer.alloc(2600, 'x').toString('base64') };
 
-/** Creates Secrets with nothing in them that anybody looks at. */
+/** Creates Secrets with meaningless content. */
 export async function measureYardstick(plane: Plane): Promise<Yardstick> {
   const { client, namespaces } = plane;
   const create = (name: string, i: number) =>
@@ -24,7 +24,7 @@ export async function measureYardstick(plane: Plane): Promise<Yardstick> {
       { metadata: { name: `${name}-${i}`, namespace: namespaces[i % namespaces.length] ?? '' }, data },
       { metadataOnly: true },
     );
-  // Both sides compile their code first.
+  // A warm-up, in which this client and the API server compile and cache their code.
   await inParallel(Array(count / 3).keys(), (i) => create('warm', i), width);
   const [own, apiServer, started] = [process.cpuUsage(), plane.apiServerUsage(), performance.now()];
   await inParallel(Array(count).keys(), (i) => create('yardstick', i), width);

@@ -4,10 +4,10 @@ import { inParallel } from '../../support/parallel.ts';
 import { following, metered, type Outcome, pairs } from '../measure.ts';
 import type { Scenario } from '../scenario.ts';
 
-/** How many resources live at a time. */
+/** How many resources exist at a time. */
 const alive = 32;
 
-/** Resources come and go: each is deleted as soon as it is Ready. */
+/** Each resource is deleted as soon as it is Ready. */
 export const churn: Scenario = {
   name: 'churn',
   about: `resources are deleted as soon as they are Ready, ${alive} at a time`,
@@ -40,7 +40,7 @@ export const churn: Scenario = {
         async () => {
           let left = 0;
           for (const namespace of plane.namespaces) left += (await client.list(secrets, { namespace })).items.length;
-          if (left > 0) throw new Error(`${left} Secrets are left`);
+          if (left > 0) throw new Error(`${left} Secrets still exist`);
           return left;
         },
         { timeoutMs: 120_000 },

@@ -4,7 +4,7 @@ import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 import { burstOf } from './burst.ts';
 
-/** Kinds of key, and what share of the resources a scenario makes of each: RSA takes its time. */
+/** Kinds of key, and the share of the resources in the scenario of each: RSA keys are slow to generate. */
 const kinds: ReadonlyArray<{ readonly key: KeySpec; readonly share: number }> = [
   { key: { algorithm: 'ECDSA', size: 384 }, share: 1 },
   { key: { algorithm: 'ECDSA', size: 521 }, share: 1 },
@@ -25,10 +25,10 @@ export const keys: readonly Scenario[] = kinds.map(({ key, share }) =>
   ),
 );
 
-/** RSA keys are slow to make, and nobody else is to wait for them. */
+/** RSA keys are slow to generate, and other certificates must not wait for them. */
 export const besideRsa: Scenario = {
   name: 'keys/beside-rsa',
-  about: 'the burst while 32 pairs of RSA-4096 keys are asked for as well; only the others are counted',
+  about: 'the burst while 32 pairs with RSA-4096 keys are requested, too; only the others are counted',
   takesPart: { ceiling: false, peer: false },
   async run(plane, contestant, { count, settles }) {
     const slow = pairs(plane, 32, { prefix: 'slow', key: { algorithm: 'RSA', size: 4096 } });

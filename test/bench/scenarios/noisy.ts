@@ -6,16 +6,16 @@ import type { Scenario } from '../scenario.ts';
 import { percentile } from '../statistics.ts';
 import { createAtRate } from './stream.ts';
 
-/** Resources of the noisy namespace, and how many of its requests are under way at a time. */
+/** The resources of the noisy namespace, and its concurrent requests. */
 const noisyPairs = 300;
 const noisyWidth = 8;
-/** What the others ask for, pairs per second. */
+/** Pairs per second that the other namespaces request. */
 const rate = 10;
 
-/** One namespace changes annotations all the time; the others want certificates. */
+/** One namespace changes annotations all the time, while the others request certificates. */
 export const noisy: Scenario = {
   name: 'noisy',
-  about: 'one namespace asks for rotations as fast as it can; the others create resources',
+  about: 'one namespace requests rotations as fast as it can; the others create resources',
   takesPart: { ceiling: false, peer: false },
   async run(plane, contestant, { count, settles }) {
     const [loud = '', ...others] = plane.namespaces;
@@ -27,7 +27,7 @@ export const noisy: Scenario = {
         createAtRate(quiet, contestant, progress, pairs(quiet, Math.min(count, 300), { prefix }), rate);
       await latencies('warm');
       const alone = await latencies('calm');
-      // The API server has the same to do, and the operator nothing: what is left is what others wait for its queue.
+      // The same load for the API server, but none for the operator: the difference is the wait in the operator's queue.
       const harmless = await flooding(plane, contestant, loud, 'example.com/note', () => latencies('note'));
       return metered(plane, contestant, running, { settles }, async (): Promise<Outcome> => {
         const flooded = await flooding(plane, contestant, loud, annotations.rotate, () => latencies('loud'));
@@ -35,9 +35,9 @@ export const noisy: Scenario = {
           latenciesMs: flooded.result,
           figures: {
             'p99 alone, ms': percentile(alone, 99),
-            'p99 beside annotations without meaning, ms': percentile(harmless.result, 99),
-            'p99 beside rotations, ms': percentile(flooded.result, 99),
-            'rotations asked for per second': flooded.perSecond,
+            'p99 with harmless annotations, ms': percentile(harmless.result, 99),
+            'p99 with rotations, ms': percentile(flooded.result, 99),
+            'rotations requested per second': flooded.perSecond,
           },
         };
       });
@@ -45,7 +45,7 @@ export const noisy: Scenario = {
   },
 };
 
-/** Runs `work` while the resources of a namespace get ever new values of an annotation. */
+/** Runs `work` while the resources of a namespace continuously get new values of an annotation. */
 async function flooding<T>(
   { client }: Plane,
   { resource }: Contestant,

@@ -3,11 +3,11 @@ import { createAll, pairs, workedOff } from '../measure.ts';
 import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 
-/** Certificates of half an hour, due so many seconds after they were issued. */
+/** The certificates last half an hour and are due this many seconds after their issue. */
 const dueSeconds = (count: number): number => Math.ceil(10 + count / 100);
 const durationSeconds = 1800;
 
-/** All certificates fall due while nobody runs. */
+/** All certificates become due while no operator is running. */
 export const renewal: Scenario = {
   name: 'renewal',
   about: 'all certificates are due when the operator starts',
@@ -21,7 +21,7 @@ export const renewal: Scenario = {
     await issuing.reached(objects);
     await first.stop();
     await issuing.stop();
-    // The ceiling does not look at the clock, but what it is compared with has waited.
+    // The ceiling ignores due times, but waits as well, so that the conditions are equal.
     await sleep(due * 1000);
     const progress = await Progress.begin(plane.client, contestant, 2);
     return workedOff(plane, contestant, 'renew', progress, { objects, settles });

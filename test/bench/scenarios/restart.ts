@@ -9,13 +9,13 @@ import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 import { scrape, writes } from '../scrape.ts';
 
-/** How long to look at a process that has nothing to do, in seconds. */
+/** How long to measure an idle process, in seconds. */
 const idleSeconds = 60;
 
-/** A new process finds everything in place. */
+/** A new process starts when all certificates are issued. */
 export const restart: Scenario = {
   name: 'restart',
-  about: 'the operator starts with everything in place, and then has nothing to do',
+  about: 'the operator starts when all certificates are issued, and is then idle',
   takesPart: { ceiling: false, peer: false },
   async run(plane, contestant, { count, settles }) {
     const first = await contestant.start(plane, 'follow');
@@ -24,10 +24,10 @@ export const restart: Scenario = {
     const objects = await createAll(plane, contestant, pairs(plane, count));
     await progress.reached(objects);
     const costs = await growth;
-    // The last of what it writes by itself is their number, which is for people and comes later.
+    // The number of certificates in the status of the authority is the last write of the operator.
     await eventually(async () => {
       const { status } = await plane.client.get(authorities, { name: 'default' });
-      if (status?.certificates !== objects) throw new Error('they are not counted yet');
+      if (status?.certificates !== objects) throw new Error('status does not have the number of certificates yet');
     });
     await first.stop();
     await progress.stop();
@@ -36,18 +36,18 @@ export const restart: Scenario = {
     const running = await contestant.start(plane, 'follow');
     try {
       const readyMs = performance.now() - started;
-      await looked(running.url ?? '', objects);
+      await allReconciled(running.url ?? '', objects);
       const { cpuSeconds, peakBytes } = usageOf(running.pid);
       const figures = {
         'seconds until ready': readyMs / 1000,
-        'seconds until all was looked at': (performance.now() - started) / 1000,
+        'seconds until all are reconciled': (performance.now() - started) / 1000,
         'seconds of CPU': cpuSeconds,
       };
       const settled = settles ? { settledMiB: await settledMiB(running.pid) } : {};
-      // After that: collecting what is left of the start is work, too.
+      // After memory has settled, because the garbage collection after the start also uses CPU.
       const idle = settles ? { 'CPU of a core when idle, %': await idlePercent(running.pid) } : {};
       const counts = between(before, await plane.requests());
-      // By what it says itself: the controller manager writes a ClusterTrustBundle of its own, whenever it gets to that.
+      // From the operator's own metrics, because the controller manager also writes a ClusterTrustBundle at some time.
       const own = writes(undefined, await scrape(running.url ?? '')).filter(([key]) => !key.endsWith(' leases'));
       return {
         requestsPerCertificate: perCertificate(counts, objects * contestant.certificatesPerObject),
@@ -57,7 +57,7 @@ export const restart: Scenario = {
           ...costs,
           ...figures,
           ...idle,
-          'writes, all but the Lease': own.reduce((total, [, number]) => total + number, 0),
+          'writes without the Lease': own.reduce((total, [, number]) => total + number, 0),
           'API server, MiB': mib(plane.apiServerUsage().residentBytes),
           'etcd, MiB of data': mib(await plane.storedBytes()),
         },
@@ -68,14 +68,14 @@ export const restart: Scenario = {
   },
 };
 
-/** Waits until it leads and has looked at everything; once a second, since a scrape of so much is work itself. */
-async function looked(url: string, objects: number): Promise<void> {
+/** Waits until the operator leads and has reconciled every object. Polls once a second, because a scrape costs CPU. */
+async function allReconciled(url: string, objects: number): Promise<void> {
   const isDone = async (): Promise<boolean> => {
     const { leads, queued, reconciles } = await scrape(url);
-    // A term that has just begun has empty queues, too.
+    // At the beginning of a term the queues are empty, too.
     return leads && queued === 0 && reconciles >= objects;
   };
-  if (!(await pollUntil(isDone, 300_000, 1000))) throw new Error('not all resources were looked at');
+  if (!(await pollUntil(isDone, 300_000, 1000))) throw new Error('not all resources were reconciled within 5 minutes');
 }
 
 async function idlePercent(pid: number): Promise<number> {
@@ -85,8 +85,8 @@ async function idlePercent(pid: number): Promise<number> {
 }
 
 /**
- * What a certificate costs among few others and among many: of a thousand resources each, the first when the program is
- * warm, and the last.
+ * The cost of a certificate with few and with many others: for the second thousand resources, when the program is warm, and
+ * for the last thousand.
  */
 async function costOfGrowth(progress: Progress, pid: number, count: number): Promise<Record<string, number>> {
   if (count < 3000) return {};
@@ -96,5 +96,5 @@ async function costOfGrowth(progress: Progress, pid: number, count: number): Pro
   };
   const [a, b] = [await cpuSecondsAt(1000), await cpuSecondsAt(2000)];
   const [c, d] = [await cpuSecondsAt(count - 1000), await cpuSecondsAt(count)];
-  return { 'CPU, ms each, of the second thousand': (b - a) / 2, 'CPU, ms each, of the last thousand': (d - c) / 2 };
+  return { 'CPU of the second thousand, ms each': (b - a) / 2, 'CPU of the last thousand, ms each': (d - c) / 2 };
 }

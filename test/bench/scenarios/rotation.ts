@@ -6,13 +6,13 @@ import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 
 const authority = 'default';
-/** As short as makes sense: pods would take longer to see what is new. A rotation waits for it twice. */
+/** Shorter than pods need to load new files. A rotation waits for it twice. */
 const propagationSeconds = 2;
 
-/** A new root for all certificates, as fast as the gates of a rotation allow. */
+/** A root rotation for all certificates, as fast as its gates allow. */
 export const rotation: Scenario = {
   name: 'rotation',
-  about: `a new root: three writes a Secret; the two waits of ${propagationSeconds} s for pods are left out of the rate`,
+  about: `a root rotation: three writes per Secret; the rate excludes the two waits of ${propagationSeconds} s for pods`,
   takesPart: { ceiling: true, peer: false },
   async run(plane, contestant, { count, settles }) {
     const isCeiling = contestant.name === 'ceiling';
