@@ -19,7 +19,6 @@ const isPage = (file: string): boolean => file.endsWith('.md');
 for (const page of pages) {
   test(`${page} links to files and headings that exist, and describes its images`, () => {
     for (const { target, file, anchor, isImage, text } of linksOf(page, read(page))) {
-      if (/^(?:SUPPORT|SECURITY)\.md$/.test(file) && !isThere(file)) continue;
       assert.ok(isThere(file), `${target}: there is no ${file}`);
       if (anchor !== undefined && isPage(file))
         assert.ok(anchorsOf(read(file)).includes(anchor), `${target}: ${file} has no heading with this anchor`);
