@@ -21,15 +21,6 @@ export interface Page {
 /** A page of the documentation. */
 export const wholePage = (page: string): Page => pageOf(page, readFileSync(join(ROOT, page), 'utf8'));
 
-/** The section of a page under this heading of the second level. Throws if the page has none. */
-export function section(page: string, title: string): Page {
-  const text = readFileSync(join(ROOT, page), 'utf8')
-    .split(/^## /m)
-    .find((part) => part.startsWith(`${title}\n`));
-  assert.ok(text !== undefined, `${page} has no section "${title}"`);
-  return pageOf(`${page}, section "${title}",`, text);
-}
-
 function pageOf(name: string, text: string): Page {
   const all = [...text.matchAll(/^( *)```(\w*)\n([^]*?)^\1```/gm)].map(
     ([, indent = '', language = '', block = '']) => ({
