@@ -10,9 +10,8 @@ const world = installation();
 runPage('docs/operations/troubleshooting.md', world, {
   before: breakEverything,
   after: {
-    'The API server refuses the Secret': withdrawAGrantDuringARotation,
+    'The authority is not ready': withdrawAGrantDuringARotation,
     async 'A root rotation does not proceed'({ run }) {
-      await run('kubectl wait mauth default --for=condition=Rotating=false --timeout=90s');
       await run(
         `kubectl -n lab create configmap mtls-trust && kubectl patch mauth default --type merge --patch '{"spec":{"trustBundle":{"configMap":{}}}}'`,
       );
