@@ -23,7 +23,7 @@ function failure(code: KubeErrorCode, outcomeUnknown = false): (error: unknown) 
   };
 }
 
-test('each verb is the request that the API conventions say', async (t) => {
+test('each method sends the request of its verb by the API conventions', async (t) => {
   const server = await serve(t, (exchange) => exchange.json(200, widget('a', 1)));
   const client = server.client();
   await client.get(widgets, ref);
@@ -60,7 +60,7 @@ test('each verb is the request that the API conventions say', async (t) => {
   assert.equal(metadataOnly?.headers.accept, 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1');
 });
 
-test('a write can ask for an answer of metadata only', async (t) => {
+test('a write can request only the metadata in the answer', async (t) => {
   const server = await serve(t, (exchange) => exchange.json(200, widget('a', 1)));
   const client = server.client();
   await client.create(widgets, { metadata: ref }, { metadataOnly: true });
@@ -72,7 +72,7 @@ test('a write can ask for an answer of metadata only', async (t) => {
   assert.deepEqual(accepted, [metadata, metadata, metadata, 'application/json']);
 });
 
-test('an object without a name or namespace is not mistaken for its collection', async (t) => {
+test('a call without a name or namespace is refused, so that it never addresses the collection', async (t) => {
   const server = await serve(t, (exchange) => exchange.json(200, {}));
   const client = server.client();
   await assert.rejects(client.delete(widgets, { namespace: 'n', name: '' }), TypeError);
@@ -81,7 +81,7 @@ test('an object without a name or namespace is not mistaken for its collection',
   assert.equal(server.exchanges.length, 0);
 });
 
-test('a listing is read page by page to its end', async (t) => {
+test('a list is read page by page', async (t) => {
   const server = await serve(t, ({ query, json }) => {
     if (query.get('continue') === 'next') json(200, listOf(5, [widget('b', 2)]));
     else json(200, listOf(5, [widget('a', 1)], 'next'));
@@ -96,7 +96,7 @@ test('a listing is read page by page to its end', async (t) => {
     assert.deepEqual([query.get('limit'), query.get('labelSelector')], ['1', 'x=y,z']);
 });
 
-test('the next page of a listing is on its way before the caller is done with the last', async (t) => {
+test('the next page of a list is requested while the caller processes the last part of a page', async (t) => {
   const server = await serve(t, ({ query, json, status }) => {
     if (query.get('continue') === 'next') status(410, 'Expired');
     else json(200, listOf(5, [widget('a', 1)], 'next'));
@@ -104,11 +104,11 @@ test('the next page of a listing is on its way before the caller is done with th
   const pages = server.client().listPages(widgets, { limit: 1 });
   await pages.next();
   await eventually(() => assert.equal(server.exchanges.length, 2));
-  // That it failed is told when it is asked for.
+  // The caller gets the error of the next page when it asks for that page.
   await assert.rejects(pages.next(), failure('Gone'));
 });
 
-/** Sends a list of `count` objects of a megabyte each, as fast as the other side takes them; counts those it has taken. */
+/** Sends a list of `count` objects of a megabyte each, as fast as the client reads them, and counts the objects that were read. */
 async function sendMegabytes({ response }: Exchange, count: number, sent: { objects: number }): Promise<void> {
   const item = JSON.stringify({ ...widget('a', 1), note: 'x'.repeat(1_000_000) });
   response.setMaxListeners(0);
@@ -121,14 +121,14 @@ async function sendMegabytes({ response }: Exchange, count: number, sent: { obje
   response.end(']}');
 }
 
-test('the server has to wait while the caller is busy with a part of a page, and the deadline does not run meanwhile', async (t) => {
+test('while the caller processes a part of a page, the server waits and the deadline is paused', async (t) => {
   const sent = { objects: 0 };
   const server = await serve(t, (exchange) => void sendMegabytes(exchange, 100, sent));
   const pages = server.client().listPages(widgets, { limit: 500, timeoutMs: 1000 });
   const first = await pages.next();
   const taken = first.value?.items.length ?? 0;
   assert.ok(taken <= 5, `${taken} objects of a megabyte in one part`);
-  // Longer than the deadline: what the system takes in between them is bounded, by some megabytes.
+  // Longer than the deadline. The operating system buffers only some megabytes.
   await new Promise((resolve) => setTimeout(resolve, 1200));
   assert.ok(sent.objects < 50, `${sent.objects} megabytes were sent to a caller that is busy with ${taken}`);
   let all = taken;
@@ -145,7 +145,7 @@ test('a list that falls silent in the middle of its body ends with Timeout', asy
   await assert.rejects(reading, failure('Timeout'));
 });
 
-test('a list whose connection broke before anything of it was handed over is asked for again, once', async (t) => {
+test('a list whose connection breaks before the first part is retried once', async (t) => {
   const server = await serve(t, (exchange) => {
     if (exchange.number > 1) return exchange.json(200, listOf(5, [widget('a', 1)]));
     exchange.response.writeHead(200, { 'content-type': 'application/json' });
@@ -158,7 +158,7 @@ test('a list whose connection broke before anything of it was handed over is ask
   );
 });
 
-test('what broke after a part was handed over is not repeated: another answer would be of another moment', async (t) => {
+test('a list whose connection breaks after the first part is not retried, because the next answer could differ', async (t) => {
   const item = JSON.stringify({ ...widget('a', 1), note: 'x'.repeat(5_000_000) });
   const server = await serve(t, ({ response, reset }) => {
     response.writeHead(200, { 'content-type': 'application/json' });
@@ -171,7 +171,7 @@ test('what broke after a part was handed over is not repeated: another answer wo
   assert.equal(server.exchanges.length, 1);
 });
 
-test('a page that nobody comes back for is let go of', async (t) => {
+test('a page that the caller does not read is closed', async (t) => {
   let closed: Promise<unknown> | undefined;
   const server = await serve(t, ({ query, json, response }) => {
     if (!query.has('continue')) return json(200, listOf(5, [widget('a', 1)], 'next'));
@@ -186,7 +186,7 @@ test('a page that nobody comes back for is let go of', async (t) => {
   await closed;
 });
 
-test('a throttled write is repeated, and not before Retry-After is over', async (t) => {
+test('a throttled write is retried after the time in Retry-After', async (t) => {
   const server = await serve(t, (exchange) => {
     if (exchange.number === 1) exchange.status(429, 'TooManyRequests', 'slow down', { 'retry-after': '1' });
     else exchange.json(201, widget('a', 1));
@@ -197,7 +197,7 @@ test('a throttled write is repeated, and not before Retry-After is over', async 
   assert.equal(server.exchanges.length, 2);
 });
 
-test('a 503 with Retry-After is repeated, one without is not', async (t) => {
+test('a request is retried after a 503 with Retry-After, but not after one without', async (t) => {
   const server = await serve(t, (exchange) => {
     if (exchange.path.endsWith('/b')) exchange.status(503, 'ServiceUnavailable');
     else if (exchange.number === 1) exchange.status(503, 'ServiceUnavailable', 'starting', { 'retry-after': '0' });
@@ -209,7 +209,7 @@ test('a 503 with Retry-After is repeated, one without is not', async (t) => {
   assert.equal(server.exchanges.length, 3);
 });
 
-test('what may not be there is found, or not; any other failure is one', async (t) => {
+test('find returns undefined for a missing object, and throws every other error', async (t) => {
   const server = await serve(t, (exchange) => {
     if (exchange.path.endsWith('/gone')) exchange.status(404, 'NotFound');
     else if (exchange.path.endsWith('/secret')) exchange.status(403, 'Forbidden');
@@ -221,13 +221,13 @@ test('what may not be there is found, or not; any other failure is one', async (
   await assert.rejects(client.find(widgets, { ...ref, name: 'secret' }), failure('Forbidden'));
 });
 
-test('throttling without end is given up after five tries', async (t) => {
+test('a request that is always throttled fails after five attempts', async (t) => {
   const server = await serve(t, (exchange) => exchange.status(429, 'TooManyRequests', 'no', { 'retry-after': '0' }));
   await assert.rejects(server.client().get(widgets, ref), failure('TooManyRequests'));
   assert.equal(server.exchanges.length, 5);
 });
 
-test('a wait beyond the deadline of the call is not begun', async (t) => {
+test('a request fails at once if Retry-After is beyond its deadline', async (t) => {
   const server = await serve(t, (exchange) => exchange.status(429, 'TooManyRequests', 'no', { 'retry-after': '3600' }));
   await assert.rejects(server.client().get(widgets, ref), (error) => {
     assert.ok(isKubeError(error, 'TooManyRequests'));
@@ -237,7 +237,7 @@ test('a wait beyond the deadline of the call is not begun', async (t) => {
   assert.equal(server.exchanges.length, 1);
 });
 
-test('a write whose answer is an error of the server, or lost, is not repeated, and its outcome is unknown', async (t) => {
+test('a write with a server error or a lost answer is not retried, and its outcome is unknown', async (t) => {
   const server = await serve(t, (exchange) => {
     if (exchange.path.endsWith('/error')) exchange.status(500, 'InternalError');
     else if (exchange.path.endsWith('/reset')) exchange.reset();
@@ -251,14 +251,14 @@ test('a write whose answer is an error of the server, or lost, is not repeated, 
   assert.equal(server.exchanges.length, 3);
 });
 
-test('a write that found no server did not happen', async (t) => {
+test('the outcome of a write is known if the server could not be reached', async (t) => {
   const server = await serve(t, (exchange) => exchange.json(200, {}));
   const client = server.client();
   await server.close();
   await assert.rejects(client.mergePatch(widgets, ref, {}), failure('Network', false));
 });
 
-test('a read whose connection broke is repeated once', async (t) => {
+test('a read whose connection breaks is retried once', async (t) => {
   const server = await serve(t, (exchange) => {
     if (exchange.number === 1 || exchange.path.endsWith('/b')) exchange.reset();
     else exchange.json(200, widget('a', 1));
@@ -269,7 +269,7 @@ test('a read whose connection broke is repeated once', async (t) => {
   assert.equal(server.exchanges.length, 4);
 });
 
-test('a refused credential is read again from its source, once', async (t) => {
+test('after a 401 the credentials are read again once', async (t) => {
   const server = await serve(t, (exchange) => {
     if (exchange.headers.authorization === 'Bearer second') return exchange.json(200, widget('a', 1));
     server.writeUser({ token: 'second' });
@@ -285,11 +285,11 @@ test('a refused credential is read again from its source, once', async (t) => {
   assert.equal(stubborn.exchanges.length, 2);
 });
 
-test('a call that is not answered in time, or aborted, ends with a code of its own', async (t) => {
+test('a call without an answer in time ends with Timeout, an aborted one with Aborted', async (t) => {
   const server = await serve(t, () => {});
   const client = server.client();
   await assert.rejects(client.get(widgets, ref, { timeoutMs: 30 }), failure('Timeout'));
-  // On a busy machine a deadline may pass before the request has left: then it is known not to have happened.
+  // On a busy machine the deadline may end before the request is sent. The outcome is then known.
   for (let timeoutMs = 30, arrived = false; !arrived; timeoutMs *= 2) {
     const name = `late-${timeoutMs}`;
     const call = client.mergePatch(widgets, { ...ref, name }, {}, { timeoutMs });
@@ -309,7 +309,7 @@ test('a call that is not answered in time, or aborted, ends with a code of its o
   assert.equal(server.exchanges.length, before + 1);
 });
 
-test('a call that ends before it has a connection ends at once, is never sent, and costs no connection', async (t) => {
+test('a call that ends before it has a connection ends at once, is never sent, and leaves the connections open', async (t) => {
   const server = await serve(t, () => {});
   const client = server.client();
   const occupied = async (name: string): Promise<() => Promise<unknown>> => {
@@ -329,7 +329,7 @@ test('a call that ends before it has a connection ends at once, is never sent, a
   const patch = (options: object): Promise<unknown> => client.mergePatch(widgets, ref, {}, options);
   await assert.rejects(patch({ timeoutMs: 30 }), failure('Timeout', false));
   const aborted = [patch({ signal }), patch({ signal })];
-  // They wait behind those, and need every connection.
+  // These calls wait for the others and need every connection.
   const releaseNext = await occupied('next');
   controller.abort();
   for (const call of aborted) await assert.rejects(call, failure('Aborted', false));
@@ -339,7 +339,7 @@ test('a call that ends before it has a connection ends at once, is never sent, a
   assert.equal(server.connections(), 32);
 });
 
-test('an answer that stops in the middle is lost, or late, or not wanted any more', async (t) => {
+test('an answer that stops in the middle ends with Network, Timeout or Aborted', async (t) => {
   const server = await serve(t, ({ response, path, reset }) => {
     response.writeHead(200, path.endsWith('/long') ? { 'content-length': 100 } : {});
     response.write('{"metadata":{"na', () => {
@@ -361,7 +361,7 @@ test('an answer that stops in the middle is lost, or late, or not wanted any mor
   await assert.rejects(client.get(widgets, ref, { timeoutMs: 100 }), failure('Timeout'));
 });
 
-test('an answer may come in any pieces', async (t) => {
+test('an answer can arrive in any pieces', async (t) => {
   const text = JSON.stringify({ ...widget('a', 1), note: 'ä€😀'.repeat(20_000) });
   const server = await serve(t, ({ response }) => {
     const bytes = Buffer.from(text);
@@ -370,7 +370,7 @@ test('an answer may come in any pieces', async (t) => {
   assert.deepEqual(await server.client().get(widgets, ref), JSON.parse(text));
 });
 
-test('a refusal says what it is although its body was cut off', async (t) => {
+test('an error status counts even if its body is truncated', async (t) => {
   const server = await serve(t, ({ response, reset }) => {
     response.writeHead(409);
     response.write('{"reason":', () => reset());
@@ -378,7 +378,7 @@ test('a refusal says what it is although its body was cut off', async (t) => {
   await assert.rejects(server.client().mergePatch(widgets, ref, {}), failure('Conflict'));
 });
 
-test('what cannot be parsed is not quoted', async (t) => {
+test('an answer that cannot be parsed is not quoted in the error', async (t) => {
   const server = await serve(t, (exchange) => exchange.response.end('hunter2'));
   const client = server.client();
   const quotes = (error: unknown): boolean => {
@@ -392,7 +392,7 @@ test('what cannot be parsed is not quoted', async (t) => {
   }, quotes);
 });
 
-test('requests share connections: a few when they follow each other, 32 when they are many', async (t) => {
+test('requests share few connections when they follow each other, and at most 32 when they are concurrent', async (t) => {
   const server = await serve(t, (exchange) => setImmediate(() => exchange.json(200, widget('a', 1))));
   const client = server.client();
   for (let count = 0; count < 50; count += 1) await client.get(widgets, ref);
@@ -401,7 +401,7 @@ test('requests share connections: a few when they follow each other, 32 when the
   assert.ok(server.connections() <= 32, `${server.connections()} connections`);
 });
 
-test('a new client certificate takes new connections', async (t) => {
+test('a new client certificate is used on new connections', async (t) => {
   const server = await serve(t, (exchange) => {
     if (exchange.number === 1) exchange.json(200, widget('a', 1));
     else if (exchange.number === 2) exchange.status(401, 'Unauthorized');

@@ -14,7 +14,7 @@ function folderOf(t: TestContext): string {
   return folder;
 }
 
-/** Context `one`, which is the current one, is of the first server, `two` of the second. */
+/** The current context `one` is for the first server, the context `two` for the second. */
 function configOf(server: string, second = server): string {
   const names = ['one', 'two'];
   const contexts = names.map((name) => ({ name, context: { cluster: name, user: 'u' } }));
@@ -55,7 +55,7 @@ test('a context is chosen by name, and the current one is the default', async (t
   );
 });
 
-test('a kubeconfig that is missing or broken is named, and never quoted', async (t) => {
+test('the error for a missing or invalid kubeconfig names the file and never quotes it', async (t) => {
   const folder = folderOf(t);
   await assert.rejects(loadConnection({ kubeconfig: join(folder, 'none') }), misconfigured(/none: ENOENT/));
   const broken = join(folder, 'broken');
@@ -69,8 +69,8 @@ test('a kubeconfig that is missing or broken is named, and never quoted', async 
   await assert.rejects(loadConnection({ kubeconfig: odd }), misconfigured(/not a URL/));
 });
 
-test('without a kubeconfig, KUBECONFIG and then the home folder are used, and an error says that there is neither', async (t) => {
-  // Where the test itself runs in a pod, the ServiceAccount comes before the home folder.
+test('the default kubeconfig is that of KUBECONFIG, then that of the home folder; without both there is an error', async (t) => {
+  // If the test itself runs in a pod, the ServiceAccount comes before the home folder.
   const isInPod = existsSync('/var/run/secrets/kubernetes.io/serviceaccount/token');
   const folder = folderOf(t);
   setEnvironment(t, { HOME: folder, KUBECONFIG: undefined });
@@ -83,7 +83,7 @@ test('without a kubeconfig, KUBECONFIG and then the home folder are used, and an
   assert.equal((await loadConnection()).origin, 'https://variable.example.org');
 });
 
-/** The folder that kubelet mounts into a pod. */
+/** A folder like the one that kubelet mounts into a pod. */
 function serviceAccount(t: TestContext): { readonly directory: string; readonly write: (token: string) => void } {
   const directory = folderOf(t);
   writeFileSync(join(directory, 'ca.crt'), 'a root');
@@ -92,7 +92,7 @@ function serviceAccount(t: TestContext): { readonly directory: string; readonly 
   return { directory, write };
 }
 
-test('in a pod, the environment names the API server, and a missing variable is named', async (t) => {
+test('in a pod, the address comes from the environment, and an error names a missing variable', async (t) => {
   const { directory: serviceAccountDirectory } = serviceAccount(t);
   setEnvironment(t, { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' });
   assert.equal((await loadConnection({ serviceAccountDirectory })).origin, 'https://10.96.0.1');
@@ -102,7 +102,7 @@ test('in a pod, the environment names the API server, and a missing variable is 
   await assert.rejects(loadConnection({ serviceAccountDirectory }), misconfigured(/KUBERNETES_SERVICE_PORT/));
 });
 
-test('in a pod, the token is read again when it is ten seconds old, and the last one stays while the file is missing', async (t) => {
+test('in a pod, the token is read again after ten seconds, and the last one stays in use while the file is missing', async (t) => {
   const { directory: serviceAccountDirectory, write } = serviceAccount(t);
   setEnvironment(t, { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' });
   let nowMs = 1_000_000;
@@ -124,7 +124,7 @@ test('in a pod, the token is read again when it is ten seconds old, and the last
   await assert.rejects(connection.renew(second), misconfigured(/cannot read the credentials.*ENOENT/));
 });
 
-test('in a pod, new roots for the API server take new connections', async (t) => {
+test('in a pod, a changed ca.crt is used on new connections', async (t) => {
   const { directory: serviceAccountDirectory } = serviceAccount(t);
   setEnvironment(t, { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' });
   const connection = await loadConnection({ serviceAccountDirectory });
@@ -136,7 +136,7 @@ test('in a pod, new roots for the API server take new connections', async (t) =>
   assert.notEqual(second.watches, first.watches);
 });
 
-test('client-node, which costs more memory than all the rest, is not loaded in a pod', (t) => {
+test('client-node, which needs more memory than the rest of the program, is not loaded in a pod', (t) => {
   const { directory } = serviceAccount(t);
   const kubeconfig = join(folderOf(t), 'kubeconfig');
   writeFileSync(kubeconfig, configOf('https://example.org'));
@@ -159,7 +159,7 @@ test('client-node, which costs more memory than all the rest, is not loaded in a
   assert.doesNotMatch(inPod, /@kubernetes/);
 });
 
-test('closing does not wait for a connection that is never made', async (t) => {
+test('close does not wait for a connection that is never established', async (t) => {
   const sockets = new Set<Socket>();
   const silent = createServer((socket) => sockets.add(socket));
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
@@ -178,14 +178,14 @@ test('closing does not wait for a connection that is never made', async (t) => {
   await assert.rejects(call, (error) => isKubeError(error, 'Aborted'));
   const startedMs = performance.now();
   await client.close();
-  // undici would give the connection up after ten seconds.
+  // undici would abort the connection attempt after ten seconds.
   assert.ok(performance.now() - startedMs < 7000, 'it waits for the connection');
 });
 
-test('an error of a connection through a proxy says so, without the credentials of the proxy', async (t) => {
+test('the error of a connection through a proxy names the proxy without its credentials', async (t) => {
   const kubeconfig = join(folderOf(t), 'kubeconfig');
   const config = JSON.parse(configOf('https://10.96.0.1')) as { clusters: { cluster: Record<string, string> }[] };
-  // Nothing listens there.
+  // No server listens on this port.
   for (const { cluster } of config.clusters) cluster['proxy-url'] = 'http://user:hunter2@127.0.0.1:1';
   writeFileSync(kubeconfig, JSON.stringify(config));
   const client = new KubeClient(await loadConnection({ kubeconfig }), { userAgent: 'test/1' });
@@ -198,7 +198,7 @@ test('an error of a connection through a proxy says so, without the credentials 
   await client.close();
 });
 
-test('the proxy of the environment is left out for an API server in NO_PROXY, and refused where it is none', async (t) => {
+test('the proxy of the environment is not used for an API server in NO_PROXY, and an invalid one is refused', async (t) => {
   const kubeconfig = join(folderOf(t), 'kubeconfig');
   writeFileSync(kubeconfig, configOf('https://10.96.0.1'));
   const none = { HTTP_PROXY: undefined, http_proxy: undefined, https_proxy: undefined, no_proxy: undefined };
@@ -210,7 +210,7 @@ test('the proxy of the environment is left out for an API server in NO_PROXY, an
   await assert.rejects(loadConnection({ kubeconfig }), misconfigured(/HTTPS_PROXY is not the URL of a proxy/));
 });
 
-test('a credential program that hangs does not keep a call beyond its deadline, nor beyond its signal', async (t) => {
+test('a call ends at its deadline or signal even if the credential program hangs', async (t) => {
   const kubeconfig = join(folderOf(t), 'kubeconfig');
   const exec = {
     apiVersion: 'client.authentication.k8s.io/v1',

@@ -3,7 +3,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { Deadline } from '../../../../src/kube/api/deadline.ts';
 import { isKubeError } from '../../../../src/kube/index.ts';
 
-/** Lets time pass, for timers and for the clock. The timers of node:test cannot be refreshed. */
+/** Moves timers and clock. The mock timers of node:test do not support refresh(). */
 function time(t: TestContext): (ms: number) => void {
   let nowMs = 5_000;
   const timers = new Set<{ atMs: number; readonly act: () => void }>();
@@ -26,23 +26,23 @@ function time(t: TestContext): (ms: number) => void {
 
 const of1000 = (outer?: AbortSignal): Deadline => new Deadline('no answer', 1000, outer);
 
-/** Whether it is over, by everything that says so. */
+/** Whether the deadline is over, by each of its properties. */
 function isOver(deadline: Deadline): boolean {
   assert.equal(deadline.signal.aborted, deadline.isOver);
   return deadline.isOver;
 }
 
-/** How a wait has ended by now. */
+/** The present outcome of a wait. */
 async function outcome(waiting: Promise<unknown>): Promise<string> {
   const code = waiting.then(
     () => 'answered',
     (error: unknown) => (isKubeError(error) ? error.code : String(error)),
   );
-  return Promise.race([code, new Promise<string>((resolve) => setImmediate(resolve, 'it goes on'))]);
+  return Promise.race([code, new Promise<string>((resolve) => setImmediate(resolve, 'it still waits'))]);
 }
 
 describe('a deadline', () => {
-  test('is over after its time, and not before', (t) => {
+  test('is over after its timeout, and not before', (t) => {
     const pass = time(t);
     const deadline = of1000();
     let ends = 0;
@@ -57,7 +57,7 @@ describe('a deadline', () => {
     assert.deepEqual([deadline.error(true).outcomeUnknown, deadline.error(false).outcomeUnknown], [true, false]);
   });
 
-  test('has its whole time again when it is extended', (t) => {
+  test('has its whole timeout again when it is extended', (t) => {
     const pass = time(t);
     const deadline = of1000();
     pass(900);
@@ -68,7 +68,7 @@ describe('a deadline', () => {
     assert.equal(isOver(deadline), true);
   });
 
-  test('stands still while it is paused, and has its whole time again after that', (t) => {
+  test('does not run while it is paused, and then has its whole timeout again', (t) => {
     const pass = time(t);
     const deadline = of1000();
     pass(900);
@@ -83,7 +83,7 @@ describe('a deadline', () => {
     assert.equal(isOver(deadline), true);
   });
 
-  test('is not over later when the call has ended before, whatever comes then', (t) => {
+  test('is never over after the call has ended', (t) => {
     const pass = time(t);
     const outer = new AbortController();
     const deadline = of1000(outer.signal);
@@ -99,7 +99,7 @@ describe('a deadline', () => {
     assert.equal(isOver(deadline), false);
   });
 
-  test('is over with the signal of the caller, for every call under it', (t) => {
+  test('is over when the signal of the caller aborts, for each call with this signal', (t) => {
     time(t);
     const outer = new AbortController();
     const deadlines = [of1000(outer.signal), of1000(outer.signal), of1000(outer.signal)];
@@ -110,7 +110,7 @@ describe('a deadline', () => {
     }
   });
 
-  test('without an end of its own has that of the caller alone', (t) => {
+  test('with an infinite timeout is over only when the signal of the caller aborts', (t) => {
     const pass = time(t);
     const outer = new AbortController();
     const deadline = new Deadline('no answer', Number.POSITIVE_INFINITY, outer.signal);
@@ -120,7 +120,7 @@ describe('a deadline', () => {
     assert.equal(isOver(deadline), true);
   });
 
-  test('ends the wait for what cannot be cut short', async (t) => {
+  test('ends the wait for a promise that cannot be aborted', async (t) => {
     const pass = time(t);
     const deadline = of1000();
     const never = new Promise(() => {});

@@ -8,7 +8,7 @@ import type { ApiServer } from '../../../../src/kube/api/api-server.ts';
 import { kubeconfigServer } from '../../../../src/kube/api/kubeconfig.ts';
 import { Connection, KubeClient, type KubeClientOptions } from '../../../../src/kube/index.ts';
 
-/** One request as it came, and the way to answer it. */
+/** A request, and the functions to answer it. */
 export interface Exchange {
   readonly method: string;
   readonly path: string;
@@ -23,7 +23,7 @@ export interface Exchange {
   readonly json: (status: number, body: unknown, headers?: Record<string, string>) => void;
   /** Answers with a metav1.Status. */
   readonly status: (code: number, reason: string, message?: string, headers?: Record<string, string>) => void;
-  /** Sends watch events, one a line, and leaves the answer open. */
+  /** Sends watch events, one per line, and leaves the answer open. */
   readonly events: (...events: readonly unknown[]) => void;
   /** Breaks the connection. */
   readonly reset: () => void;
@@ -32,15 +32,15 @@ export interface Exchange {
 export interface FaultServer {
   readonly url: string;
   readonly exchanges: readonly Exchange[];
-  /** Connections that were ever opened. */
+  /** How many connections were opened. */
   readonly connections: () => number;
   readonly client: (options?: Partial<KubeClientOptions>) => KubeClient;
-  /** Replaces the user of the kubeconfig that clients were made with. */
+  /** Replaces the user in the kubeconfig of the clients. */
   readonly writeUser: (user: Record<string, string>) => void;
   readonly close: () => Promise<void>;
 }
 
-/** An HTTP server that answers as the test says: for the answers that a sound API server cannot be made to give. */
+/** An HTTP server whose answers the test decides, for answers that a healthy API server never gives. */
 export async function serve(t: TestContext, answer: (exchange: Exchange) => void): Promise<FaultServer> {
   const exchanges: Exchange[] = [];
   const clients: KubeClient[] = [];

@@ -34,17 +34,17 @@ for (const [status, reason, code, outcomeUnknown] of classified) {
   });
 }
 
-test('a write that a 503 sent away with Retry-After did not happen', () => {
+test('the outcome of a write is known after a 503 with Retry-After', () => {
   assert.equal(statusError(503, {}, { write: true, retryAfterMs: 1000 }).outcomeUnknown, false);
 });
 
-test('a refusal because the namespace is being deleted can be told from missing rights', () => {
+test('a refusal because the namespace is being deleted differs from missing rights', () => {
   const causes = [{ reason: 'NamespaceTerminating' }];
   assert.equal(statusError(403, { details: { causes } }, { write: true }).namespaceTerminating, true);
   assert.equal(statusError(403, {}, { write: true }).namespaceTerminating, false);
 });
 
-test('the message is the one of the API server, cut where it is long', () => {
+test('the message is that of the API server, truncated if it is long', () => {
   assert.equal(
     statusError(404, { message: 'widgets "a" not found' }, { write: false }).message,
     'widgets "a" not found',
@@ -52,7 +52,7 @@ test('the message is the one of the API server, cut where it is long', () => {
   assert.ok(statusError(422, { message: 'x'.repeat(10_000) }, { write: true }).message.length < 600);
 });
 
-test('the wait that the answer asks for is in milliseconds, and the header goes before the body', () => {
+test('retryAfterMs is in milliseconds, and the header takes precedence over the body', () => {
   const body = { details: { retryAfterSeconds: 3 } };
   assert.equal(statusError(429, body, { write: false }).retryAfterMs, 3000);
   assert.equal(statusError(429, body, { write: false, retryAfterMs: 500 }).retryAfterMs, 500);

@@ -7,27 +7,27 @@ import { isKubeError, type KubeObject } from '../../../../src/kube/index.ts';
 const large = 'x'.repeat(longestRead);
 const metadata = { name: 'a', namespace: 'n', labels: { '"metadata":{': '\\"\u0001}' }, resourceVersion: '7' };
 
-/** An object as JSON whose metadata stand between other members. */
+/** The JSON of an object with its metadata between other members. */
 const textOf = (before: object, after: object): string => JSON.stringify({ ...before, metadata, ...after });
 
 describe('the JSON of a large object', () => {
-  test('is read as its metadata', () => {
+  test('is parsed as metadata only', () => {
     const object = parseObject<KubeObject>(textOf({ kind: 'Secret' }, { data: { pad: large } }), 'x', true);
     assert.deepEqual(object, { metadata, isPartial: true });
   });
 
-  test('is read as a whole where that is asked for, and that of a small one always is', () => {
+  test('is parsed as a whole without skipsLarge, and so is that of every small object', () => {
     const whole = parseObject<KubeObject & { data: object }>(textOf({}, { data: { pad: large } }), 'x', false);
     assert.deepEqual(whole.data, { pad: large });
     assert.deepEqual(parseObject(textOf({}, { data: { a: 'b' } }), 'x', true), { metadata, data: { a: 'b' } });
   });
 
-  test('is read in an event, with its type', () => {
+  test('is parsed as metadata only in a watch event, with the type of the event', () => {
     const line = JSON.stringify({ type: 'MODIFIED', object: { kind: 'Secret', metadata, data: { pad: large } } });
     assert.deepEqual(parseEventLine(line, 'x', true), { type: 'MODIFIED', object: { metadata, isPartial: true } });
   });
 
-  test('gives the metadata whatever is in front of them, and however it is spaced', () => {
+  test('yields the metadata after any other members and with any white space', () => {
     const json = jsonValue({ maxDepth: 4 });
     holds(
       property(dictionary(string({ unit: 'binary' }), json), constantFrom(undefined, 1), (members, indent) => {
@@ -41,7 +41,7 @@ describe('the JSON of a large object', () => {
 
   const broken: [title: string, text: string][] = [
     ['has no metadata', JSON.stringify({ pad: large })],
-    ['has metadata that are no object', JSON.stringify({ metadata: 'x', pad: large })],
+    ['has metadata that is not an object', JSON.stringify({ metadata: 'x', pad: large })],
     ['is none', `[${JSON.stringify(large)}]`],
     ['ends in a string', `{"pad": "${large}`],
     ['ends in its metadata', `{"pad": "${large}", "metadata": {"name": "a"`],

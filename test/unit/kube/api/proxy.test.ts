@@ -7,13 +7,13 @@ import { proxyCases } from '../../../support/proxy-cases.ts';
 describe('the proxy for an API server', () => {
   for (const { url, env, proxy } of proxyCases) {
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-    test(`at ${url} with ${variables.join(' ') || 'nothing said'} is ${proxy}`, () => {
+    test(`at ${url} with ${variables.join(' ') || 'no variables'} is ${proxy}`, () => {
       const found = proxyFromEnvironment(new URL(url), env);
       assert.equal(found === undefined ? '-' : describeProxy(found), proxy);
     });
   }
 
-  test('keeps the credentials that are in the variable, and shows them nowhere', () => {
+  test('has the credentials of the variable, but describeProxy omits them', () => {
     const env = { HTTPS_PROXY: 'http://user:pass@proxy.example:3128' };
     const found = proxyFromEnvironment(new URL('https://10.96.0.1'), env);
     assert.equal(found?.password, 'pass');
@@ -21,7 +21,7 @@ describe('the proxy for an API server', () => {
   });
 
   for (const text of ['http://', 'ftp://user:pass@proxy.example', 'http://user:pass@proxy.example:port', 'a b']) {
-    test(`is refused where the variable is ${text}, without its credentials in the message`, () =>
+    test(`is refused if the variable is ${text}, without its credentials in the message`, () =>
       assert.throws(
         () => parseProxy(text, 'HTTPS_PROXY'),
         (error) => {

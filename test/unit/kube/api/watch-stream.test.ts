@@ -17,7 +17,7 @@ async function read(body: AsyncIterable<Buffer>): Promise<WatchEvent<Widget>[]> 
   return events;
 }
 
-test('events are the same wherever the network cuts the stream', async () => {
+test('events are parsed correctly for any chunks of the stream', async () => {
   const label = fc.string({ unit: 'grapheme' });
   const types = fc.constantFrom('ADDED', 'MODIFIED', 'DELETED');
   await fc.assert(
@@ -35,9 +35,9 @@ const malformed: [what: string, line: string, code: KubeErrorCode][] = [
   ['is not an object', '7', 'Malformed'],
   ['has no object', '{"type":"ADDED"}', 'Malformed'],
   ['has no resourceVersion', '{"type":"ADDED","object":{"metadata":{"name":"a"}}}', 'Malformed'],
-  ['has a type nobody knows', '{"type":"RENAMED","object":{"metadata":{"resourceVersion":"1"}}}', 'Malformed'],
-  ['says that the resourceVersion is gone', '{"type":"ERROR","object":{"code":410,"reason":"Expired"}}', 'Gone'],
-  ['says that the server failed', '{"type":"ERROR","object":{"code":500}}', 'ServerError'],
+  ['has an unknown type', '{"type":"RENAMED","object":{"metadata":{"resourceVersion":"1"}}}', 'Malformed'],
+  ['reports that the resourceVersion has expired', '{"type":"ERROR","object":{"code":410,"reason":"Expired"}}', 'Gone'],
+  ['reports a server error', '{"type":"ERROR","object":{"code":500}}', 'ServerError'],
   ['is an error without a status', '{"type":"ERROR"}', 'ServerError'],
 ];
 
@@ -56,7 +56,7 @@ for (const [what, line, code] of malformed) {
   });
 }
 
-test('a watch asks for bookmarks and gives them as their resourceVersion', async (t) => {
+test('a watch requests bookmarks and returns their resourceVersion', async (t) => {
   const server = await serve(t, (exchange) => {
     exchange.events(event('ADDED', widget('a', 8)), bookmark(9));
     exchange.response.end();
@@ -75,7 +75,7 @@ test('a watch asks for bookmarks and gives them as their resourceVersion', async
   });
 });
 
-test('a watch that falls silent ends with Timeout, one that breaks with Network, an aborted one with Aborted', async (t) => {
+test('a watch ends with Timeout if it falls silent, with Network if it breaks, with Aborted if it is aborted', async (t) => {
   const server = await serve(t, (exchange) => {
     exchange.events(event('ADDED', widget('a', 1)));
     if (exchange.query.get('resourceVersion') === '2') setImmediate(() => exchange.reset());
@@ -94,7 +94,7 @@ test('a watch that falls silent ends with Timeout, one that breaks with Network,
   );
 });
 
-test('leaving the loop closes the connection', async (t) => {
+test('a watch closes the connection when the caller leaves the loop', async (t) => {
   let closed: Promise<unknown> | undefined;
   const server = await serve(t, (exchange) => {
     closed = new Promise((resolve) => exchange.response.on('close', resolve));

@@ -1,6 +1,6 @@
 import { defineResource, type KubeObject } from '../../../../src/kube/index.ts';
 
-/** A made-up kind. */
+/** A fictitious kind. */
 export interface Widget extends KubeObject {
   readonly spec?: { readonly size: number };
 }

@@ -14,7 +14,7 @@ interface Reflected {
   readonly served: boolean[];
 }
 
-/** At work on an API server that answers everything but watches with `answer`; watches stay open. */
+/** A reflector for an API server that answers every request except watches with `answer`. Watches stay open. */
 async function reflect(t: TestContext, answer: (exchange: Exchange) => void, recheckMs = 5): Promise<Reflected> {
   const server = await serve(t, (exchange) => {
     if (exchange.query.has('watch')) exchange.events();
@@ -40,14 +40,14 @@ async function reflect(t: TestContext, answer: (exchange: Exchange) => void, rec
 
 const isWatch = ({ query }: Exchange): boolean => query.has('watch');
 
-test('a kind that is served is kept like any other', async (t) => {
+test('a kind that is served is cached like any other', async (t) => {
   const { store, reflector, served } = await reflect(t, ({ json }) => json(200, listOf(5, [widget('a', 3)])));
   assert.equal(reflector.isServed, undefined);
   assert.equal(await reflector.synced, true);
   assert.deepEqual([[...store.keys()], reflector.isServed, served], [['n/a'], true, [true]]);
 });
 
-test('a kind that is not served keeps nobody waiting, is asked for again, and says nothing about it', async (t) => {
+test('a kind that is not served counts as synced, is checked again, and is not logged as an error', async (t) => {
   const { server, store, reflector, logged, served } = await reflect(t, ({ status }) => status(404, 'NotFound'));
   assert.equal(await reflector.synced, true);
   assert.equal(reflector.isServed, false);
@@ -56,7 +56,7 @@ test('a kind that is not served keeps nobody waiting, is asked for again, and sa
   assert.ok(server.exchanges.every((exchange) => !isWatch(exchange) && exchange.query.get('limit') === '1'));
 });
 
-test('a kind that comes to be served is kept from then on', async (t) => {
+test('a kind is cached as soon as the API server serves it', async (t) => {
   let isThere = false;
   const { server, store, reflector, served } = await reflect(t, ({ json, status }) =>
     isThere ? json(200, listOf(5, [widget('a', 3)])) : status(404, 'NotFound'),
@@ -67,7 +67,7 @@ test('a kind that comes to be served is kept from then on', async (t) => {
   await eventually(() => assert.ok(server.exchanges.some(isWatch), 'it is not watched'));
 });
 
-test('a kind that is no longer served is forgotten', async (t) => {
+test('a kind that is no longer served is removed from the store', async (t) => {
   let isThere = true;
   const { server, store, reflector, served } = await reflect(t, ({ json, status }) =>
     isThere ? json(200, listOf(5, [widget('a', 3)])) : status(404, 'NotFound'),
@@ -75,13 +75,13 @@ test('a kind that is no longer served is forgotten', async (t) => {
   await reflector.synced;
   await eventually(() => assert.ok(server.exchanges.some(isWatch), 'it is not watched'));
   isThere = false;
-  // As an API server does that has lost the place: the reflector lists again.
+  // The resourceVersion has expired, so the reflector lists again.
   const gone = { kind: 'Status', code: 410, reason: 'Expired' };
   server.exchanges.find(isWatch)?.events(event('ERROR', gone));
   await eventually(() => assert.deepEqual([store.size, reflector.isServed, served], [0, false, [true, false]]));
 });
 
-test('a kind whose watch breaks, is refused or has lost its place stays in the cache meanwhile', async (t) => {
+test('a kind stays in the cache while its watch is broken, refused or expired', async (t) => {
   const { server, store, served } = await reflect(t, ({ json }) => json(200, listOf(5, [widget('a', 3)])));
   const changes: unknown[] = [];
   await eventually(() => assert.equal(server.exchanges.filter(isWatch).length, 1));
@@ -100,7 +100,7 @@ test('a kind whose watch breaks, is refused or has lost its place stays in the c
   assert.deepEqual([store.size, served, changes], [1, [true], []]);
 });
 
-test('an API server that cannot say is asked until it can', async (t) => {
+test('an API server that answers with an error is asked again', async (t) => {
   const { reflector, logged } = await reflect(t, ({ json, status, number }) => {
     if (number <= 3) status(500, 'InternalError');
     else json(200, listOf(5, []));

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { historyRuns } from '../../../support/runs.ts';
 import { type Outcome, ReflectorWorld, unreadable } from './reflector-world.ts';
 
-// More of them: CACHE_RUNS=20000 npm test -- unit reflector-model
+// For more histories: CACHE_RUNS=20000 npm test -- unit reflector-model
 const runs = historyRuns('CACHE_RUNS', 200);
 
 type Act = readonly [what: string, act: (world: ReflectorWorld) => void];
@@ -12,7 +12,7 @@ type Act = readonly [what: string, act: (world: ReflectorWorld) => void];
 const names = fc.constantFrom('a', 'b', 'c', 'd', 'e');
 const sizes = fc.oneof({ weight: 9, arbitrary: fc.nat({ max: 3 }) }, { weight: 1, arbitrary: fc.constant(unreadable) });
 const outcomes = fc.oneof(
-  { weight: 40, arbitrary: fc.constant<Outcome>('goes on') },
+  { weight: 40, arbitrary: fc.constant<Outcome>('continues') },
   { weight: 3, arbitrary: fc.constantFrom<Outcome>('ends', 'breaks') },
   { weight: 1, arbitrary: fc.constantFrom<Outcome>('is refused', 'expires', 'is silent') },
 );
@@ -49,11 +49,11 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   { weight: 2, arbitrary: fc.constant<Act>(['time passes', () => mock.timers.tick(1100)]) },
 );
 
-/** A history by the names of its acts, for the report of a failure. */
+/** Prints a history as the names of its acts when it fails. */
 const named = (history: readonly Act[]): readonly Act[] =>
   Object.assign([...history], { [fc.toStringMethod]: () => `\n  ${history.map(([what]) => what).join('\n  ')}\n` });
 
-test('whatever happens to the objects, the network and the own writes: the cache comes to be what is there, and subscribers hear of it', async (t) => {
+test('after any history of objects, network and writes, the cache equals the collection and subscribers have seen every change', async (t) => {
   const seen = { lists: 0, watches: 0, streams: 0, events: 0, remembered: 0, restores: 0 };
   await fc.assert(
     fc.asyncProperty(
@@ -84,13 +84,13 @@ test('whatever happens to the objects, the network and the own writes: the cache
   for (const [what, count] of Object.entries(seen)) assert.ok(count > runs.numRuns / 4, `only ${count} ${what}`);
 });
 
-/** Lets everything arrive. */
+/** Lets all requests, answers and events arrive. */
 async function settle(world: ReflectorWorld): Promise<void> {
   for (let round = 0; round < 60; round += 1) {
     const waiting = [...world.gates];
     for (const gate of waiting) {
       world.gates.delete(gate);
-      gate.pass('goes on');
+      gate.pass('continues');
     }
     await new Promise(setImmediate);
     mock.timers.tick(1100);

@@ -27,17 +27,17 @@ interface Change {
   readonly object: Served<Widget>;
 }
 
-/** What the network does with the next step of a listing, a watch or a write. */
-export type Outcome = 'goes on' | 'breaks' | 'is refused' | 'ends' | 'expires' | 'is silent';
+/** The outcome of the next step of a list, a watch or a write. */
+export type Outcome = 'continues' | 'breaks' | 'is refused' | 'ends' | 'expires' | 'is silent';
 
-const codes: Readonly<Record<Exclude<Outcome, 'goes on' | 'ends'>, KubeErrorCode>> = {
+const codes: Readonly<Record<Exclude<Outcome, 'continues' | 'ends'>, KubeErrorCode>> = {
   breaks: 'Network',
   'is refused': 'ServerError',
   expires: 'Gone',
   'is silent': 'Timeout',
 };
 
-/** Something that waits for the network. */
+/** A step that waits for the network. */
 interface Gate {
   readonly pass: (outcome: Outcome) => void;
 }
@@ -49,15 +49,15 @@ interface Backup {
   readonly objects: ReadonlyMap<string, Served<Widget>>;
 }
 
-/** One collection of an API server: its objects, and the changes that it still knows. */
+/** A collection of an API server: its objects, and the changes since the last compaction. */
 class Collection {
   revision = 10;
   readonly objects = new Map<string, Served<Widget>>();
   changes: Change[] = [];
-  /** Changes up to this revision are forgotten. */
+  /** Changes up to this revision are compacted. */
   compactedTo = 0;
   readonly #backups: Backup[] = [];
-  /** Each version of each object that there ever was, by name and revision. */
+  /** Every version of every object, by name and revision. */
   readonly versions = new Map<string, Served<Widget>>();
 
   put(name: string, size: number): Served<Widget> {
@@ -84,12 +84,12 @@ class Collection {
     this.changes = [];
   }
 
-  /** A backup of before `revision`, the last one; undefined when there is none. */
+  /** The latest backup from before `revision`. */
   backupBefore(revision: number): Backup | undefined {
     return this.#backups.findLast((backup) => backup.revision < revision);
   }
 
-  /** Everything is as it was then, and revisions that were given since are given again. */
+  /** Restores a backup. Revisions that were used since then are used again. */
   restore({ revision, objects }: Backup): void {
     this.revision = revision;
     this.objects.clear();
@@ -101,7 +101,7 @@ class Collection {
 
   #next(name: string, size: number): Served<Widget> {
     this.#backups.push({ revision: this.revision, objects: new Map(this.objects) });
-    // Other kinds have revisions of the same counter.
+    // Other kinds use the same counter, so there are gaps.
     this.revision += 1 + (this.revision % 3);
     const metadata = { namespace: 'n', name, uid: name, resourceVersion: String(this.revision) };
     const object = { metadata, spec: { size } } as Served<Widget>;
@@ -111,7 +111,7 @@ class Collection {
 }
 
 class SizedStore extends Store<Sized, 'size'> {
-  /** Up to where the Reflector has seen everything. */
+  /** The revision up to which the Reflector has observed everything. */
   seen = 0;
 
   override advance(resourceVersion: string): void {
@@ -121,7 +121,7 @@ class SizedStore extends Store<Sized, 'size'> {
 }
 
 /**
- * A collection, a network whose every step the test decides about, and a Reflector that keeps a Store like the collection.
+ * A collection, a network whose steps the test decides, and a Reflector that keeps a Store up to date with the collection.
  * The process of the Reflector also writes some of the objects itself.
  */
 export class ReflectorWorld {
@@ -129,18 +129,18 @@ export class ReflectorWorld {
   readonly store = new SizedStore({ indexes: { size: ({ size }) => [String(size)] } });
   readonly gates = new Set<Gate>();
   readonly counts = { lists: 0, watches: 0, streams: 0, events: 0, remembered: 0, restores: 0 };
-  /** What a subscriber knows that has heard of every change from the beginning. */
-  readonly #heard = new Map<string, Sized>();
-  /** The last event of each object that a watch has brought. */
-  readonly #brought = new Map<string, Change>();
+  /** The records as a subscriber knows them that has seen every change. */
+  readonly #subscribed = new Map<string, Sized>();
+  /** The last watch event of each object. */
+  readonly #lastEvents = new Map<string, Change>();
   readonly #stop = new AbortController();
   readonly #run: Promise<void>;
   #problem: string | undefined;
-  /** The cluster was restored, and the cache does not know it yet. */
+  /** The cluster was restored, and the cache has not listed since. */
   #awaitsListing = false;
 
   constructor(options: Pick<ReflectorOptions<Widget, Sized>, 'streams' | 'pageSize'>) {
-    this.store.subscribe((before, after) => this.#hear(before, after));
+    this.store.subscribe((before, after) => this.#onChange(before, after));
     const reflector = new Reflector<Widget, Sized>({
       client: this.#client(),
       resource: widgets,
@@ -150,14 +150,14 @@ export class ReflectorWorld {
       backoff: { baseMs: 100, maxMs: 1000 },
       onListed: () => {
         this.#awaitsListing = false;
-        this.#brought.clear();
+        this.#lastEvents.clear();
       },
       ...options,
     });
     this.#run = reflector.run(this.#stop.signal);
   }
 
-  /** Lets the oldest of what waits for the network have its next step. */
+  /** Lets a waiting request, answer or event continue with this outcome. */
   step(nth: number, outcome: Outcome): void {
     const gate = [...this.gates][nth % this.gates.size];
     if (gate === undefined) return;
@@ -165,7 +165,7 @@ export class ReflectorWorld {
     gate.pass(outcome);
   }
 
-  /** This process writes an object that it has in its cache, and takes in the answer without telling itself. */
+  /** Writes an object of the cache, and stores the answer without calling the subscriber. */
   write(name: string, size: number): void {
     const known = this.store.get(keyOf(name));
     if (known === undefined || this.store.writeUnderWay({ namespace: 'n', name }) !== undefined) return;
@@ -178,16 +178,16 @@ export class ReflectorWorld {
       await this.#network();
       if (this.counts.restores !== restores) throw new KubeError('Network', 'the API server has gone down');
       const record = sized(object);
-      // Nobody is told: the subscriber of this test knows it from here.
+      // The store does not call the subscriber, so the test updates it here.
       if (this.store.observeOwnWrite(record)) {
         this.counts.remembered += 1;
-        this.#heard.set(keyOf(name), record);
+        this.#subscribed.set(keyOf(name), record);
       }
     });
     written.catch(() => {});
   }
 
-  /** This process reads an object, and takes in what it has read, maybe much later. */
+  /** Reads an object, and stores the answer, maybe much later. */
   read(name: string): void {
     const reading = async (): Promise<void> => {
       await this.#network();
@@ -209,8 +209,8 @@ export class ReflectorWorld {
   }
 
   /**
-   * The cluster is restored from a backup that is older than what the cache has seen. Until there was a listing nothing
-   * changes: what is written by then under a revision that was seen before cannot be told from what was seen.
+   * Restores the cluster from a backup that is older than the cache. Nothing changes until the Reflector has listed: the cache
+   * cannot distinguish a new object from an old one with the same revision.
    */
   restore(): void {
     const backup = this.server.backupBefore(this.store.seen);
@@ -218,17 +218,17 @@ export class ReflectorWorld {
     this.counts.restores += 1;
     this.server.restore(backup);
     this.#awaitsListing = true;
-    this.#brought.clear();
+    this.#lastEvents.clear();
   }
 
-  /** What must hold at any time. */
+  /** Checks the invariants. */
   check(): void {
     assert.equal(this.#problem, undefined);
     for (const record of this.store.values()) {
       const version = this.server.versions.get(`${record.name}@${record.resourceVersion}`);
-      assert.deepEqual(version && sized(version), record, 'the cache has a version that there never was');
+      assert.deepEqual(version && sized(version), record, 'the cache has a version that never existed');
     }
-    for (const [name, { type, object }] of this.#brought) {
+    for (const [name, { type, object }] of this.#lastEvents) {
       // An event may wait for the answer to a write of this process.
       if (this.store.writeUnderWay({ namespace: 'n', name }) !== undefined) continue;
       const known = Number(this.store.get(keyOf(name))?.resourceVersion ?? 0);
@@ -238,16 +238,24 @@ export class ReflectorWorld {
     }
   }
 
-  /** What must hold when everything has arrived. */
+  /** Checks that the cache equals the collection, after everything has arrived. */
   checkEnd(): void {
     this.check();
-    const there = [...this.server.objects.values()].filter(({ spec }) => spec?.size !== unreadable).map(sized);
+    const expected = [...this.server.objects.values()].filter(({ spec }) => spec?.size !== unreadable).map(sized);
     const byName = (a: Sized, b: Sized): number => (a.name < b.name ? -1 : 1);
-    assert.deepEqual([...this.store.values()].sort(byName), there.sort(byName), 'the cache is not what is there');
-    assert.deepEqual([...this.#heard.values()].sort(byName), there, 'a subscriber has not heard of everything');
-    for (const { size } of there) {
-      const ofSize = there.filter((record) => record.size === size);
-      assert.deepEqual(this.store.by('size', String(size)).sort(byName), ofSize, 'the index is not what is there');
+    assert.deepEqual(
+      [...this.store.values()].sort(byName),
+      expected.sort(byName),
+      'the cache differs from the collection',
+    );
+    assert.deepEqual([...this.#subscribed.values()].sort(byName), expected, 'a subscriber has missed a change');
+    for (const { size } of expected) {
+      const ofSize = expected.filter((record) => record.size === size);
+      assert.deepEqual(
+        this.store.by('size', String(size)).sort(byName),
+        ofSize,
+        'the index differs from the collection',
+      );
     }
   }
 
@@ -257,23 +265,23 @@ export class ReflectorWorld {
     await this.#run;
   }
 
-  #hear(before: Sized | undefined, after: Sized | undefined): void {
+  #onChange(before: Sized | undefined, after: Sized | undefined): void {
     const key = keyOf((after ?? before)?.name ?? '');
-    const known = this.#heard.get(key);
+    const known = this.#subscribed.get(key);
     if (known?.resourceVersion !== before?.resourceVersion)
-      this.#problem ??= `${key} was changed from ${before?.resourceVersion}, and was last heard of at ${known?.resourceVersion}`;
+      this.#problem ??= `${key} was changed from ${before?.resourceVersion}, but the subscriber had ${known?.resourceVersion}`;
     const wentBack = Number(after?.resourceVersion ?? Infinity) <= Number(before?.resourceVersion ?? 0);
     if (wentBack && !this.#awaitsListing && before !== undefined && after !== undefined)
       this.#problem ??= `${key} went back from ${before.resourceVersion} to ${after.resourceVersion}`;
     const found = after === undefined ? [] : this.store.by('size', String(after.size));
     if (this.store.get(key) !== after || found.includes(after as Sized) !== (after !== undefined))
-      this.#problem ??= `a subscriber was told of ${key} before the cache had the change`;
-    if (after === undefined) this.#heard.delete(key);
-    else this.#heard.set(key, after);
+      this.#problem ??= `a subscriber was called for ${key} before the cache had the change`;
+    if (after === undefined) this.#subscribed.delete(key);
+    else this.#subscribed.set(key, after);
   }
 
-  /** Waits until the test lets the network do its next step. */
-  async #network(signal?: AbortSignal): Promise<'goes on' | 'ends'> {
+  /** Waits until the test decides about the next step of the network. */
+  async #network(signal?: AbortSignal): Promise<'continues' | 'ends'> {
     const { promise, resolve } = Promise.withResolvers<Outcome | 'aborted'>();
     const gate = { pass: resolve };
     this.gates.add(gate);
@@ -282,7 +290,7 @@ export class ReflectorWorld {
     stopListening();
     this.gates.delete(gate);
     if (outcome === 'aborted') throw new KubeError('Aborted', 'the call was aborted');
-    if (outcome === 'goes on' || outcome === 'ends') return outcome;
+    if (outcome === 'continues' || outcome === 'ends') return outcome;
     throw new KubeError(codes[outcome], outcome);
   }
 
@@ -302,7 +310,7 @@ export class ReflectorWorld {
     return { items: [], resourceVersion, continueToken: undefined };
   }
 
-  /** A listing is of one moment, however long its pages take. The API server sends a page in parts. */
+  /** All pages of a list have the same revision, however long they take. The API server sends a page in parts. */
   async *#listPages({ signal, limit = Number.POSITIVE_INFINITY }: Options) {
     this.counts.lists += 1;
     await this.#network(signal);
@@ -322,13 +330,13 @@ export class ReflectorWorld {
     } while (left.length > 0);
   }
 
-  /** A watch that begins with everything there is. */
+  /** A watch with initial events. */
   async *#stream({ signal }: Options): AsyncGenerator<WatchEvent<Widget>, void, undefined> {
     this.counts.streams += 1;
     await this.#network(signal);
     let { revision } = this.server;
-    const there = [...this.server.objects.values()];
-    for (const object of there) {
+    const expected = [...this.server.objects.values()];
+    for (const object of expected) {
       yield { type: 'ADDED', object, size: 100 };
       if (object.spec?.size === 0 && (await this.#network(signal)) === 'ends') return;
     }
@@ -351,12 +359,12 @@ export class ReflectorWorld {
       if (revision < this.server.compactedTo) throw new KubeError('Gone', 'too old');
       if (revision > this.server.revision) throw new KubeError('Timeout', 'too large resource version');
       const changes = this.server.after(revision);
-      // As long as there are more, some of them come.
+      // Send some of the changes at a time.
       const some = changes.slice(0, 1 + (revision % 4));
       for (const { type, object } of some) {
         this.counts.events += 1;
         revision = Number(object.metadata.resourceVersion);
-        this.#brought.set(object.metadata.name, { type, object });
+        this.#lastEvents.set(object.metadata.name, { type, object });
         yield { type, object, size: 100 };
       }
       if (some.length === changes.length && this.server.revision % 2 === 0) {

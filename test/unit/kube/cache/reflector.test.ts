@@ -30,7 +30,7 @@ interface Reflected {
 
 const isWatch = ({ query }: Exchange): boolean => query.has('watch');
 
-/** A reflector at work on a server that answers the nth listing and the nth watch, counted from 1, as given. */
+/** A running reflector, with a server that answers the nth list and the nth watch, counted from 1, as `answers` says. */
 async function reflect(
   t: TestContext,
   answers: {
@@ -77,7 +77,7 @@ function sized({ metadata, spec }: Served<Widget>): Sized {
   return { namespace, name, resourceVersion, size: spec?.size ?? 0 };
 }
 
-test('a listing and then the changes after it are in the store', async (t) => {
+test('the store contains the list and then the changes after it', async (t) => {
   const { sizes, reflector, watches } = await reflect(t, {
     list: ({ json }) => json(200, listOf(10, [widget('a', 1), widget('b', 2)])),
     watch: ({ events }) => {
@@ -91,7 +91,7 @@ test('a listing and then the changes after it are in the store', async (t) => {
   assert.equal(watches()[0]?.query.get('resourceVersion'), '10');
 });
 
-test('a listing is read in pages of 500, and a page is asked for when the one before is there', async (t) => {
+test('a list is read in pages of 500, one after the other', async (t) => {
   let transformed = 0;
   const { lists, sizes, reflector } = await reflect(
     t,
@@ -120,7 +120,7 @@ const allThere = (resourceVersion: number) => ({
   object: { metadata: { resourceVersion: `${resourceVersion}`, annotations: { 'k8s.io/initial-events-end': 'true' } } },
 });
 
-test('a listing can come as a watch that begins with all there is', async (t) => {
+test('the first list can be a watch with initial events', async (t) => {
   const { lists, watches, sizes, reflector } = await reflect(
     t,
     {
@@ -145,7 +145,7 @@ test('a listing can come as a watch that begins with all there is', async (t) =>
 });
 
 // Broken if it fails: the cache has an object that was deleted, for as long as the process lives.
-test('an object that a listing as a watch brings and takes away again is not there, however many are read at once', async (t) => {
+test('an object that is added and deleted during a watch with initial events is not in the store', async (t) => {
   for (const pageSize of [1, 2, 3, 500]) {
     const { sizes, reflector, end } = await reflect(
       t,
@@ -166,7 +166,7 @@ test('an object that a listing as a watch brings and takes away again is not the
   }
 });
 
-test('objects that come as a watch are read a few megabytes at a time', async (t) => {
+test('initial events are transformed a few megabytes at a time', async (t) => {
   const large = (name: string, resourceVersion: number) =>
     event('ADDED', { ...widget(name, resourceVersion), note: 'x'.repeat(1_500_000) });
   const together: number[] = [];
@@ -195,7 +195,7 @@ test('objects that come as a watch are read a few megabytes at a time', async (t
   assert.ok(Math.max(...together) <= 4, `${Math.max(...together)} objects of 1.5 MB at a time`);
 });
 
-test('a listing that is cut off in the middle comes in smaller pages, and then in those of before', async (t) => {
+test('a list that breaks in the middle is retried with smaller pages, and the next list has the usual pages', async (t) => {
   const { lists, reflector } = await reflect(t, {
     list: (exchange, nth) => {
       if (exchange.query.has('continue') && nth === 2) return exchange.reset();
@@ -210,7 +210,7 @@ test('a listing that is cut off in the middle comes in smaller pages, and then i
   assert.deepEqual(limits.slice(0, 7), ['500', '500', '500', '100', '100', '500', '500']);
 });
 
-test('a later listing comes in pages, also when the first one came as a watch', async (t) => {
+test('a later list comes in pages, even if the first one was a watch', async (t) => {
   const { lists, watches, sizes } = await reflect(
     t,
     {
@@ -229,15 +229,15 @@ test('a later listing comes in pages, also when the first one came as a watch', 
 });
 
 const notStreamed: [how: string, answer: (exchange: Exchange) => void][] = [
-  ['refuses to', ({ status }) => status(422, 'Invalid', 'sendInitialEvents is forbidden for watch')],
+  ['refuses initial events', ({ status }) => status(422, 'Invalid', 'sendInitialEvents is forbidden for watch')],
   [
-    'ends it before all is there',
+    'ends the watch before the end of the initial events',
     ({ response }) => response.end(`${JSON.stringify(event('ADDED', widget('x', 1)))}\n`),
   ],
-  ['breaks it off', (exchange) => setImmediate(exchange.reset)],
+  ['breaks the connection', (exchange) => setImmediate(exchange.reset)],
 ];
 for (const [how, answer] of notStreamed) {
-  test(`a listing comes in pages when the API server ${how}, from then on`, async (t) => {
+  test(`lists come in pages after the API server ${how}`, async (t) => {
     const { lists, watches, sizes, reflector } = await reflect(
       t,
       {
@@ -258,7 +258,7 @@ for (const [how, answer] of notStreamed) {
   });
 }
 
-test('a continue token that has expired leads to one listing in one piece', async (t) => {
+test('after a continue token has expired, the next list comes without pages', async (t) => {
   const { lists, sizes, reflector } = await reflect(t, {
     list: ({ query, json, status }) => {
       if (query.has('continue')) status(410, 'Expired');
@@ -275,11 +275,11 @@ test('a continue token that has expired leads to one listing in one piece', asyn
 const resumed: [what: string, cut: (exchange: Exchange) => void][] = [
   ['ends', ({ response }) => response.end()],
   ['breaks', (exchange) => setImmediate(exchange.reset)],
-  ['is told of an error', ({ events }) => events(event('ERROR', { code: 500, reason: 'InternalError' }))],
+  ['gets an error event', ({ events }) => events(event('ERROR', { code: 500, reason: 'InternalError' }))],
 ];
 
 for (const [what, cut] of resumed) {
-  test(`a watch that ${what} goes on from its last event, without a listing`, async (t) => {
+  test(`a watch that ${what} continues from its last event, without a list`, async (t) => {
     const { sizes, lists, watches } = await reflect(t, {
       list: ({ json }) => json(200, listOf(10, [])),
       watch: (exchange, nth) => {
@@ -299,7 +299,7 @@ for (const [what, cut] of resumed) {
   });
 }
 
-/** Of the listings after the first those that ask for more than one object. */
+/** The limits of the lists after the first one, without those of one object. */
 const repeated = (lists: readonly Exchange[]): unknown[] =>
   lists
     .slice(1)
@@ -313,7 +313,7 @@ const waitedOut: [what: string, refuse: (exchange: Exchange) => void][] = [
   ['is not authorised', ({ status }) => status(403, 'Forbidden')],
 ];
 for (const [what, refuse] of waitedOut) {
-  test(`a watch that ${what} ten times goes on from where it was, without a listing`, async (t) => {
+  test(`a watch that ${what} ten times continues where it was, without a list`, async (t) => {
     const { sizes, lists } = await reflect(t, {
       list: ({ query, json }) => json(200, listOf(10, query.get('limit') === '1' ? [] : [widget('a', 1)])),
       watch: (exchange, nth) => (nth <= 10 ? refuse(exchange) : exchange.events(event('ADDED', widget('b', 11)))),
@@ -323,7 +323,7 @@ for (const [what, refuse] of waitedOut) {
   });
 }
 
-test('a watch that is told of errors goes on without a listing as long as it brings something each time', async (t) => {
+test('a watch that ends with errors continues without a list as long as it gets at least one event each time', async (t) => {
   const { sizes, lists } = await reflect(t, {
     list: ({ json }) => json(200, listOf(10, [])),
     watch: ({ events }, nth) => {
@@ -335,7 +335,7 @@ test('a watch that is told of errors goes on without a listing as long as it bri
   assert.equal(lists().length, 1);
 });
 
-test('a watch that was only given bookmarks goes on from the last one', async (t) => {
+test('a watch that got only bookmarks continues from the last one', async (t) => {
   const { sizes, watches } = await reflect(t, {
     list: ({ json }) => json(200, listOf(10, [])),
     watch: (exchange, nth) => {
@@ -350,14 +350,17 @@ test('a watch that was only given bookmarks goes on from the last one', async (t
 
 const relisted: [what: string, answer: (exchange: Exchange) => void][] = [
   ['is refused with 410', ({ status }) => status(410, 'Expired')],
-  ['is told that its place is gone', ({ events }) => events(event('ERROR', { code: 410, reason: 'Expired' }))],
-  ['brings a line that cannot be read', ({ events }) => events('{"type":"MOD')],
-  ['is silent, and the one that looks after it, too,', ({ events }) => events()],
-  ['is refused time and again', ({ status }) => status(500, 'InternalError')],
+  [
+    'gets an event that its resourceVersion has expired',
+    ({ events }) => events(event('ERROR', { code: 410, reason: 'Expired' })),
+  ],
+  ['gets a line that cannot be parsed', ({ events }) => events('{"type":"MOD')],
+  ['and its probe are silent', ({ events }) => events()],
+  ['is refused again and again', ({ status }) => status(500, 'InternalError')],
 ];
 
 for (const [what, answer] of relisted) {
-  test(`when a watch ${what} there is a listing, and what is gone meanwhile goes`, async (t) => {
+  test(`when a watch ${what}, the reflector lists and removes deleted objects`, async (t) => {
     const { sizes, watches } = await reflect(
       t,
       {
@@ -370,7 +373,7 @@ for (const [what, answer] of relisted) {
       { idleTimeoutMs: 100, probe: { watchMs: 10_000, idleTimeoutMs: 100 } },
     );
     await eventually(() => assert.deepEqual(sizes(), { b: 1 }));
-    // The store has the listing before the server has the next watch.
+    // The store has the list before the server gets the next watch.
     await eventually(() => {
       const again = watches().findIndex(({ query }) => query.get('resourceVersion') === '20');
       assert.ok(again >= 1 && again <= 5, `${again} watches before`);
@@ -378,14 +381,14 @@ for (const [what, answer] of relisted) {
   });
 }
 
-test('a watch that is silent because nothing happens goes on from where it was: nothing is listed again', async (t) => {
+test('a watch that is silent without changes continues where it was, without a list', async (t) => {
   const { sizes, logged, lists, watches } = await reflect(
     t,
     {
       list: ({ query, json }) => json(200, listOf(query.get('limit') === '1' ? 40 : 10, [widget('a', 1)])),
       watch: (exchange, nth) => {
         exchange.events(...(nth < 6 ? [] : [event('ADDED', widget('b', 41))]));
-        // Every second one is to find out whether the one before is dead.
+        // Every second watch is a probe.
         if (nth % 2 === 0) setTimeout(() => exchange.response.end(), 1100);
       },
     },
@@ -406,7 +409,7 @@ test('a watch that is silent because nothing happens goes on from where it was: 
   );
 });
 
-test('when an API server answers nothing for a while, the place in the watch is kept', async (t) => {
+test('a watch continues where it was after the API server has not answered for a while', async (t) => {
   const { sizes, lists, watches } = await reflect(
     t,
     {
@@ -422,14 +425,14 @@ test('when an API server answers nothing for a while, the place in the watch is 
   assert.equal(watches()[1]?.query.get('resourceVersion'), '10');
 });
 
-test('a watch that is silent because the API server was restored from a backup ends in a listing', async (t) => {
+test('the reflector lists when a watch is silent because the API server was restored from a backup', async (t) => {
   const { sizes, lists } = await reflect(
     t,
     {
       list: ({ json }, nth) => json(200, nth === 1 ? listOf(10, [widget('a', 1)]) : listOf(5, [widget('b', 2)])),
       watch: ({ events }) => events(),
     },
-    // Only the listing of one object can tell.
+    // Only the list of one object shows the older resourceVersion.
     { idleTimeoutMs: 100, probe: { watchMs: 600_000, idleTimeoutMs: 600_000 } },
   );
   await eventually(() => assert.deepEqual(sizes(), { b: 1 }));
@@ -441,7 +444,7 @@ test('a watch that is silent because the API server was restored from a backup e
   );
 });
 
-test('a watch that falls silent after an event is looked after from that event', async (t) => {
+test('a watch that falls silent after an event is probed from that event', async (t) => {
   const { watches } = await reflect(
     t,
     {
@@ -454,7 +457,7 @@ test('a watch that falls silent after an event is looked after from that event',
   assert.equal(watches()[1]?.query.get('resourceVersion'), '11');
 });
 
-test('when the API server was restored from a backup, the cache is what is there, though it knew newer versions', async (t) => {
+test('after the API server was restored from a backup, the cache equals the collection, although it had newer versions', async (t) => {
   const { sizes } = await reflect(t, {
     list: ({ json }, nth) => json(200, nth === 1 ? listOf(10, [widget('a', 1)]) : listOf(20, [widget('a', 15, 5)])),
     watch: ({ query, events, status }) => {
@@ -467,7 +470,7 @@ test('when the API server was restored from a backup, the cache is what is there
   await eventually(() => assert.deepEqual(sizes(), { a: 5 }));
 });
 
-test('an object that cannot be transformed is logged by name and left out; the others are kept up', async (t) => {
+test('an object that cannot be transformed is logged by name and left out, and the others are cached', async (t) => {
   const { sizes, logged, lists } = await reflect(t, {
     list: ({ json }) => json(200, listOf(10, [widget('a', 1), widget('evil', 2, 666)])),
     watch: ({ events }) => events(event('ADDED', widget('devil', 11, 666)), event('ADDED', widget('b', 12))),
@@ -477,7 +480,7 @@ test('an object that cannot be transformed is logged by name and left out; the o
   assert.equal(lists().length, 1);
 });
 
-test('an object that cannot be transformed any more leaves the cache, whichever way the change comes', async (t) => {
+test('an object that cannot be transformed any more is removed from the cache, by initial events and by a watch event', async (t) => {
   for (const streams of [false, true]) {
     const { sizes, reflector } = await reflect(
       t,
@@ -498,7 +501,7 @@ test('an object that cannot be transformed any more leaves the cache, whichever 
   }
 });
 
-test('a listing in one piece is for one time: the next one comes in pages again', async (t) => {
+test('a list after one without pages comes in pages again', async (t) => {
   const { lists, sizes } = await reflect(t, {
     list: ({ query, json, status }, nth) => {
       if (query.has('continue')) status(410, 'Expired');
@@ -515,7 +518,7 @@ test('a listing in one piece is for one time: the next one comes in pages again'
   await eventually(() => assert.deepEqual(sizes(), { a: 1, b: 1 }));
 });
 
-test('a kind that is not served yet, missing rights and a failing server are waited out', async (t) => {
+test('the reflector retries while a kind is not served, rights are missing or the server fails', async (t) => {
   const { sizes, reflector, logged } = await reflect(t, {
     list: ({ json, status, reset }, nth) => {
       if (nth === 1) status(404, 'NotFound', 'the server could not find the requested resource');
@@ -531,7 +534,7 @@ test('a kind that is not served yet, missing rights and a failing server are wai
   assert.match(logged[0] ?? '', /does not serve this resource; retrying.*"resource":"widgets"/);
 });
 
-test('watches that end at once are not begun in a tight loop', async (t) => {
+test('watches that end at once are not started in a tight loop', async (t) => {
   const { watches, end } = await reflect(
     t,
     { list: ({ json }) => json(200, listOf(10, [])), watch: ({ response }) => response.end() },
@@ -543,7 +546,7 @@ test('watches that end at once are not begun in a tight loop', async (t) => {
   await end();
 });
 
-test('a run that ends before the first listing says so, and later ones have synced', async (t) => {
+test('synced resolves with false if the run ends before the first list', async (t) => {
   const { reflector, end } = await reflect(t, { list: () => {}, watch: () => {} });
   await end();
   assert.equal(await reflector.synced, false);
@@ -551,7 +554,7 @@ test('a run that ends before the first listing says so, and later ones have sync
 
 const ref = (name: string) => ({ namespace: 'n', name });
 
-test('the event of a write whose answer is on the way is not read: the answer says it, and nobody is told', async (t) => {
+test('the event of a write in progress is not transformed, because the answer has the object, and no listener is called', async (t) => {
   const read: string[] = [];
   const taken: string[] = [];
   const { store, reflector, watches } = await reflect(
@@ -580,7 +583,7 @@ test('the event of a write whose answer is on the way is not read: the answer sa
   });
   await reflector.synced;
   await eventually(() => assert.equal(watches().length, 1));
-  // The events of others do not wait for it.
+  // The events of other objects do not wait for the write.
   await eventually(() => assert.deepEqual(read, ['b']));
   answer();
   assert.equal(await written, true);
@@ -589,7 +592,7 @@ test('the event of a write whose answer is on the way is not read: the answer sa
   assert.equal(store.get('n/a')?.size, 1);
 });
 
-test('a deletion is not held by a write whose answer is on the way', async (t) => {
+test('a deletion does not wait for a write in progress', async (t) => {
   const taken: string[] = [];
   const { store, reflector } = await reflect(
     t,
@@ -607,7 +610,7 @@ test('a deletion is not held by a write whose answer is on the way', async (t) =
   await written;
 });
 
-test('the event of a write that failed, or is never answered, is read', async (t) => {
+test('the event of a write that fails or is never answered is transformed', async (t) => {
   const { store, sizes } = await reflect(t, {
     list: ({ json }) => json(200, listOf(10, [])),
     watch: ({ events }) => events(event('ADDED', widget('a', 11, 1)), event('ADDED', widget('b', 12, 2))),

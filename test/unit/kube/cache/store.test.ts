@@ -31,7 +31,7 @@ test('an older record never replaces a newer one', () => {
   assert.equal(store.get('ns/a')?.node, 'new');
 });
 
-test('a late event does not bring a deleted object back, a new one of the name does', () => {
+test('a late event does not restore a deleted object, but a new object of the name is stored', () => {
   const store = podStore();
   store.observe(pod('a', 5));
   store.observeDeleted(pod('a', 7), '7');
@@ -41,7 +41,7 @@ test('a late event does not bring a deleted object back, a new one of the name d
   assert.ok(store.get('ns/a'));
 });
 
-test('a late answer to a write does not bring back what the watch has shown to be gone', () => {
+test('a late answer to a write does not restore an object whose deletion the watch has shown', () => {
   const store = podStore();
   store.replaceAll([pod('a', 5)], '6');
   store.observeDeleted(pod('a', 8), '8');
@@ -52,7 +52,7 @@ test('a late answer to a write does not bring back what the watch has shown to b
   assert.equal(store.observe(pod('a', 21)), true);
 });
 
-test('a deletion counts for as long as older news may come: until everything up to it was seen', () => {
+test('a deletion is remembered until the store has observed everything up to it', () => {
   const store = podStore();
   store.observe(pod('a', 5));
   store.observeDeleted(pod('a', 12), '12');
@@ -64,7 +64,7 @@ test('a deletion counts for as long as older news may come: until everything up 
   assert.equal(store.observe(pod('a', 11)), false, 'what was seen once stays seen');
 });
 
-test('where revisions are no numbers, what comes last counts', () => {
+test('the last record counts if resourceVersions are not numbers', () => {
   const store = podStore();
   const opaque = (resourceVersion: string): Pod => ({ ...pod('a', 0), resourceVersion });
   for (const resourceVersion of ['b', 'a']) assert.equal(store.observe(opaque(resourceVersion)), true);
@@ -77,7 +77,7 @@ test('where revisions are no numbers, what comes last counts', () => {
   assert.equal(store.size, 0);
 });
 
-test('a listing removes what it lacks, but not what was written after it', () => {
+test('a list removes missing records, except those that were written after the list', () => {
   const store = podStore();
   store.observe(pod('gone', 5));
   store.observe(pod('written', 12));
@@ -87,7 +87,7 @@ test('a listing removes what it lacks, but not what was written after it', () =>
   assert.equal(store.get('ns/changed')?.node, 'new');
 });
 
-test('a listing from before what was seen is a restored cluster, and replaces everything', () => {
+test('a list that is older than the store comes from a restored cluster, and replaces everything', () => {
   const store = podStore();
   store.replaceAll([pod('a', 50), pod('b', 60)], '100');
   store.observe(pod('c', 101));
@@ -98,7 +98,7 @@ test('a listing from before what was seen is a restored cluster, and replaces ev
   assert.equal(store.observe(pod('d', 21)), true);
 });
 
-test('more of an object is taken in as of the same revision only, and no listener is told', () => {
+test('refine replaces a record of the same resourceVersion only, and calls no listener', () => {
   const store = podStore();
   store.observe(pod('a', 5, 'x'));
   let told = 0;
@@ -110,7 +110,7 @@ test('more of an object is taken in as of the same revision only, and no listene
   assert.equal(told, 0);
 });
 
-test('of two writes of one object at a time the second is known until it has ended', async () => {
+test('writeUnderWay returns the second of two concurrent writes of an object until it has ended', async () => {
   const store = podStore();
   const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const ref = { namespace: 'ns', name: 'a' };
@@ -123,7 +123,7 @@ test('of two writes of one object at a time the second is known until it has end
   assert.equal(store.writeUnderWay(ref), undefined);
 });
 
-test('an index finds records by their values of now', () => {
+test('an index finds records by their present values', () => {
   const store = podStore();
   store.observe(pod('a', 1, 'x'));
   store.observe(pod('b', 2, 'x'));
@@ -134,7 +134,7 @@ test('an index finds records by their values of now', () => {
   assert.deepEqual(store.by('node', 'x'), []);
 });
 
-test('an index is what looking through all records would give', () => {
+test('an index returns the same records as a search through all records', () => {
   const values = fc.subarray(['x', 'y', 'z', 'x']);
   const change = fc.record({ name: fc.constantFrom('a', 'b', 'c', 'd'), values, isGone: fc.boolean() });
   fc.assert(
@@ -158,7 +158,7 @@ test('an index is what looking through all records would give', () => {
   );
 });
 
-test('listeners see each change once, with what was before', () => {
+test('listeners are called once for each change, with the record before and after', () => {
   const store = podStore();
   const changes: string[] = [];
   const node = (record: Pod | undefined): string => record?.node ?? '-';
@@ -180,7 +180,7 @@ test('resourceVersions are compared as integers of any length', () => {
   );
 });
 
-test('in whatever order the news of objects come, the newest of each object is what stays', () => {
+test('the newest version of each object stays, in whatever order versions arrive', () => {
   const names = fc.constantFrom('a', 'b', 'c');
   const history = fc.array(fc.tuple(names, fc.boolean()), { maxLength: 30 });
   const shuffled = history.chain((list) => {
