@@ -14,7 +14,7 @@ interface LockFile {
   readonly packages: Readonly<Record<string, { readonly dev?: boolean; readonly optional?: boolean }>>;
 }
 
-test('what is built starts with the packages that ship, and no other', async () => {
+test('the built operator starts with only the packages of the image', async () => {
   const app = await scratchFolder('build');
   symlinkSync(dirname(await buildOperator()), join(app, 'dist'));
   symlinkSync(join(ROOT, 'package.json'), join(app, 'package.json'));
@@ -25,7 +25,7 @@ test('what is built starts with the packages that ship, and no other', async () 
     mkdirSync(dirname(join(app, path)), { recursive: true });
     symlinkSync(join(ROOT, path), join(app, path));
   }
-  // Links are not followed, so that packages look for each other where they are said to be.
+  // Without following links, packages find each other only in this folder.
   const flags = ['--preserve-symlinks', '--preserve-symlinks-main'];
   const { code, stdout, stderr } = await output(process.execPath, [...flags, join(app, 'dist/main.js'), '--help']);
   assert.equal(code, 0, stderr);

@@ -23,7 +23,7 @@ const crd = load(readFileSync(file, 'utf8')) as {
 };
 const { spec = assert.fail() } = crd.spec.versions[0]?.schema.openAPIV3Schema.properties ?? {};
 
-/** A value in JSON: what its texts have at most, which a rule may bound together, and what stands around them. */
+/** The largest size of a value in JSON: of its strings, whose total a rule may bound, and of everything around them. */
 interface Size {
   readonly text: number;
   readonly around: number;
@@ -36,15 +36,15 @@ const sum = (sizes: readonly Size[]): Size => ({
 const times = ({ text, around }: Size, count: number): Size => ({ text: text * count, around: around * count });
 const bytes = ({ text, around }: Size): number => text + around;
 
-/** The bytes that a character can take in JSON: six for a control character, four for others beyond ASCII. */
+/** How many bytes a character can have in JSON: six for a control character, four for others outside of ASCII. */
 function bytesPerCharacter({ pattern, 'x-kubernetes-validations': rules = [] }: Schema): number {
   const matched = pattern ?? rules.map(({ rule }) => rule).find((rule) => /matches|isIP/.test(rule));
   if (matched === undefined) return 6;
-  // A class that says only what is not in it has every letter there is.
+  // A negated character class also matches characters outside of ASCII.
   return matched.includes('[^') ? 4 : 1;
 }
 
-/** A rule that bounds the number of characters of some fields together. */
+/** The bound in a rule for the total number of characters of some fields; undefined for another rule. */
 const totalIn = (rule: string): number | undefined => {
   const [, total] = /sum\(\)(?: : 0\))? <= (\d+)$/.exec(rule.trim()) ?? [];
   return total === undefined ? undefined : Number(total);
@@ -94,7 +94,7 @@ function largest(schema: Schema, path: string): Size {
   }
 }
 
-test('the largest spec of an MtlsCertificate that the schema admits has 64 KB', (t) => {
+test('the schema limits the spec of an MtlsCertificate to 64 KiB', (t) => {
   const size = bytes(largest(spec, 'spec'));
   for (const [name, field] of Object.entries(spec.properties ?? {})) {
     t.diagnostic(`${name}: ${bytes(largest(field, name))} bytes`);

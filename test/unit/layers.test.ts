@@ -11,7 +11,7 @@ const sources: readonly Source[] = globSync('**/*.ts', { cwd: src }).map((path) 
   text: readFileSync(join(src, path), 'utf8'),
 }));
 
-/** Every sub-folder and file of a layer, with the first source file that is in it. */
+/** Every folder and file of a layer, with its first source file. */
 const members = Object.entries(folders).flatMap(([folder, { layers }]) =>
   layers.flatMap((layer, rank) =>
     layer.map((member) => {
@@ -22,7 +22,7 @@ const members = Object.entries(folders).flatMap(([folder, { layers }]) =>
   ),
 );
 
-/** The problems of the real tree with one more import in one of its files. */
+/** The problems of the real sources with one more import in one of the files. */
 const problemsWith = (path: string, specifier: string, statement = `import { x } from '${specifier}';`): string[] =>
   layerProblems(
     sources.map((source) => (source.path === path ? { path, text: `${statement}\n${source.text}` } : source)),
@@ -30,12 +30,12 @@ const problemsWith = (path: string, specifier: string, statement = `import { x }
 
 const up = (path: string): string => '../'.repeat(path.split('/').length - 1);
 
-test('the sources keep to the layers', () => {
+test('the sources respect the layers', () => {
   assert.deepEqual(layerProblems(sources), []);
 });
 
-describe('an import against the layers is found', () => {
-  // Nothing stands above the highest layer.
+describe('an import of a higher layer is found', () => {
+  // No layer is above the highest one.
   for (const from of members.filter(({ name }) => name !== 'controllers/metric-sources.ts')) {
     test(`in ${from.name}`, () => {
       const higher = members.filter(({ folder, rank, name }) => {
@@ -58,7 +58,7 @@ describe('an import is found', () => {
   const forms = {
     'of a type': `import type { X } from '../../controllers/operator.ts';`,
     'among other names': `import {\n  a,\n  type X,\n} from '../../controllers/operator.ts';`,
-    'that is passed on': `export * from '../../controllers/operator.ts';`,
+    'in an export': `export * from '../../controllers/operator.ts';`,
     'for its effects': `import '../../controllers/operator.ts';`,
     'at run time': `const x = await import('../../controllers/operator.ts');`,
   };
@@ -71,12 +71,12 @@ describe('an import is found', () => {
 });
 
 const rules: Record<string, { readonly path: string; readonly specifier: string; readonly says: string }> = {
-  'past the face of another folder': {
+  'of a file in another folder instead of its index.ts': {
     path: 'plan/policy/grant.ts',
     specifier: '../../pki/asn1/der.ts',
     says: 'plan/policy/grant.ts imports pki/asn1/der.ts: use pki/index.ts',
   },
-  'of the own face': {
+  'of the index.ts of the same folder': {
     path: 'plan/policy/grant.ts',
     specifier: '../index.ts',
     says: 'plan/policy/grant.ts imports plan/index.ts: a folder must not import its own index.ts',
@@ -96,7 +96,7 @@ describe('an import is refused', () => {
   }
 });
 
-test('a circle within a layer is found', () => {
+test('a cycle within a layer is found', () => {
   const text = "import type { X } from './b.ts';";
   const found = layerProblems([
     { path: 'pki/x509/a.ts', text },
@@ -106,7 +106,7 @@ test('a circle within a layer is found', () => {
   assert.deepEqual(found, ['import cycle: pki/x509/a.ts → pki/x509/b.ts → pki/x509/c.ts → pki/x509/a.ts']);
 });
 
-test('a file outside the layers, and a second file of one name, are found', () => {
+test('a file outside of the layers and two files with the same name are found', () => {
   const found = layerProblems([
     { path: 'pki/helpers.ts', text: '' },
     { path: 'pki/x509/crl.ts', text: '' },

@@ -7,13 +7,13 @@ import { EXAMPLE, saysWhySlow } from '../../tools/slow-titles.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** A test with options: its title, and the options as they are written. */
+/** Matches a test with options, with its title and the source of the options. */
 const withOptions = /\b(?:test|it)\(\s*(['"`])((?:(?!\1)[^\\]|\\.)*)\1,\s*\{([^{}]*)\}/g;
 
-/** Longer than anything that only ends when it hangs. */
+/** A test with a longer timeout waits on purpose. A shorter timeout only ends a test that hangs. */
 const longMs = 60_000;
 
-/** The `timeout` of a test that waits for more than a minute on purpose, and whose title does not say why. */
+/** The titles of tests with a timeout of more than a minute that do not say why. */
 function unexplained(source: string): string[] {
   return [...source.matchAll(withOptions)].flatMap(([, , title = '', options = '']) => {
     const written = /\btimeout: ([^,\n]+)/.exec(options)?.[1]?.trim();
@@ -23,16 +23,16 @@ function unexplained(source: string): string[] {
   });
 }
 
-describe('a test that asks for more than a minute to end in', () => {
+describe('a test with a timeout of more than a minute', () => {
   for (const file of globSync('test/**/*.test.ts', { cwd: root }).toSorted()) {
     const source = readFileSync(`${root}${file}`, 'utf8');
     if (!/\btimeout:/.test(source)) continue;
-    test(`says in its title how long it takes and why, such as ${EXAMPLE}: ${file}`, () => {
+    test(`says in its title how long it takes and why, like ${EXAMPLE}: ${file}`, () => {
       assert.deepEqual(unexplained(source), []);
     });
   }
 
-  test('is found, whatever else it asks for', () => {
+  test('is found with any other options', () => {
     const tests = [
       ["'it\\'s slow'", '{ timeout: 90_000 }'],
       ['`takes ${n}`', '{\n  skip,\n  timeout: 20 * 60_000,\n}'],
@@ -45,17 +45,17 @@ describe('a test that asks for more than a minute to end in', () => {
   });
 });
 
-test('a variable that asks for more cases lifts the time-outs', () => {
-  const asked = globSync('test/**/*.ts', { cwd: root }).flatMap((file) =>
+test('every variable for more cases also lifts the timeouts', () => {
+  const variables = globSync('test/**/*.ts', { cwd: root }).flatMap((file) =>
     [
       ...readFileSync(`${root}${file}`, 'utf8').matchAll(
         /(?:process\.env\[|historyRuns\()'(\w+_(?:RUNS|CASES|EVERY))'/g,
       ),
     ].map(([, name]) => name ?? ''),
   );
-  assert.ok(asked.length > 0);
+  assert.ok(variables.length > 0);
   assert.deepEqual(
-    asked.filter((name) => !longRunVariables.includes(name)),
+    variables.filter((name) => !longRunVariables.includes(name)),
     [],
   );
 });
