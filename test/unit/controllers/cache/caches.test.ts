@@ -7,16 +7,16 @@ import type { CertificateRecord, SecretRecord } from '../../../../src/plan/index
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 
-/** Names that are easily taken for each other. */
+/** Names that are easily confused. */
 const names = ['a', 'a-server-tls', 'a-client-tls', 'a-server-tls-client-tls', 'shared', '-server-tls'];
 const name = fc.constantFrom(...names);
 const namespace = fc.constantFrom('shop', 'other');
 const role = fc.option(fc.record({ secretName: name }, { requiredKeys: [] }), { nil: undefined });
 
-describe('what is found by the name that a Secret has by default, or by the one that was chosen', () => {
+describe('lookups by default name and by chosen name', () => {
   const change = fc.record({ namespace, name, server: role, client: role, isGone: fc.boolean() });
 
-  test('are the claimants that looking through all resources would give', () => {
+  test('find the same claimants of a Secret as a search through all resources', () => {
     const { record } = certificate();
     fc.assert(
       fc.property(fc.array(change, { maxLength: 20 }), (changes) => {
@@ -24,12 +24,12 @@ describe('what is found by the name that a Secret has by default, or by the one 
         const { certificates } = caches;
         changes.forEach(({ isGone, server, client, ...ref }, i) => {
           const { server: _, ...spec } = record.spec;
-          const wanted = { ...spec, ...(server && { server }), ...(client && { client }) };
-          const one: CertificateRecord = { ...record, ...ref, spec: wanted, resourceVersion: String(i + 1) };
+          const requested = { ...spec, ...(server && { server }), ...(client && { client }) };
+          const one: CertificateRecord = { ...record, ...ref, spec: requested, resourceVersion: String(i + 1) };
           if (isGone) certificates.observeDeleted(one, one.resourceVersion);
           else certificates.observe(one);
         });
-        const keys = ['shop', 'other'].flatMap((place) => names.map((secretName) => `${place}/${secretName}`));
+        const keys = ['shop', 'other'].flatMap((ns) => names.map((secretName) => `${ns}/${secretName}`));
         for (const key of [...keys, ...keys.map((one) => `${one}-server-tls`)]) {
           const all = [...certificates.values()].filter((one) => secretKeysOf(one).includes(key));
           const found = caches.claimants(key);
@@ -40,7 +40,7 @@ describe('what is found by the name that a Secret has by default, or by the one 
     );
   });
 
-  test('are the Secrets of a resource that looking through all Secrets would give', () => {
+  test('find the same Secrets of a resource as a search through all Secrets', () => {
     const [{ record }, known] = [certificate(), certificate().issuedBy(root()).secretRecord('server')];
     const secret = fc.record({ namespace, name, ownerName: fc.option(name, { nil: undefined }) });
     fc.assert(
@@ -48,7 +48,7 @@ describe('what is found by the name that a Secret has by default, or by the one 
         const caches = new Caches(() => []);
         secrets.forEach(({ ownerName, ...ref }, i) => {
           const { owner: _, ownerName: __, ...rest } = known;
-          // Some are copies from the other namespace, with the UID of its resource.
+          // Some are copies from the other namespace, with the UID of the resource there.
           const home = i % 5 === 0 ? 'other' : ref.namespace;
           const owned = ownerName === undefined ? {} : { owner: uidOf(home, ownerName), ownerName };
           const one: SecretRecord = { ...rest, ...ref, ...owned, resourceVersion: String(i + 1) };

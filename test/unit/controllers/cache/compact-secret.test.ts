@@ -10,7 +10,7 @@ import type { CachedSecret, SecretContent, SecretRecord } from '../../../../src/
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 
-// Few values for each field, so that records share a lot and differ in a little.
+// Few values for each field, so that records share much and differ in little.
 const text = fc.constantFrom('', 'a', 'b', '"\n\u0000é', '__proto__');
 const moment = fc.constantFrom(0, 1000, 1_772_000_000_000).map((ms) => new Date(ms));
 const marks = fc.dictionary(fc.constantFrom('x', 'y', labels.certificate), text, { noNullPrototype: true });
@@ -78,8 +78,8 @@ const record: fc.Arbitrary<SecretRecord> = fc.record(
   },
 );
 
-describe('the record of a Secret as it is kept', () => {
-  test('is read as it was, whatever it shares with others', () => {
+describe('the compact record of a Secret', () => {
+  test('is read back unchanged, whatever it shares with other records', () => {
     fc.assert(
       fc.property(fc.array(record, { minLength: 1, maxLength: 10 }), (records) => {
         const kept = records.map((one) => compactSecret.keep(one));
@@ -92,7 +92,7 @@ describe('the record of a Secret as it is kept', () => {
     );
   });
 
-  test('has in common with that of another Secret all but what is its own', () => {
+  test('shares everything with the record of another Secret except its own fields', () => {
     const signer = root();
     const [one, other] = ['payments', 'orders'].map((name) =>
       compactSecret.keep(
@@ -108,7 +108,7 @@ describe('the record of a Secret as it is kept', () => {
   });
 });
 
-test('a leaf whose root becomes known after its Secret was read has it from then on, in every reading of the cache', () => {
+test('a leaf whose root becomes known after its Secret was read gets the root in every later read from the cache', () => {
   const signer = root();
   const known: Certificate[] = [];
   const store = new Store<CachedSecret>({ form: compactSecretForm(() => known) });
@@ -120,14 +120,14 @@ test('a leaf whose root becomes known after its Secret was read has it from then
   known.push(signer.anchor);
   assert.deepEqual(read(), secretRecord(fixture.secret('server'), [signer.anchor]));
   known.pop();
-  assert.deepEqual(read(), observed, 'nothing of it is kept');
+  assert.deepEqual(read(), observed, 'the root is not stored');
 });
 
-test('a leaf whose root is not known is verified once for each set of roots, however often it is read or written', () => {
+test('a leaf with an unknown root is verified once for each set of roots, however often it is read or written', () => {
   const signer = root();
   const fixture = certificate().issuedBy(signer);
   let verified = 0;
-  // Of the name that the leaf names, so that only its key tells that it is not the one.
+  // With the subject of the leaf’s issuer, so that only the signature shows that it is another root.
   const counting = (): Certificate => {
     const { publicKey, subjectKeyId: _, ...other } = root().certificate;
     return Object.defineProperty({ ...other, subject: signer.certificate.subject } as Certificate, 'publicKey', {
@@ -149,7 +149,7 @@ test('a leaf whose root is not known is verified once for each set of roots, how
   assert.equal(verified, 1);
   known.push(counting());
   read();
-  assert.equal(verified, 3, 'each of the two roots has that name');
+  assert.equal(verified, 3, 'both roots have that name');
   const annotated = { ...secret, metadata: { ...secret.metadata, resourceVersion: '21' } };
   store.observe(secretRecord(annotated, known, knownContent(annotated, store.get('shop/payments-server-tls'))));
   read();

@@ -17,7 +17,7 @@ const secret = issued.secret('server');
 const never = new AbortController().signal;
 const at = (resourceVersion: string) => withMetadata(() => ({ resourceVersion }));
 
-/** Caches that know these resources, and an API server with these Secrets. */
+/** Caches with these resources, and an API server with these Secrets. */
 function made(known: readonly CertificateFixture[], served: readonly Secret[] = []) {
   const clock = { ms: 100 };
   const roots: Certificate[] = [signer.anchor];
@@ -42,7 +42,7 @@ function made(known: readonly CertificateFixture[], served: readonly Secret[] = 
 const contentOf = (record: ReturnType<ReturnType<typeof made>['kept']>): SecretRecord['content'] | undefined =>
   record !== undefined && isExamined(record) ? record.content : undefined;
 
-describe('a Secret that the cache takes in', () => {
+describe('a Secret that arrives in the cache', () => {
   test('is examined when a resource owns it or would adopt it', () => {
     for (const one of [secret, orphaned(secret)]) {
       const { take, kept, caches } = made([issued]);
@@ -52,12 +52,12 @@ describe('a Secret that the cache takes in', () => {
   });
 
   const strangers: [title: string, secret: Secret, known: readonly CertificateFixture[]][] = [
-    ['of a resource that is not known', secret, []],
-    ['that names a resource of another namespace', withMetadata(() => ({ namespace: 'evil' }))(secret), [issued]],
-    ['of a resource that was made again', secret, [issued.with({ uid: 'again' })]],
-    ['that was not handed over', foreign(secret), [issued]],
+    ['of an unknown resource', secret, []],
+    ['that names a resource in another namespace', withMetadata(() => ({ namespace: 'evil' }))(secret), [issued]],
+    ['of a resource that was deleted and created again', secret, [issued.with({ uid: 'again' })]],
+    ['that names no resource', foreign(secret), [issued]],
     [
-      'that was handed over under a name that its resource does not give',
+      'with a name that its resource does not use',
       withMetadata(() => ({ name: 'other', ownerReferences: [] }))(
         withMarks('annotations', { [annotations.secretName]: 'other' })(secret),
       ),
@@ -65,7 +65,7 @@ describe('a Secret that the cache takes in', () => {
     ],
   ];
   for (const [title, one, known] of strangers) {
-    test(`is a mark of a few hundred octets ${title}, whatever is in it`, () => {
+    test(`becomes a mark of a few hundred bytes if it is one ${title}, whatever it contains`, () => {
       const { take, caches, kept } = made(known);
       const large = { 'tls.crt': 'x'.repeat(100_000) };
       const marked = withMarks(
@@ -81,7 +81,7 @@ describe('a Secret that the cache takes in', () => {
     });
   }
 
-  test('is a mark when it is so large that its metadata alone was read; its resource has it read', async () => {
+  test('becomes a mark if it is so large that only its metadata was read, and the reconcile of its resource reads it', async () => {
     const { take, kept, asked, finder } = made([issued], [secret]);
     take({ metadata: secret.metadata, isPartial: true });
     assert.equal(contentOf(kept()), undefined);
@@ -90,12 +90,12 @@ describe('a Secret that the cache takes in', () => {
     assert.ok('leaf' in (contentOf(kept()) ?? {}));
   });
 
-  test('is read once for each content: another annotation is no reason, another byte is', () => {
+  test('is examined once for each content: again for another byte of data, not for another annotation', () => {
     const { take, kept, roots } = made([issued]);
     take(secret);
     const before = contentOf(kept());
     assert.ok(before !== undefined && 'leaf' in before && before.leaf.root !== undefined);
-    // Who examined it now would find no root.
+    // A new examination would find no root.
     roots.length = 0;
     take(at('21')(withMarks('annotations', { note: 'x' })(secret)));
     assert.deepEqual(contentOf(kept()), before);
@@ -112,7 +112,7 @@ describe('a Secret whose resource becomes known later', () => {
   const arrive = (world: ReturnType<typeof made>, { record }: CertificateFixture = issued) =>
     world.caches.certificates.observe(record);
 
-  test('is examined by the reconcile of the resource, and the cache has it as of the same revision', async () => {
+  test('is examined by the reconcile of the resource, and the record in the cache has the same revision', async () => {
     const world = made([], [secret]);
     world.take(secret);
     const mark = world.kept();
@@ -123,12 +123,12 @@ describe('a Secret whose resource becomes known later', () => {
     assert.deepEqual(world.asked, ['shop/payments-server-tls']);
     assert.deepEqual(world.kept(), found);
     assert.ok(found !== undefined && 'leaf' in found.content);
-    assert.deepEqual([found.changedAtMs, found.modifiedByOthers], [100, undefined], 'it is as it was since its mark');
+    assert.deepEqual([found.changedAtMs, found.modifiedByOthers], [100, undefined], 'it counts from its mark');
     await world.finder.find(issued.record, 'payments-server-tls', false, never);
     assert.equal(world.asked.length, 1, 'it is read once');
   });
 
-  test('is examined by it also where no role names the Secret any more', async () => {
+  test('is examined by the reconcile of the resource even if no role names the Secret any more', async () => {
     const former = withMetadata(() => ({ name: 'former' }))(secret);
     const world = made([], [former]);
     world.take(former);
@@ -141,7 +141,7 @@ describe('a Secret whose resource becomes known later', () => {
     assert.deepEqual(world.asked, ['shop/former']);
   });
 
-  test('stays a mark when it belongs to somebody else by then', async () => {
+  test('stays a mark if it has another owner by then', async () => {
     const world = made([], [foreign(at('21')(secret))]);
     world.take(secret);
     arrive(world);
@@ -154,7 +154,7 @@ describe('a Secret whose resource becomes known later', () => {
     assert.deepEqual([found, theirs?.controller], [undefined, 'none']);
   });
 
-  test('is not taken in when the watch has brought a newer revision meanwhile', async () => {
+  test('does not replace a newer revision that the watch has delivered meanwhile', async () => {
     const world = made([], [secret]);
     world.take(secret);
     arrive(world);
@@ -179,7 +179,7 @@ describe('a foreign Secret that resources name', () => {
   const ask = (world: ReturnType<typeof made>, record: CertificateRecord) =>
     world.finder.find(record, 'large', true, never);
 
-  test('is read once for 200 of them, and its content never', async () => {
+  test('is read once for 200 resources, and only its metadata', async () => {
     const secretNames = Array.from({ length: 200 }, (_, i) => claim(`c${i}`));
     const world = made(secretNames, [large]);
     for (let round = 0; round < 3; round += 1) {
@@ -192,7 +192,7 @@ describe('a foreign Secret that resources name', () => {
     assert.equal(world.asked.length, 2);
   });
 
-  test('with the labels of the operator, too', async () => {
+  test('is also read only once if it has the labels of the operator', async () => {
     const world = made([claim('a')], [foreign(withMetadata(() => ({ name: 'large' }))(secret))]);
     world.take(foreign(withMetadata(() => ({ name: 'large' }))(secret)));
     await ask(world, claim('a').record);
@@ -200,7 +200,7 @@ describe('a foreign Secret that resources name', () => {
     assert.deepEqual(world.asked, ['metadata of shop/large']);
   });
 
-  test('is read again when a write has met it', async () => {
+  test('is read again when a write finds that it exists', async () => {
     const world = made([claim('a')], [large]);
     await ask(world, claim('a').record);
     await world.finder.findLive(claim('a').record, 'large', never);
@@ -215,7 +215,7 @@ describe('a foreign Secret that resources name', () => {
     }
   });
 
-  test('that has lost the labels of the operator and not its owner is the owner’s', async () => {
+  test('that has lost the labels of the operator but not its owner still belongs to the owner', async () => {
     const owner = claim('a');
     const reference = ownerReference('MtlsCertificate', owner.record);
     const stripped = withMetadata(() => ({ name: 'large', labels: {}, ownerReferences: [reference] }))(secret);

@@ -4,15 +4,15 @@ import { rulesReader } from '../../../../src/controllers/certificate/authority-r
 import { issuancePolicy } from '../../../../src/plan/index.ts';
 import { authority, rules } from '../../../support/fixtures/authority.ts';
 
-describe('what an authority says of names', () => {
+describe('the rules of an authority about names', () => {
   const { spec } = authority();
   const issuance = { maxDuration: '24h', allow: [{ namespaceSelector: {}, ipRanges: ['10.0.0.0/8'] }] };
 
-  test('is nothing beside its domains when spec has no more', () => {
+  test('are only its domains if spec has nothing else', () => {
     assert.deepEqual(rulesReader()(authority()), rules);
   });
 
-  test('is read once for a spec, whatever happens to the rest of the resource', () => {
+  test('are parsed once for a spec, whatever changes in the rest of the resource', () => {
     const rulesOf = rulesReader();
     const granting = authority({ spec: { ...spec, issuance } });
     const first = rulesOf(granting);
@@ -20,7 +20,7 @@ describe('what an authority says of names', () => {
     assert.equal(rulesOf({ ...granting, status: { certificates: 1 } }), first);
   });
 
-  test('is what the newest spec says', () => {
+  test('follow the newest spec', () => {
     const rulesOf = rulesReader();
     rulesOf(authority({ spec: { ...spec, issuance } }));
     assert.deepEqual(rulesOf(authority({ spec: { ...spec, issuance: {} } })).issuance, issuancePolicy({}));

@@ -18,14 +18,14 @@ import { now } from '../../../support/fixtures/times.ts';
 
 const a = root({ name: 'A' });
 
-describe('events', () => {
+describe('the events of a certificate', () => {
   const issued = certificate()
     .asking({ client: { serviceAccount: 'a' } })
     .issuedBy(a);
   const { roles } = issued.observed(ready(a));
-  const eventsOf = (reasons: readonly IssueReason[], given = issued) =>
+  const eventsOf = (reasons: readonly IssueReason[], resource = issued) =>
     issueEvents(
-      given.record,
+      resource.record,
       reasons.flatMap((reason, i) => (roles[i] === undefined ? [] : [{ role: roles[i], reason, keptKey: false }])),
     );
 
@@ -40,7 +40,7 @@ describe('events', () => {
     ['RenewalDue', 'Renewed'],
   ];
   for (const [reason, word] of words) {
-    test(`say ${word} for ${reason}, with the Secret and the serial number`, () => {
+    test(`have the reason ${word} for ${reason}, with the Secret and the serial number`, () => {
       const [event, ...more] = eventsOf([reason]);
       assert.deepEqual([event?.type, event?.reason, more], ['Normal', word, []]);
       assert.match(
@@ -51,7 +51,7 @@ describe('events', () => {
     });
   }
 
-  test('say of which roles the private key was kept', () => {
+  test('name the roles whose private key was kept', () => {
     const [server, client] = roles;
     assert.ok(server !== undefined && client !== undefined);
     const kept = { role: server, reason: 'RenewalDue', keptKey: true } as const;
@@ -62,12 +62,12 @@ describe('events', () => {
     );
   });
 
-  test('are one for several roles of one reason, and one for each reason otherwise', () => {
+  test('are one for all roles with the same reason, and one for each other reason', () => {
     assert.equal(eventsOf(['Expired', 'RenewalDue']).length, 1);
     assert.equal(eventsOf(['SecretMissing', 'SpecChanged']).length, 2);
   });
 
-  test('say what has gone wrong once, and not again while it stays', () => {
+  test('report a problem once, not again while it lasts', () => {
     const condition = { type: 'Ready', status: 'False', reason: 'Denied', message: 'm' } as const;
     const [event] = problemEvents(issued.record, [condition], ready(a));
     assert.deepEqual([event?.type, event?.reason, event?.note], ['Warning', 'Denied', 'm']);
@@ -78,14 +78,14 @@ describe('events', () => {
   const problem = (type: 'Ready' | 'Issuing', reason: string, message = 'm') =>
     ({ type, status: type === 'Ready' ? 'False' : 'True', reason, message }) as const;
 
-  test('say nothing of what passes in a moment, nor of a condition that is as it should be', () => {
+  test('do not report what passes in a moment, nor a condition without a problem', () => {
     const idle = { type: 'Issuing', status: 'False', reason: 'Issued', message: 'm' } as const;
     const good = { type: 'Ready', status: 'True', reason: 'Issued', message: 'm' } as const;
     assert.deepEqual(problemEvents(issued.record, [good, idle], ready(a)), []);
     assert.deepEqual(problemEvents(issued.record, [problem('Ready', 'Pending')], ready(a)), []);
   });
 
-  test('are no warnings while an authority waits for the bundles of its rotation, and warnings while its root is bad', () => {
+  test('are Normal while the authority waits for the bundles of its rotation, and a Warning while its root is invalid', () => {
     const conditions = [problem('Ready', 'AuthorityNotReady')];
     const [normal] = problemEvents(issued.record, conditions, ready(a));
     assert.equal(normal?.type, 'Normal');
@@ -112,7 +112,7 @@ describe('events', () => {
   });
 });
 
-describe('events of an authority', () => {
+describe('the events of an authority', () => {
   const good: AuthorityVerdict = {
     state: 'ready',
     issuer: a,
@@ -123,7 +123,7 @@ describe('events of an authority', () => {
   const cases: [
     type: 'Ready' | 'Rotating' | 'TrustPublished' | 'IssuerKeyMissing',
     reason: string,
-    given: AuthorityVerdict,
+    state: AuthorityVerdict,
     expected: string[],
   ][] = [
     ['IssuerKeyMissing', 'KeysPresent', good, []],
@@ -139,21 +139,21 @@ describe('events of an authority', () => {
     ['TrustPublished', 'TrustConflict', good, ['Warning']],
     ['TrustPublished', 'PublishingFailed', good, ['Warning']],
   ];
-  for (const [type, reason, given, expected] of cases) {
-    test(`${expected[0] ?? 'None'} for ${type}=False with ${reason}`, () => {
+  for (const [type, reason, state, expected] of cases) {
+    test(`${expected[0] ?? 'none'} for ${type}=False with ${reason}`, () => {
       const condition = { type, status: 'False', reason, message: 'm' } as const;
-      const events = authorityProblems(authority(), [condition], given);
+      const events = authorityProblems(authority(), [condition], state);
       assert.deepEqual(
         events.map((event) => event.type),
         expected,
       );
       const conditions = [{ ...condition, lastTransitionTime: '2026-01-01T00:00:00Z' }];
       const said = { ...authority(), status: { conditions } };
-      assert.deepEqual(authorityProblems(said, [condition], given), []);
+      assert.deepEqual(authorityProblems(said, [condition], state), []);
     });
   }
 
-  test('Warning for a condition that is True when something is wrong', () => {
+  test('a Warning for a condition that reports a problem when it is True', () => {
     const condition = { type: 'IssuerKeyMissing', status: 'True', reason: 'CrlCannotBeRenewed', message: 'm' } as const;
     assert.deepEqual(
       authorityProblems(authority(), [condition], good).map(({ type }) => type),
@@ -162,13 +162,13 @@ describe('events of an authority', () => {
   });
 });
 
-describe('what one role was issued is told', () => {
+describe('the certificate of one role is reported', () => {
   const asked = certificate().asking({ client: { serviceAccount: 'a' } });
   const { record } = asked;
   const issued = asked.issuedBy(a);
   const signal = new AbortController().signal;
 
-  /** Reconciles a resource whose server is issued, and whose client becomes what is given. */
+  /** Reconciles a resource. Its server certificate is issued, and `client` returns the result of its client. */
   async function reconcile(client: (role: ObservedRole) => StepResult): Promise<EventDetails[]> {
     const events: EventDetails[] = [];
     const secret = issued.secretRecord('server', ready(a));
@@ -192,8 +192,8 @@ describe('what one role was issued is told', () => {
   }
 
   const others: Readonly<Record<string, (role: ObservedRole) => StepResult>> = {
-    'while the key of another is being generated': (role) => ({ outcome: { role }, pendingSince: now }),
-    'though another could not be written': () => {
+    'while the key of another role is being generated': (role) => ({ outcome: { role }, pendingSince: now }),
+    'although another role could not be written': () => {
       throw new KubeError('Network', 'no answer');
     },
   };

@@ -14,21 +14,21 @@ const replacedIn = (process: CertificateProcess) =>
   (process.status().secrets ?? []).flatMap(({ replaced = [] }) => replaced.map(({ serialNumber }) => serialNumber));
 const serialIn = (process: CertificateProcess) => process.status().secrets?.[0]?.serialNumber;
 
-/** A certificate is issued, and the status that is to say so is not written. */
+/** A certificate is issued, but the status that reports it is not written. */
 async function issuedWithoutStatus(process: CertificateProcess): Promise<void> {
   process.refuse(writeStatus, 'Conflict');
   await process.settle();
 }
 
-/** As the garbage collector does with the Secrets of a resource that is gone. */
+/** Deletes a resource with its Secret, as the garbage collector does. */
 async function deleteWithSecret(process: CertificateProcess): Promise<void> {
   await process.remove(certificates, 'payments');
   await process.remove(secrets, secretName);
   await process.settle();
 }
 
-describe('what the operator remembers of a resource until status has it', () => {
-  test('goes when status has it: a role that is taken out and put back has no former certificates', async (t) => {
+describe('the memory of certificates that status does not have yet', () => {
+  test('ends when status has them: a role that is removed and added again has no replaced certificates', async (t) => {
     const process = await CertificateProcess.issued(t, { client: { serviceAccount: 'checkout' } });
     await process.patch({ spec: { server: null } });
     await process.settle();
@@ -38,7 +38,7 @@ describe('what the operator remembers of a resource until status has it', () => 
     assert.deepEqual([process.status().secrets?.length, replacedIn(process)], [2, []]);
   });
 
-  test('goes with the resource: one that is made again has no certificates of the former one', async (t) => {
+  test('ends with the resource: one that is created again has no replaced certificates', async (t) => {
     const process = await CertificateProcess.begin(t);
     await process.create();
     await issuedWithoutStatus(process);
@@ -48,7 +48,7 @@ describe('what the operator remembers of a resource until status has it', () => 
     assert.deepEqual(replacedIn(process), []);
   });
 
-  test('goes with the term, in which another leader has written status', async (t) => {
+  test('ends with the term, because another leader may have written status', async (t) => {
     const process = await CertificateProcess.begin(t);
     await process.create({ client: { serviceAccount: 'checkout' } });
     await issuedWithoutStatus(process);
@@ -66,7 +66,7 @@ describe('what the operator remembers of a resource until status has it', () => 
     assert.equal(replacedIn(process).length, 2, 'one for each role');
   });
 
-  test('is remembered while the root is bad: status has the root of the certificate nevertheless', async (t) => {
+  test('lasts while the root is invalid: status then still gets the root of the certificate', async (t) => {
     const process = await CertificateProcess.begin(t);
     await process.create();
     await issuedWithoutStatus(process);
@@ -83,32 +83,32 @@ describe('repairs', () => {
     await process.settle();
     return tlsOf(process) !== bytes('x');
   };
-  const thrice = async (process: CertificateProcess) => [
+  const damageThrice = async (process: CertificateProcess) => [
     await damage(process),
     await damage(process),
     await damage(process),
   ];
 
-  test('of an earlier term that status does not have do not count', async (t) => {
+  test('of an earlier term do not count if status does not have them', async (t) => {
     const process = await CertificateProcess.issued(t);
     assert.deepEqual([await damage(process), await damage(process)], [true, true]);
     process.beginTerm();
-    assert.deepEqual(await thrice(process), [true, true, true]);
+    assert.deepEqual(await damageThrice(process), [true, true, true]);
   });
 
-  test('of a former resource of the same name do not count', async (t) => {
+  test('of a deleted resource of the same name do not count', async (t) => {
     const process = await CertificateProcess.issued(t);
-    assert.deepEqual(await thrice(process), [true, true, true]);
+    assert.deepEqual(await damageThrice(process), [true, true, true]);
     assert.equal(await damage(process), false);
     await deleteWithSecret(process);
     await process.create();
     await process.settle();
-    assert.deepEqual(await thrice(process), [true, true, true]);
+    assert.deepEqual(await damageThrice(process), [true, true, true]);
   });
 });
 
 describe('a failure', () => {
-  test('of a resource that is gone brings nobody back', async (t) => {
+  test('of a deleted resource is not retried', async (t) => {
     const process = await CertificateProcess.failed(t);
     await process.remove(certificates, 'payments');
     await process.settle();
@@ -118,7 +118,7 @@ describe('a failure', () => {
     assert.deepEqual(process.retried, []);
   });
 
-  test('is tried again when the certificate in place expires, at the latest', async (t) => {
+  test('is retried when the current certificate expires, at the latest', async (t) => {
     const process = await CertificateProcess.issued(t);
     const notAfter = new Date(process.status().notAfter ?? '');
     process.nowMs = notAfter.getTime() - 2000;
@@ -144,7 +144,7 @@ describe('an RSA key that is being generated', () => {
     return process;
   };
 
-  test('has no status of its own for a second, and then says so', async (t) => {
+  test('is reported in status only after one second', async (t) => {
     const process = await ordered(t);
     process.nowMs += 999;
     await process.settle();
@@ -158,7 +158,7 @@ describe('an RSA key that is being generated', () => {
     assert.equal(process.ready(), 'Issued');
   });
 
-  test('is not for a resource of the same name that is made afterwards', async (t) => {
+  test('is not used for a resource of the same name that is created later', async (t) => {
     const process = await ordered(t);
     await process.remove(certificates, 'payments');
     await process.settle();
@@ -173,7 +173,7 @@ describe('an RSA key that is being generated', () => {
 describe('a Secret that pods may have mounted', () => {
   const changedAtMs = ({ caches }: CertificateProcess) => caches.secrets.get(`shop/${secretName}`)?.changedAtMs;
 
-  test('has a moment from which its content is as it is, and none when it was never there before', async (t) => {
+  test('has the time of its last change, and none when it is new', async (t) => {
     const process = await CertificateProcess.issued(t);
     assert.equal(changedAtMs(process), Number.NEGATIVE_INFINITY);
     process.nowMs += 1000;
@@ -187,10 +187,10 @@ describe('a Secret that pods may have mounted', () => {
     process.nowMs += 1000;
     await process.remove(secrets, secretName);
     await process.settle();
-    assert.equal(changedAtMs(process), process.nowMs, 'it was lost, and is still mounted');
+    assert.equal(changedAtMs(process), process.nowMs, 'it was deleted, and pods still mount it');
   });
 
-  test('counts as touched by another writer until the operator writes it', async (t) => {
+  test('counts as modified by another writer until the operator writes it', async (t) => {
     const process = await CertificateProcess.issued(t);
     const touched = () => {
       const record = process.caches.secrets.get(`shop/${secretName}`);
@@ -203,7 +203,7 @@ describe('a Secret that pods may have mounted', () => {
     assert.equal(touched(), false);
   });
 
-  test('is known as it was written before the watch brings it', async (t) => {
+  test('is cached as written, before the watch delivers it', async (t) => {
     const process = await CertificateProcess.begin(t);
     await process.create();
     await process.deliver();
@@ -214,8 +214,8 @@ describe('a Secret that pods may have mounted', () => {
   });
 });
 
-describe('what stands in the way of a role', () => {
-  test('is a foreign Secret of which the cache knows nothing: it is looked for, and nothing is written', async (t) => {
+describe('a role is blocked', () => {
+  test('by a foreign Secret that is not cached: the operator reads it, and writes nothing', async (t) => {
     const process = await CertificateProcess.begin(t);
     const theirs = { metadata: { namespace: 'shop', name: secretName }, type: 'Opaque', data: {} };
     await process.api.byHand(() => process.api.create(secrets, theirs));
@@ -231,7 +231,7 @@ describe('what stands in the way of a role', () => {
     assert.equal(process.ready(), 'Issued');
   });
 
-  test('is another resource that has the name, before there is a Secret', async (t) => {
+  test('by another resource that owns the name, before a Secret exists', async (t) => {
     const process = await CertificateProcess.begin(t);
     const shared = { server: { service: 'payments', secretName: 'shared' } };
     await process.create(shared, 'one');
@@ -248,7 +248,7 @@ describe('what stands in the way of a role', () => {
   });
   const uidOf = ({ caches }: CertificateProcess, name: string) => caches.certificates.get(`shop/${name}`)?.uid ?? '';
 
-  test('is in status although the bundle could be written', async (t) => {
+  test('in status although its bundle could be written', async (t) => {
     const process = await CertificateProcess.issued(t);
     await process.patch({ spec: { server: { dnsNames: ['a.other'] } } });
     process.sign(signer, root({ name: 'Second' }));
@@ -258,7 +258,7 @@ describe('what stands in the way of a role', () => {
     assert.equal(process.ready(), 'Denied');
   });
 
-  test('is a password that cannot be one', async (t) => {
+  test('by a text that is not a valid password', async (t) => {
     const process = await CertificateProcess.begin(t);
     const password = { metadata: { namespace: 'shop', name: 'pw' }, type: 'Opaque', data: { p: bytes('\u00e9') } };
     await process.api.byHand(() => process.api.create(secrets, password));
@@ -273,7 +273,7 @@ describe('what stands in the way of a role', () => {
   });
 });
 
-test('a certificate that is to be revoked waits for the CRL, and its authority is told', async (t) => {
+test('a certificate that is to be revoked waits for the CRL, and its authority is queued', async (t) => {
   const process = await CertificateProcess.issued(t);
   process.signCrl([]);
   const [before, serialNumber = ''] = [tlsOf(process), serialIn(process)];
@@ -290,7 +290,7 @@ test('a certificate that is to be revoked waits for the CRL, and its authority i
 });
 
 for (const [what, data] of Object.entries({ 'a good Secret': {}, 'a damaged Secret': { 'tls.crt': bytes('x') } })) {
-  test(`the adoption of ${what} is told, and keeps the owners of others`, async (t) => {
+  test(`the adoption of ${what} is reported, and keeps other owners`, async (t) => {
     const process = await CertificateProcess.issued(t);
     const others = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'theirs', uid: 'their-uid' }];
     await process.changeSecret({ metadata: { ownerReferences: others }, data });
@@ -307,7 +307,7 @@ for (const [what, data] of Object.entries({ 'a good Secret': {}, 'a damaged Secr
   });
 }
 
-test('a Secret from before the annotation secret-name gets it before it is deleted', async (t) => {
+test('a Secret that is older than the annotation secret-name gets the annotation before it is deleted', async (t) => {
   const process = await CertificateProcess.issued(t);
   await process.changeSecret({ metadata: { annotations: { [annotations.secretName]: null } } });
   await process.patch({ spec: { server: { service: 'payments', secretName: 'renamed' } } });
@@ -320,7 +320,7 @@ test('a Secret from before the annotation secret-name gets it before it is delet
   assert.equal(noted, secretName);
 });
 
-test('a Secret that cannot be deleted is an error for the controller, which comes back', async (t) => {
+test('a Secret that cannot be deleted fails the reconcile, which is retried', async (t) => {
   const process = await CertificateProcess.issued(t);
   await process.patch({ spec: { server: { service: 'payments', secretName: 'renamed' } } });
   process.refuse(`delete secrets ${secretName}`, 'ServerError');

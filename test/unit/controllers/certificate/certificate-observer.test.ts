@@ -28,7 +28,7 @@ async function contest(process: CertificateProcess, ...names: readonly string[])
   assert.equal(process.ready(), 'SecretContested');
 }
 
-/** What the operator reads from the API server before it decides. */
+/** The reads from the API server before a plan is made. */
 const situations: Record<
   string,
   {
@@ -37,7 +37,7 @@ const situations: Record<
     readonly ready: string;
   }
 > = {
-  'nothing for a Secret that the cache has': { reads: [], ready: 'Issued' },
+  'nothing for a Secret in the cache': { reads: [], ready: 'Issued' },
   'nothing for another bundle': {
     given: (process) => process.sign(signer, root({ name: 'Second' })),
     reads: [],
@@ -48,7 +48,7 @@ const situations: Record<
     reads: [],
     ready: 'AuthorityNotFound',
   },
-  'the resource for a Secret that is lost': {
+  'the resource for a Secret that was deleted': {
     given: (process) => process.remove(secrets, secretName),
     reads: ['find mtlscertificates payments'],
     ready: 'Issued',
@@ -72,7 +72,7 @@ describe('the operator reads', () => {
 });
 
 describe('the client that keeps undoing repairs', () => {
-  test('is named at once, and asked for once', async (t) => {
+  test('is looked up at once, and only once', async (t) => {
     const process = await CertificateProcess.issued(t);
     await contest(process, secretName);
     assert.deepEqual(reads(process), [readSecret]);
@@ -81,7 +81,7 @@ describe('the client that keeps undoing repairs', () => {
     assert.deepEqual(reads(process), []);
   });
 
-  test('is asked for again after the next repair', async (t) => {
+  test('is looked up again after the next repair', async (t) => {
     const process = await CertificateProcess.issued(t);
     await contest(process, secretName);
     process.nowMs += 30_001;
@@ -92,13 +92,13 @@ describe('the client that keeps undoing repairs', () => {
     assert.match(messageOf(process), /by flux/);
   });
 
-  test('is asked for once for each role', async (t) => {
+  test('is looked up once for each role', async (t) => {
     const process = await CertificateProcess.issued(t, both);
     await contest(process, secretName, clientSecret);
     assert.deepEqual(reads(process).sort(), [`find secrets ${clientSecret}`, readSecret]);
   });
 
-  test('remains unknown when the API server cannot say it, and the reconcile is tried again', async (t) => {
+  test('stays unknown while the API server does not answer, and the reconcile is retried', async (t) => {
     const process = await CertificateProcess.issued(t);
     for (let times = 1; times <= 3; times += 1) {
       await damage(process);
@@ -112,13 +112,13 @@ describe('the client that keeps undoing repairs', () => {
   });
 });
 
-test('a Secret that the cache has lost keeps its name for the resource that owns it', async (t) => {
+test('a Secret that has left the cache keeps its name for the resource that owns it', async (t) => {
   const process = await CertificateProcess.begin(t);
   const shared = { server: { service: 'payments', secretName: 'shared' } };
   await process.create({}, 'older');
   await process.create(shared, 'younger');
   await process.settle('younger');
-  // The cache has only Secrets with the labels of the operator.
+  // The cache holds only Secrets with the operator’s labels.
   await process.changeSecret({ metadata: { labels: null } }, 'shared');
   await process.patch({ spec: shared }, 'older');
   await process.settle('older');

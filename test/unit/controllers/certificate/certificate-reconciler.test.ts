@@ -18,21 +18,21 @@ const bytes = (text: string) => Buffer.from(text).toString('base64');
 const otherOwner = [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'theirs', uid: 'their-uid', controller: true }];
 
 describe('a reconcile', () => {
-  test('writes a Secret once and the status once, and nothing when all is well', async (t) => {
+  test('writes a Secret once and the status once, and nothing in steady state', async (t) => {
     const process = await CertificateProcess.issued(t);
     assert.deepEqual(process.requests, [create, writeStatus]);
     await process.settle();
     assert.deepEqual(process.requests, []);
   });
 
-  test('of a resource that is gone writes nothing', async (t) => {
+  test('of a deleted resource writes nothing', async (t) => {
     const process = await CertificateProcess.issued(t);
     await process.remove(certificates, 'payments');
     await process.settle();
     assert.deepEqual(process.requests, []);
   });
 
-  test('waits for the end of every role, tells what was issued, and fails when one of them has failed', async (t) => {
+  test('waits for every role, reports what was issued, and fails when one role has failed', async (t) => {
     const process = await CertificateProcess.begin(t);
     await process.create(both);
     await process.deliver();
@@ -49,11 +49,11 @@ describe('a reconcile', () => {
   });
 });
 
-describe('a resource that the cache has not seen change', () => {
-  /** What may have happened to the resource since, and what another leader may have done for it. */
+describe('a resource that has changed since it was cached', () => {
+  /** What may have changed in the resource, or what another leader may have done for it. */
   const changes: Record<string, (process: CertificateProcess) => Promise<unknown>> = {
     'was deleted': (process) => process.remove(certificates, 'payments'),
-    'was deleted and made again': async (process) => {
+    'was deleted and created again': async (process) => {
       await process.remove(certificates, 'payments');
       await process.create();
     },
@@ -62,25 +62,25 @@ describe('a resource that the cache has not seen change', () => {
       await process.remove(certificates, 'payments');
     },
     'has another spec': (process) => process.patch({ spec: { server: { service: 'other' } } }),
-    'has another value of rotate': (process) => process.annotate('rotate', 'later'),
-    'has a value of revoke': (process) => process.annotate('revoke', 'now'),
-    'says that the value of rotate is handled': (process) => process.patchStatus({ lastHandledRotate: 'asked' }),
-    'says that another value of revoke is handled': (process) => process.patchStatus({ lastHandledRevoke: 'x' }),
-    'says that one role has answered': (process) =>
+    'has another rotate token': (process) => process.annotate('rotate', 'later'),
+    'has a revoke token': (process) => process.annotate('revoke', 'now'),
+    'has handled the rotate token': (process) => process.patchStatus({ lastHandledRotate: 'asked' }),
+    'has handled another revoke token': (process) => process.patchStatus({ lastHandledRevoke: 'x' }),
+    'has handled the rotate token for one role': (process) =>
       process.patchStatus({
         secrets: (process.status().secrets ?? []).map((entry) => ({ ...entry, handledRotate: 'asked' })),
       }),
   };
-  /** What the cache has the operator do, each of it wrong if the resource is another one by now. */
+  /** Steps that follow from the cache. Each is wrong if the resource has changed. */
   const steps: Record<string, (process: CertificateProcess) => Promise<unknown>> = {
     'a rotation': (process) => process.annotate('rotate', 'asked'),
     'a repair': (process) => process.changeSecret({ data: { 'tls.crt': bytes('x') } }),
-    'a Secret that is lost': (process) => process.remove(secrets, secretName),
+    'a deleted Secret': (process) => process.remove(secrets, secretName),
     'an adoption': (process) => process.changeSecret({ metadata: { ownerReferences: null } }),
   };
   for (const [what, prepare] of Object.entries(steps)) {
     for (const [how, change] of Object.entries(changes)) {
-      test(`gets no new Secret by ${what} when it ${how}`, async (t) => {
+      test(`gets no new Secret by ${what} if it ${how}`, async (t) => {
         const process = await CertificateProcess.issued(t);
         await prepare(process);
         await process.deliver();
@@ -89,14 +89,14 @@ describe('a resource that the cache has not seen change', () => {
         await process.reconcile();
         assert.deepEqual(process.requests.slice(0, 1), [readResource]);
         assert.equal(revisionOf(process), before, 'the Secret was written');
-        // The cache has it now: the next reconcile acts on what is asked for.
+        // The cache now has the live version: the next reconcile acts on it.
         const live = process.api.find(certificates, { namespace: 'shop', name: 'payments' });
         if (live === undefined) return;
         const seen = process.caches.certificates.get('shop/payments');
         assert.equal(seen?.resourceVersion, live.metadata.resourceVersion);
       });
     }
-    test(`is read once for ${what}, and gets it when nothing has changed but its status and labels`, async (t) => {
+    test(`is read once for ${what}, which is carried out if only its status and labels have changed`, async (t) => {
       const process = await CertificateProcess.issued(t);
       await prepare(process);
       await process.deliver();
@@ -108,7 +108,7 @@ describe('a resource that the cache has not seen change', () => {
     });
   }
 
-  test('gets no new Secret when it was deleted, although its status does not know yet that it has one', async (t) => {
+  test('gets no new Secret if it was deleted, even if its status does not have the first one yet', async (t) => {
     const process = await CertificateProcess.begin(t);
     await process.create();
     process.refuse(writeStatus, 'Conflict');
@@ -121,7 +121,7 @@ describe('a resource that the cache has not seen change', () => {
     assert.equal(revisionOf(process), before);
   });
 
-  test('gets no new Secret when the request for it was taken back', async (t) => {
+  test('gets no new Secret if the request was withdrawn', async (t) => {
     const process = await CertificateProcess.issued(t);
     await process.annotate('rotate', 'asked');
     await process.deliver();
@@ -131,19 +131,19 @@ describe('a resource that the cache has not seen change', () => {
     assert.equal(revisionOf(process), before);
   });
 
-  test('is not read for its first Secret, which nothing can have come before', async (t) => {
+  test('is not read for its first Secret, because no earlier request can exist', async (t) => {
     const process = await CertificateProcess.issued(t);
     assert.ok(!process.requests.includes(readResource));
   });
 
-  for (const isMadeAgain of [false, true]) {
-    const what = isMadeAgain ? 'have been made again' : 'be gone';
-    test(`is read for its first Secret when nothing would delete that should the resource ${what}`, async (t) => {
+  for (const isRecreated of [false, true]) {
+    const what = isRecreated ? 'was deleted and created again' : 'was deleted';
+    test(`is read for its first Secret if the Secret is retained and the resource ${what}`, async (t) => {
       const process = await CertificateProcess.begin(t);
       await process.create({ deletionPolicy: 'Retain' });
       await process.deliver();
       await process.remove(certificates, 'payments');
-      if (isMadeAgain) await process.create({ deletionPolicy: 'Retain' });
+      if (isRecreated) await process.create({ deletionPolicy: 'Retain' });
       await process.reconcile();
       assert.deepEqual(process.requests, [readResource]);
       assert.equal(process.secret(), undefined);
@@ -158,21 +158,21 @@ describe('a resource that the cache has not seen change', () => {
   });
 });
 
-describe('a write that meets a Secret that is newer than the cache', () => {
+describe('a write that finds a Secret newer than the cache', () => {
   /** A resource whose Secret gets another bundle. */
   const behind = async (t: TestContext) => {
     const process = await CertificateProcess.issued(t);
     process.sign(signer, root({ name: 'Second' }));
     return process;
   };
-  /** Another writer does something right before the operator writes, as often as there are changes. */
+  /** Another client makes these changes, one before each write of the operator. */
   const interrupt = (process: CertificateProcess, ...changes: readonly object[]) => {
     for (const change of changes) process.before(patch, () => process.changeSecret(change).then(() => undefined));
   };
   const bundleOf = (process: CertificateProcess) => process.secret()?.data?.['ca.crt'];
   const labelled = (n: string) => ({ metadata: { labels: { theirs: n } } });
 
-  test('is planned again, and done once', async (t) => {
+  test('is planned again, and carried out once', async (t) => {
     const process = await behind(t);
     const before = bundleOf(process);
     interrupt(process, labelled('1'), labelled('2'));
@@ -183,7 +183,7 @@ describe('a write that meets a Secret that is newer than the cache', () => {
     assert.equal(process.ready(), 'Issued');
   });
 
-  test('is not made again without asking for the resource when the Secret was deleted', async (t) => {
+  test('does not create a deleted Secret again without reading the resource', async (t) => {
     const process = await CertificateProcess.issued(t);
     await process.annotate('rotate', 'a');
     await process.deliver();
@@ -194,7 +194,7 @@ describe('a write that meets a Secret that is newer than the cache', () => {
     assert.equal(process.ready(), 'Issued');
   });
 
-  test('leaves a foreign Secret alone that has come to be where there was none', async (t) => {
+  test('leaves a foreign Secret unchanged that was created meanwhile', async (t) => {
     const process = await CertificateProcess.begin(t);
     await process.create();
     await process.deliver();
@@ -211,7 +211,7 @@ describe('a write that meets a Secret that is newer than the cache', () => {
 describe('a Secret that no role names any more', () => {
   const renamed = { spec: { server: { service: 'payments', secretName: 'renamed' } } };
 
-  test('is deleted once the new one is there', async (t) => {
+  test('is deleted when its successor exists', async (t) => {
     const process = await CertificateProcess.issued(t);
     await process.patch(renamed);
     await process.settle();
@@ -226,7 +226,7 @@ describe('a Secret that no role names any more', () => {
     );
   });
 
-  test('stays while the new one cannot be written, and while the write fails', async (t) => {
+  test('stays while its successor cannot be written', async (t) => {
     const process = await CertificateProcess.issued(t);
     await process.patch(renamed);
     for (const code of ['Forbidden', 'Network'] as const) {
@@ -239,7 +239,7 @@ describe('a Secret that no role names any more', () => {
     assert.equal(process.secret(), undefined);
   });
 
-  test('stays while another role cannot have what it needs', async (t) => {
+  test('stays while another role is blocked', async (t) => {
     const process = await CertificateProcess.issued(t, both);
     await process.patch({ spec: { ...renamed.spec, client: { serviceAccount: 'other' } } });
     process.refuse('mergePatch secrets payments-client-tls');
@@ -248,7 +248,7 @@ describe('a Secret that no role names any more', () => {
     assert.ok(process.secret('renamed') !== undefined && process.secret() !== undefined);
   });
 
-  test('stays when it was handed to another object in the moment before', async (t) => {
+  test('stays if another object became its owner just before the deletion', async (t) => {
     const process = await CertificateProcess.issued(t);
     await process.patch(renamed);
     process.before(`delete secrets ${secretName}`, () =>
@@ -260,7 +260,7 @@ describe('a Secret that no role names any more', () => {
     assert.ok(process.secret() !== undefined);
   });
 
-  test('stays when it was deleted and made again by somebody in the moment before', async (t) => {
+  test('stays if another client deleted and created it again just before the deletion', async (t) => {
     const process = await CertificateProcess.issued(t);
     await process.patch(renamed);
     process.before(`delete secrets ${secretName}`, async () => {
@@ -274,7 +274,7 @@ describe('a Secret that no role names any more', () => {
   });
 });
 
-describe('a Secret that cannot be written, of another type', () => {
+describe('a Secret of another type, which cannot be updated,', () => {
   const opaque = async (t: TestContext) => {
     const process = await CertificateProcess.issued(t);
     const { metadata, data } = process.secret() ?? assert.fail();
@@ -285,7 +285,7 @@ describe('a Secret that cannot be written, of another type', () => {
     return process;
   };
 
-  test('is deleted and made again, with its key', async (t) => {
+  test('is deleted and created again with its key', async (t) => {
     const process = await opaque(t);
     const key = process.secret()?.data?.['tls.key'];
     await process.settle();
@@ -293,7 +293,7 @@ describe('a Secret that cannot be written, of another type', () => {
     assert.equal(process.secret()?.data?.['tls.key'], key);
   });
 
-  test('stays when it has come to belong to another object', async (t) => {
+  test('stays if another object has become its owner', async (t) => {
     const process = await opaque(t);
     process.before(`delete secrets ${secretName}`, () =>
       process.changeSecret({ metadata: { ownerReferences: otherOwner } }).then(() => undefined),
@@ -304,8 +304,8 @@ describe('a Secret that cannot be written, of another type', () => {
   });
 });
 
-describe('what was issued before status could say so', () => {
-  test('is in status afterwards, as replaced: it can still be revoked', async (t) => {
+describe('certificates that were issued while status could not be written', () => {
+  test('are in status afterwards as replaced, so that they can still be revoked', async (t) => {
     const process = await CertificateProcess.issued(t);
     const first = process.status().secrets?.[0]?.serialNumber;
     for (const token of ['a', 'b']) {
@@ -326,7 +326,7 @@ describe('what was issued before status could say so', () => {
 });
 
 describe('a role that fails', () => {
-  test('is tried again after its delay and not before, and at once with a new spec', async (t) => {
+  test('is retried after its delay and not before, and at once with a new spec', async (t) => {
     const process = await CertificateProcess.begin(t);
     await process.create();
     process.refuse(create, 'Forbidden', 2);
@@ -347,7 +347,7 @@ describe('a role that fails', () => {
     assert.equal(process.status().failedIssuanceAttempts, undefined);
   });
 
-  test('is brought back when another resource of its namespace could be written, and not when that only needed its status', async (t) => {
+  test('is retried after another resource in its namespace was written, but not after a write of status alone', async (t) => {
     const process = await CertificateProcess.failed(t);
     process.nowMs += 5001;
     await process.create({}, 'other');
@@ -361,7 +361,7 @@ describe('a role that fails', () => {
     assert.deepEqual(process.retried, []);
   });
 
-  test('waits for its delay although status does not say so, until the next term', async (t) => {
+  test('waits for its delay although status does not have it, until the next term', async (t) => {
     const process = await CertificateProcess.begin(t);
     await process.create();
     await process.deliver();
@@ -376,7 +376,7 @@ describe('a role that fails', () => {
     assert.deepEqual(process.requests, [create, writeStatus]);
   });
 
-  test('waits for its delay in the next term, and in another process, when status says so', async (t) => {
+  test('waits for its delay in the next term and in another process if status has it', async (t) => {
     const process = await CertificateProcess.failed(t);
     assert.equal(process.ready(), 'IssuanceFailed');
     process.beginTerm();
@@ -386,7 +386,7 @@ describe('a role that fails', () => {
     assert.deepEqual([process.requests, next.requests], [[], []]);
   });
 
-  test('is another one when the resource is deleted and made again: nothing of the first counts', async (t) => {
+  test('is forgotten when the resource is deleted and created again', async (t) => {
     const process = await CertificateProcess.failed(t);
     await process.remove(certificates, 'payments');
     await process.settle();
@@ -397,14 +397,14 @@ describe('a role that fails', () => {
 });
 
 describe('a Secret that another writer keeps changing', () => {
-  /** Damages the Secret, and lets the operator act. */
+  /** Damages the Secret, and lets the operator reconcile. True if it was repaired. */
   const damage = async (process: CertificateProcess) => {
     await process.changeSecret({ data: { 'tls.crt': bytes('x') } });
     await process.settle();
     return process.secret()?.data?.['tls.crt'] !== bytes('x');
   };
 
-  test('is repaired at once three times, then after pauses, and the writer is asked for once each time', async (t) => {
+  test('is repaired at once three times and then after pauses, and the writer is looked up once each time', async (t) => {
     const process = await CertificateProcess.issued(t);
     assert.deepEqual([await damage(process), await damage(process), await damage(process)], [true, true, true]);
     assert.equal(process.ready(), 'Issued');
@@ -412,14 +412,14 @@ describe('a Secret that another writer keeps changing', () => {
     assert.equal(process.ready(), 'SecretContested');
     assert.equal(count(process, readSecret), 1);
     await process.settle();
-    assert.equal(count(process, readSecret), 0, 'it was asked for twice');
+    assert.equal(count(process, readSecret), 0, 'the writer was looked up twice');
     process.nowMs += 30_001;
     await process.settle();
     assert.notEqual(process.secret()?.data?.['tls.crt'], bytes('x'));
-    assert.equal(process.ready(), 'SecretContested', 'it has to stay right for a while');
+    assert.equal(process.ready(), 'SecretContested', 'it has to stay unchanged for a while');
   });
 
-  test('is repaired at once when a person asks for it', async (t) => {
+  test('is repaired at once when a user requests it', async (t) => {
     const process = await CertificateProcess.issued(t);
     for (let i = 0; i < 4; i += 1) await damage(process);
     assert.equal(process.ready(), 'SecretContested');
@@ -430,7 +430,7 @@ describe('a Secret that another writer keeps changing', () => {
     assert.deepEqual([await damage(process), await damage(process), await damage(process)], [true, true, true]);
   });
 
-  test('is repaired at once when a person asks for it while the operator is down, and then as if for the first time', async (t) => {
+  test('is repaired at once when a user requests it while the operator is down, and the repairs count from zero again', async (t) => {
     const process = await CertificateProcess.issued(t);
     for (let i = 0; i < 4; i += 1) await damage(process);
     await process.annotate('retry', 'now');
@@ -453,21 +453,21 @@ describe('a Secret that another writer keeps changing', () => {
     assert.equal(process.secret()?.data?.['tls.crt'], bytes('x'));
   });
 
-  test('is repaired in its time, and forgotten an hour later, without anything else happening', async (t) => {
+  test('is repaired when due, and its repairs are forgotten an hour later, without any other event', async (t) => {
     const process = await CertificateProcess.issued(t);
     for (let i = 0; i < 4; i += 1) await damage(process);
     const history: [afterMs: number, ready: string | undefined, remembered: boolean][] = [];
     const beganMs = process.nowMs;
     for (let turn = 0; turn < 4; turn += 1) {
       const result = await process.settle();
-      process.nowMs = result?.requeueAt.getTime() ?? assert.fail('it is not brought back');
+      process.nowMs = result?.requeueAt.getTime() ?? assert.fail('no requeue');
       await process.settle();
       const isRemembered = process.status().secrets?.[0]?.repairs !== undefined;
       history.push([process.nowMs - beganMs, process.ready(), isRemembered]);
     }
     const [repaired, calm, forgotten, later] = history;
     assert.ok(repaired !== undefined && calm !== undefined && forgotten !== undefined && later !== undefined);
-    // 30 s after three repairs, 60 s after the fourth, each up to a tenth less.
+    // 30 s after three repairs and 60 s after the fourth, each up to 10% less.
     assert.ok(repaired[0] >= 27_000 && repaired[0] <= 30_000, `${repaired[0]} ms`);
     assert.ok(calm[0] - repaired[0] >= 54_000 && calm[0] - repaired[0] <= 60_000, `${calm[0]} ms`);
     assert.equal(forgotten[0] - repaired[0], minutes(60));
@@ -484,7 +484,7 @@ describe('a Secret that another writer keeps changing', () => {
   });
 });
 
-test('an authority that is not known yet leaves everything as it is', async (t) => {
+test('an authority that is not known yet leaves everything unchanged', async (t) => {
   const process = await CertificateProcess.issued(t);
   process.authorityStates.clear();
   await process.annotate('rotate', 'a');

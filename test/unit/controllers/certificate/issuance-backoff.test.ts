@@ -14,7 +14,7 @@ const authority = ready(signer);
 const fixture = certificate().asking({ client: { serviceAccount: 'a' } });
 const observed = fixture.observed(authority);
 
-/** What has become of the roles: those that are named have failed. */
+/** Results of all roles. The named roles have failed. */
 const failing = (
   seen: ObservedCertificate,
   failed: readonly Role[],
@@ -26,7 +26,7 @@ const failing = (
       : { role, isDelayed: role.failedAttempts !== undefined },
   );
 
-/** What is observed, with what the back-off knows of it, as the reconciler puts it together. */
+/** The observation with the failures that the backoff knows, as the reconciler builds it. */
 const delayed = (backoff: IssuanceBackoff, key: string, seen: ObservedCertificate, at = now): ObservedCertificate => ({
   ...seen,
   roles: seen.roles.map((role) => {
@@ -36,7 +36,7 @@ const delayed = (backoff: IssuanceBackoff, key: string, seen: ObservedCertificat
 });
 
 describe('a failed attempt', () => {
-  test('delays the next one of its role, and longer every time', () => {
+  test('delays the next attempt of its role, longer each time', () => {
     const backoff = new IssuanceBackoff();
     assert.equal(backoff.get('a', observed, 'server', now), undefined);
     const first = backoff.note('a', observed, failing(observed, ['server']), now).get('server');
@@ -51,7 +51,7 @@ describe('a failed attempt', () => {
     assert.equal(backoff.get('b', observed, 'server', now), undefined);
   });
 
-  test('does not delay the other role of the resource, nor lend it its message', () => {
+  test('does not delay the other role of the resource, and keeps its own message', () => {
     const backoff = new IssuanceBackoff();
     backoff.note('a', observed, failing(observed, ['server']), now);
     assert.equal(backoff.get('a', observed, 'client', now), undefined);
@@ -72,9 +72,9 @@ describe('a failed attempt', () => {
   const changes: [title: string, changed: ObservedCertificate][] = [
     ['a changed spec', fixture.asking({ duration: '1h' }).observed(authority)],
     ['a new token', fixture.rotating('a').observed(authority)],
-    ['a new value of the annotation retry', fixture.with({ retryToken: 'a' }).observed(authority)],
+    ['a new retry token', fixture.with({ retryToken: 'a' }).observed(authority)],
     ['another root', fixture.observed(ready(root()))],
-    ['a root that has gone bad', fixture.observed(notReady('RootExpired', 'x'))],
+    ['a root that became invalid', fixture.observed(notReady('RootExpired', 'x'))],
     ['a new resource of the same name', fixture.with({ uid: 'other' }).observed(authority)],
   ];
   for (const [title, changed] of changes) {
@@ -97,7 +97,7 @@ describe('a failed attempt', () => {
     assert.deepEqual(backoff.wake('shop', later(hours(1))), []);
   });
 
-  test('is forgotten after a success of all roles: a later failure is the first one, and nobody brings it back', () => {
+  test('is forgotten after a success of all roles: a later failure counts as the first, and no success wakes the resource', () => {
     const backoff = new IssuanceBackoff();
     backoff.note('a', observed, failing(observed, ['server']), now);
     backoff.note('a', observed, failing(observed, []), now);
@@ -105,7 +105,7 @@ describe('a failed attempt', () => {
     assert.deepEqual(backoff.wake('shop', later(hours(1))), []);
   });
 
-  test('has its message cut where an API server answers with a page of text', () => {
+  test('has its message cut when an API server answers with a long text', () => {
     const message = `${'x'.repeat(1022)}😀${'y'.repeat(5000)}`;
     const results = failing(observed, ['server'], { message });
     const failed = new IssuanceBackoff().note('a', observed, results, now).get('server');
@@ -114,26 +114,26 @@ describe('a failed attempt', () => {
 });
 
 describe('after a restart', () => {
-  const statusOf = (given: CertificateFixture, seen: ObservedCertificate) => {
+  const statusOf = (resource: CertificateFixture, seen: ObservedCertificate) => {
     const outcomes = planCertificate(seen, now).secrets.map(({ role, step }) => ({
       role,
       ...(step.step === 'blocked' ? { problem: step } : {}),
       ...(role.failedAttempts === undefined ? {} : { failedAttempts: role.failedAttempts }),
     }));
-    return planCertificateStatus(given.record, outcomes, now, authority.bundle.roots).status;
+    return planCertificateStatus(resource.record, outcomes, now, authority.bundle.roots).status;
   };
 
   /** The resource with the status that failed attempts leave behind. */
-  function failed(given: CertificateFixture, roles: readonly Role[]): CertificateFixture {
+  function failed(resource: CertificateFixture, roles: readonly Role[]): CertificateFixture {
     const backoff = new IssuanceBackoff();
-    const seen = given.observed(authority);
+    const seen = resource.observed(authority);
     backoff.note('a', seen, failing(seen, roles), now);
-    const status = statusOf(given, delayed(backoff, 'a', seen));
-    const more = { observedGeneration: given.record.generation, lastTransitionTime: now.toISOString() };
-    return given.remembering({ ...status, conditions: status.conditions.map((one) => ({ ...one, ...more })) });
+    const status = statusOf(resource, delayed(backoff, 'a', seen));
+    const more = { observedGeneration: resource.record.generation, lastTransitionTime: now.toISOString() };
+    return resource.remembering({ ...status, conditions: status.conditions.map((one) => ({ ...one, ...more })) });
   }
 
-  const cases: [title: string, given: CertificateFixture, roles: readonly Role[]][] = [
+  const cases: [title: string, resource: CertificateFixture, roles: readonly Role[]][] = [
     ['of the only role', certificate(), ['server']],
     ['of two roles', fixture, ['server', 'client']],
     ['of one of two roles', fixture, ['client']],
@@ -145,9 +145,9 @@ describe('after a restart', () => {
       ['server'],
     ],
   ];
-  for (const [title, given, roles] of cases) {
-    test(`a failure ${title} is known again, and nothing is written because of that`, () => {
-      const after = failed(given, roles);
+  for (const [title, resource, roles] of cases) {
+    test(`a failure ${title} is read from status, and status is not written again`, () => {
+      const after = failed(resource, roles);
       const seen = delayed(new IssuanceBackoff(), 'a', after.observed(authority));
       for (const { role, failedAttempts: failed } of seen.roles)
         assert.equal(failed?.message, roles.includes(role) ? 'no' : undefined);
@@ -155,10 +155,10 @@ describe('after a restart', () => {
     });
   }
 
-  const delayOf = (given: CertificateFixture) =>
-    new IssuanceBackoff().get('a', given.observed(authority), 'server', now);
+  const delayOf = (resource: CertificateFixture) =>
+    new IssuanceBackoff().get('a', resource.observed(authority), 'server', now);
 
-  test('nothing is delayed when spec has changed since, or a token is new', () => {
+  test('nothing is delayed if spec has changed since, or a token is new', () => {
     const after = failed(fixture, ['server']);
     assert.ok(delayOf(after) !== undefined);
     assert.equal(delayOf(after.asking({ duration: '1h' })), undefined);
@@ -167,7 +167,7 @@ describe('after a restart', () => {
     assert.ok(delayOf(after.with({ retryToken: 'a' }).remembering({ lastHandledRetry: 'a' })) !== undefined);
   });
 
-  test('nothing is delayed by a status that no operator has written', () => {
+  test('nothing is delayed by a status that the operator cannot have written', () => {
     const after = failed(fixture, ['server']);
     const [entry] = after.record.status.failures ?? [];
     assert.ok(entry !== undefined);
@@ -179,7 +179,7 @@ describe('after a restart', () => {
   });
 });
 
-describe('a write that succeeds in a namespace', () => {
+describe('a successful write in a namespace', () => {
   const keys = ['a', 'b', 'c'];
   const refused = (options?: { isRefusal?: boolean }) => {
     const backoff = new IssuanceBackoff();
@@ -189,7 +189,7 @@ describe('a write that succeeds in a namespace', () => {
     return backoff;
   };
 
-  test('brings back two of those that were refused there, the oldest first, and these bring back the others', () => {
+  test('wakes the two resources that were refused the longest ago, and their success wakes the others', () => {
     const backoff = refused();
     const woken = later(7000);
     const before = backoff.get('c', observed, 'server', woken);
@@ -200,12 +200,12 @@ describe('a write that succeeds in a namespace', () => {
     assert.deepEqual(backoff.wake('shop', woken), []);
   });
 
-  test('brings back nothing of another namespace, and nothing that the API server did not refuse', () => {
+  test('wakes no resource in another namespace, and none whose failure was not a refusal', () => {
     assert.deepEqual(refused().wake('other', later(hours(1))), []);
     assert.deepEqual(refused({ isRefusal: false }).wake('shop', later(hours(1))), []);
   });
 
-  test('brings back nothing that failed a moment ago: a cause that stays is not met without end', () => {
+  test('wakes no resource that failed a moment ago, so that a lasting cause does not lead to endless retries', () => {
     const backoff = refused();
     assert.deepEqual(backoff.wake('shop', later(4999)), []);
     backoff.wake('shop', later(8000));
@@ -216,7 +216,7 @@ describe('a write that succeeds in a namespace', () => {
     assert.equal(backoff.get('a', observed, 'server', now)?.attempts, 2);
   });
 
-  test('brings back those that failed the longest ago: one that failed again just now does not hold them up', () => {
+  test('wakes those that failed the longest ago, even if another one has just failed again', () => {
     const backoff = refused();
     const seen = delayed(backoff, 'a', observed);
     backoff.note('a', seen, failing(seen, ['server']), later(9000));
@@ -224,7 +224,7 @@ describe('a write that succeeds in a namespace', () => {
     assert.deepEqual(backoff.wake('shop', later(14_000)), ['a']);
   });
 
-  test('brings back only the roles that were refused', () => {
+  test('wakes only the roles that were refused', () => {
     const backoff = new IssuanceBackoff();
     const [server, client] = [failing(observed, ['server']), failing(observed, ['client'], { isRefusal: false })];
     backoff.note('a', observed, [...server.slice(0, 1), ...client.slice(1)], now);
@@ -234,7 +234,7 @@ describe('a write that succeeds in a namespace', () => {
     assert.deepEqual(backoff.get('a', observed, 'client', now), before);
   });
 
-  test('brings back one that waits since before a restart: the API server may have refused it', () => {
+  test('wakes a resource that has waited since before a restart: the API server may have refused it', () => {
     const before = refused();
     const after = new IssuanceBackoff();
     const seen = delayed(before, 'a', observed);

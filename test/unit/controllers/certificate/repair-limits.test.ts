@@ -14,7 +14,7 @@ const fixture = certificate().issuedBy(signer).reported(authority);
 const observed = fixture.observed(authority);
 const where = { role: 'server', secretName: 'payments-server-tls' } as const;
 
-/** So many repairs, one after the other. */
+/** Limits after this number of repairs, one second apart. */
 function repaired(times: number, seen: ObservedCertificate = observed): RepairLimits {
   const limits = new RepairLimits();
   for (let i = 0; i < times; i += 1) {
@@ -25,14 +25,14 @@ function repaired(times: number, seen: ObservedCertificate = observed): RepairLi
 }
 
 describe('the repairs of a Secret', () => {
-  test('are counted, by resource and role', () => {
+  test('are counted by resource and role', () => {
     const limits = repaired(2);
     assert.deepEqual(limits.get('a', observed, where, now), { count: 2, lastTime: later(1000) });
     assert.equal(limits.get('b', observed, where, now), undefined);
     assert.equal(limits.get('a', observed, { ...where, role: 'client' }, now), undefined);
   });
 
-  test('are not counted for what is no repair, and nothing is remembered of a Secret that nobody changes', () => {
+  test('are not counted for other writes, and a Secret that no other client changes is not remembered', () => {
     const results = observed.roles.map((role) => ({ role, isWritten: true, isRepair: false }));
     const limits = new RepairLimits();
     limits.note('a', observed, results, now);
@@ -49,12 +49,12 @@ describe('the repairs of a Secret', () => {
 
   const requests: [title: string, changed: ObservedCertificate][] = [
     ['a changed spec', fixture.asking({ duration: '1h' }).observed(authority)],
-    ['a new value of rotate', fixture.rotating('a').observed(authority)],
+    ['a new rotate token', fixture.rotating('a').observed(authority)],
     ['another root', fixture.observed(ready(root(), signer))],
-    ['another intermediate under the same root', fixture.observed(ready(intermediate(signer)))],
+    ['another intermediate of the same root', fixture.observed(ready(intermediate(signer)))],
   ];
   for (const [title, changed] of requests) {
-    test(`do not delay ${title}, and are counted on after it`, () => {
+    test(`do not delay ${title}, and keep their count after it`, () => {
       const limits = repaired(5);
       assert.equal(limits.get('a', changed, where, now), undefined);
       const results = changed.roles.map((role) => ({ role, isWritten: true, isRepair: true }));
@@ -64,7 +64,7 @@ describe('the repairs of a Secret', () => {
     });
   }
 
-  test('are forgotten when a person asks for a repair', () => {
+  test('are forgotten when a user requests a repair', () => {
     const asking = fixture.with({ retryToken: 'a' });
     const limits = repaired(5);
     assert.equal(limits.get('a', asking.observed(authority), where, now), undefined);
@@ -72,7 +72,7 @@ describe('the repairs of a Secret', () => {
     assert.equal(limits.get('a', handled, where, now), undefined);
   });
 
-  test('know when outputs have to be written for another CRL', () => {
+  test('show when outputs have to be written for another CRL', () => {
     const crl = (digest: string) => ({
       pem: '',
       digest,
@@ -89,7 +89,7 @@ describe('the repairs of a Secret', () => {
     assert.equal(limits.get('a', under('2'), where, now)?.sourcesChanged, true);
   });
 
-  test('are read from status after a restart, with the count that they had', () => {
+  test('are read from status after a restart, with their count', () => {
     const repairs = { count: 7, lastTime: now, changedBy: 'a (data.tls.crt)' };
     const secrets = (fixture.record.status.secrets ?? []).map((entry) => ({ ...entry, ...repairStatus(repairs, now) }));
     const after = fixture.remembering({ secrets }).observed(authority);
@@ -101,7 +101,7 @@ describe('the repairs of a Secret', () => {
   });
 });
 
-test('the repairs of a role are kept when the other role has come to no end', () => {
+test('the repairs of a role are kept when the other role has no result', () => {
   const both = fixture
     .asking({ client: { serviceAccount: 'a' } })
     .issuedBy(signer)
@@ -118,8 +118,8 @@ test('the repairs of a role are kept when the other role has come to no end', ()
   );
 });
 
-describe('the writer that undoes them', () => {
-  test('is asked for once after each of them', () => {
+describe('the writer that undoes repairs', () => {
+  test('is looked up once after each repair', () => {
     const limits = repaired(3);
     assert.ok(limits.isUnnamed('a', 'server'));
     limits.name('a', 'server', 'first');
@@ -129,6 +129,6 @@ describe('the writer that undoes them', () => {
     limits.note('a', observed, results, later(9000));
     assert.ok(limits.isUnnamed('a', 'server'));
     limits.name('a', 'server', undefined);
-    assert.equal(limits.get('a', observed, where, now)?.changedBy, 'first', 'it is forgotten');
+    assert.equal(limits.get('a', observed, where, now)?.changedBy, 'first', 'it was forgotten');
   });
 });

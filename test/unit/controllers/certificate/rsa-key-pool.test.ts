@@ -12,13 +12,13 @@ const ecdsa: KeySpec = { algorithm: 'ECDSA', size: 256 };
 const later = new Date(now.getTime() + 1000);
 const someKey = generateKeyPairSync('ed25519').privateKey;
 
-/** A maker whose keys are ready when the test says so, in the order in which their generation began. */
-function steppedMaker(concurrency: number) {
-  const told: string[] = [];
+/** A pool in which the test decides when a key is ready. Keys are listed in the order in which their generation started. */
+function steppedPool(concurrency: number) {
+  const ready: string[] = [];
   const inWork: { readonly size: number; readonly finish: () => void; readonly fail: () => void }[] = [];
   const keys = new RsaKeyPool({
     concurrency,
-    onReady: (owner) => told.push(owner),
+    onReady: (owner) => ready.push(owner),
     generate: (spec) =>
       new Promise((resolve, reject) => {
         const size = spec.algorithm === 'RSA' ? spec.size : 0;
@@ -31,33 +31,33 @@ function steppedMaker(concurrency: number) {
     work[how]();
     await setImmediate();
   };
-  return { keys, told, end, sizes: () => inWork.map(({ size }) => size) };
+  return { keys, ready, end, sizes: () => inWork.map(({ size }) => size) };
 }
 
-/** A maker, and for each owner the moment at which it is told to ask again. */
-function maker(concurrency = 1) {
-  const told: string[] = [];
+/** A pool, with a promise for each owner that resolves when its key is ready. */
+function startPool(concurrency = 1) {
+  const called: string[] = [];
   const waiters = new Map<string, () => void>();
   const onReady = (owner: string): void => {
-    told.push(owner);
+    called.push(owner);
     waiters.get(owner)?.();
   };
   const ready = (owner: string): Promise<void> =>
-    told.includes(owner) ? Promise.resolve() : new Promise((resolve) => waiters.set(owner, resolve));
-  return { keys: new RsaKeyPool({ concurrency, onReady }), told, ready };
+    called.includes(owner) ? Promise.resolve() : new Promise((resolve) => waiters.set(owner, resolve));
+  return { keys: new RsaKeyPool({ concurrency, onReady }), called, ready };
 }
 
 describe('keys', () => {
-  test('that are quick to make are there at once, and each is another', async () => {
-    const { keys, told } = maker();
+  test('that are fast to generate are returned at once, and each is different', async () => {
+    const { keys, called } = startPool();
     const [first, second] = [await keys.take('a', 'server', ecdsa, now), await keys.take('a', 'server', ecdsa, now)];
     assert.ok(first instanceof KeyObject && second instanceof KeyObject);
     assert.equal(first.equals(second), false);
-    assert.deepEqual(told, []);
+    assert.deepEqual(called, []);
   });
 
-  test('of RSA are promised, told of, and handed out once', async () => {
-    const { keys, ready } = maker();
+  test('of RSA are ordered, reported when ready, and returned once', async () => {
+    const { keys, ready } = startPool();
     assert.deepEqual(await keys.take('a', 'server', rsa, now), { since: now });
     assert.deepEqual(await keys.take('a', 'server', rsa, later), { since: now }, 'the same order');
     await ready('a');
@@ -67,28 +67,28 @@ describe('keys', () => {
     assert.deepEqual(await keys.take('a', 'server', rsa, later), { since: later }, 'the next order');
   });
 
-  test('are not generated any more once the pool is stopped', async () => {
-    const { keys, told, end, sizes } = steppedMaker(1);
+  test('are not generated any more after the pool was stopped', async () => {
+    const { keys, ready, end, sizes } = steppedPool(1);
     for (const owner of ['one/a', 'two/b', 'three/c']) await keys.take(owner, 'server', rsa, now);
     keys.stop();
     await end();
-    assert.deepEqual(sizes(), [], 'the orders that waited are dropped');
-    assert.deepEqual(told, ['one/a']);
-    assert.deepEqual(await keys.take('one/a', 'server', rsa, later), { since: later }, 'the key is thrown away');
+    assert.deepEqual(sizes(), [], 'waiting orders are dropped');
+    assert.deepEqual(ready, ['one/a']);
+    assert.deepEqual(await keys.take('one/a', 'server', rsa, later), { since: later }, 'the key is discarded');
   });
 
-  test('of other kinds do not wait behind RSA keys, however many those are', async () => {
-    const { keys, told, ready } = maker();
+  test('of other algorithms do not wait for RSA keys, however many are ordered', async () => {
+    const { keys, called, ready } = startPool();
     const owners = Array.from({ length: 5 }, (_, i) => `slow-${i}`);
     for (const owner of owners) await keys.take(owner, 'server', rsa, now);
     assert.ok((await keys.take('quick', 'server', ecdsa, now)) instanceof KeyObject);
-    assert.ok(told.length < owners.length, 'the RSA keys are still being made');
+    assert.ok(called.length < owners.length, 'the RSA keys are still being generated');
     for (const owner of owners) await ready(owner);
-    assert.deepEqual(told, owners, 'one after the other, first come first served');
+    assert.deepEqual(called, owners, 'one after the other, in the order of their requests');
   });
 
-  test('are not made for an owner that has gone, nor in a size that is no longer wanted', async () => {
-    const { keys, told, ready } = maker();
+  test('are not generated for a dropped owner, nor in a size that is no longer requested', async () => {
+    const { keys, called, ready } = startPool();
     await keys.take('first', 'server', rsa, now);
     await keys.take('gone', 'server', rsa, now);
     await keys.take('other', 'server', { algorithm: 'RSA', size: 8192 }, now);
@@ -98,45 +98,45 @@ describe('keys', () => {
     const key = await keys.take('other', 'server', rsa, now);
     assert.ok(key instanceof KeyObject);
     assert.equal(describeKey(key), 'RSA-2048');
-    assert.deepEqual(told, ['first', 'other']);
+    assert.deepEqual(called, ['first', 'other']);
   });
 
   for (const concurrency of [1, 2, 4]) {
-    test(`RSA keys take turns by namespace: 15 of one delay that of another by one key at most, ${concurrency} at a time`, async () => {
-      const { keys, told, end, sizes } = steppedMaker(concurrency);
+    test(`RSA keys take turns by namespace: 15 keys of one delay the key of another by at most one, with ${concurrency} at a time`, async () => {
+      const { keys, ready, end, sizes } = steppedPool(concurrency);
       const large: KeySpec = { algorithm: 'RSA', size: 8192 };
       for (let i = 0; i < 5; i += 1) {
         for (const role of ['server', 'client', 'peer']) await keys.take(`greedy/${i}`, role, large, now);
       }
-      assert.deepEqual(sizes(), [8192], 'one namespace has one key in work');
+      assert.deepEqual(sizes(), [8192], 'one namespace has one key being generated');
       await keys.take('shop/payments', 'server', rsa, now);
       if (concurrency === 1) await end();
-      assert.ok(sizes().includes(2048), `in work: ${sizes().join()}`);
+      assert.ok(sizes().includes(2048), `being generated: ${sizes().join()}`);
       await end('finish', sizes().indexOf(2048));
-      assert.deepEqual(told, [...(concurrency === 1 ? ['greedy/0'] : []), 'shop/payments']);
+      assert.deepEqual(ready, [...(concurrency === 1 ? ['greedy/0'] : []), 'shop/payments']);
       assert.ok((await keys.take('shop/payments', 'server', rsa, now)) instanceof KeyObject);
       while (sizes().length > 0) {
         assert.deepEqual(sizes(), [8192]);
         await end();
       }
-      assert.equal(told.length, 16, 'and every key of the first is generated');
+      assert.equal(ready.length, 16, 'every key of the first namespace is generated');
     });
   }
 
-  test('a key that cannot be generated, or that is ordered in another size meanwhile, holds up no other', async () => {
-    const { keys, told, end, sizes } = steppedMaker(1);
+  test('a key that cannot be generated, or whose size changes meanwhile, delays no other key', async () => {
+    const { keys, ready, end, sizes } = steppedPool(1);
     const larger: KeySpec = { algorithm: 'RSA', size: 4096 };
     await keys.take('shop/a', 'server', rsa, now);
     await keys.take('shop/a', 'server', larger, now);
     await keys.take('shop/b', 'server', rsa, now);
     await end('fail');
-    assert.deepEqual(await keys.take('shop/a', 'server', larger, now), { since: now }, 'the second order stands');
+    assert.deepEqual(await keys.take('shop/a', 'server', larger, now), { since: now }, 'the second order is kept');
     assert.deepEqual(sizes(), [4096]);
     await end();
     assert.deepEqual(sizes(), [2048]);
     await end('fail');
-    assert.deepEqual(told, ['shop/a', 'shop/a', 'shop/b']);
+    assert.deepEqual(ready, ['shop/a', 'shop/a', 'shop/b']);
     await keys.take('shop/b', 'server', rsa, now);
-    assert.deepEqual(sizes(), [2048], 'who asks again gets a new order');
+    assert.deepEqual(sizes(), [2048], 'a second request places a new order');
   });
 });

@@ -13,10 +13,10 @@ const secretName = 'payments-server-tls';
 const never = new AbortController().signal;
 const issued = certificate().issuedBy(signer);
 
-/** A process with its caches, and a finder with no memory. */
+/** A process with its caches, and a new finder. */
 async function begin(t: TestContext) {
   const process = await CertificateProcess.begin(t);
-  /** What is read of a Secret: all of it, or its metadata. */
+  /** What was read of a Secret: everything, or only its metadata. */
   const readings: string[] = [];
   const findCounted: KubeClient['find'] = (resource, ref, options) => {
     readings.push(options?.metadataOnly === true ? 'metadata' : 'all');
@@ -26,7 +26,7 @@ async function begin(t: TestContext) {
   const record = (name = 'payments') => process.caches.certificates.get(`shop/${name}`) ?? assert.fail();
   const find = (mayBeForeign = false, name = secretName) => finder.find(record(), name, mayBeForeign, never);
   const reads = () => process.requests.filter((request) => request.startsWith('find secrets'));
-  /** Puts a Secret there, as another client does. */
+  /** Creates a Secret, as another client. */
   const put = async ({ metadata, type = 'kubernetes.io/tls', data = {} }: Secret, name = secretName) => {
     const { uid: _, resourceVersion: __, ...named } = metadata;
     await process.api.byHand(() =>
@@ -46,7 +46,7 @@ async function begin(t: TestContext) {
   return { process, finder, readings, find, reads, put, owned, record };
 }
 
-/** The cache sees the Secret before its resource, as when watches run at paces of their own. */
+/** The cache gets the Secret before its resource: watches are not synchronised. */
 async function firstSecretThenResource(
   { process, put }: Awaited<ReturnType<typeof begin>>,
   secret: Secret,
@@ -75,12 +75,12 @@ describe('the Secret of a role', () => {
     assert.deepEqual([other, reads()], [undefined, []]);
   });
 
-  test('is not there, without a request, as long as there was no conflict', async () => {
+  test('is not found, without a request, if there was no conflict', async () => {
     assert.deepEqual(await made.find(), {});
     assert.deepEqual(made.reads(), []);
   });
 
-  test('is read once when its resource became known after it, and is in the cache then', async () => {
+  test('is read once if its resource became known after it, and is in the cache after that', async () => {
     const { process, owned, find, reads } = made;
     await firstSecretThenResource(made, owned(), secretName);
     assert.equal(isExamined(process.caches.secrets.get(`shop/${secretName}`) ?? assert.fail()), false);
@@ -91,7 +91,7 @@ describe('the Secret of a role', () => {
     assert.equal(reads().length, 1);
   });
 
-  test('is foreign when it was not handed over, and only its metadata are read', async () => {
+  test('is foreign if it names no resource, and only its metadata is read', async () => {
     const { put, find, readings } = made;
     await put(foreign(issued.secret('server')));
     const { secret, foreign: other } = await find(true);
@@ -99,7 +99,7 @@ describe('the Secret of a role', () => {
     assert.ok(other !== undefined && !('content' in other));
   });
 
-  test('is foreign when it has come to belong to another object between the two readings of it', async () => {
+  test('is foreign if it moved to another object between the two reads', async () => {
     const { process, put, owned, finder, record } = made;
     await put(owned());
     process.before(`find secrets ${secretName}`, () => undefined);
@@ -110,7 +110,7 @@ describe('the Secret of a role', () => {
     assert.deepEqual([secret, other?.name], [undefined, secretName]);
   });
 
-  test('is not there when it was deleted before the operator could read it', async () => {
+  test('is not found if it was deleted before the operator could read it', async () => {
     const { process, put, owned, finder, record } = made;
     await put(owned());
     await process.deliver();
@@ -119,7 +119,7 @@ describe('the Secret of a role', () => {
     assert.deepEqual(await finder.findLive(record(), secretName, never), {});
   });
 
-  test('is read past the cache when a write has met another one than that', async () => {
+  test('is read from the API server, not from the cache, after a write found another Secret', async () => {
     const { process, put, owned, finder, record, reads } = made;
     await put(owned());
     await process.deliver();
@@ -127,13 +127,13 @@ describe('the Secret of a role', () => {
     for (const n of [1, 2]) {
       const { secret } = await finder.findLive(record(), secretName, never);
       assert.equal(secret?.resourceVersion, process.secret()?.metadata.resourceVersion);
-      assert.equal(reads().length, 2 * n, 'metadata and the whole of it');
+      assert.equal(reads().length, 2 * n, 'first the metadata, then everything');
     }
     await process.remove(secrets, secretName);
     assert.deepEqual(await finder.findLive(record(), secretName, never), {});
   });
 
-  test('that is handed over is taken in although the cache has it as foreign', async () => {
+  test('is found after it was handed over, although the cache has it as foreign', async () => {
     const { process, put, find } = made;
     await put(foreign(issued.secret('server')));
     await process.deliver();
@@ -144,14 +144,14 @@ describe('the Secret of a role', () => {
   });
 });
 
-describe('what was read of a foreign Secret', () => {
+describe('the metadata of a foreign Secret', () => {
   const withForeign = async (t: TestContext) => {
     const made = await begin(t);
     await made.put(foreign(issued.secret('server')));
     return made;
   };
 
-  test('serves all who name it for five seconds, and no longer', async (t) => {
+  test('serves all resources that name the Secret for five seconds, and no longer', async (t) => {
     const { process, find, reads } = await withForeign(t);
     await Promise.all([find(true), find(true)]);
     process.nowMs += 4999;
@@ -162,7 +162,7 @@ describe('what was read of a foreign Secret', () => {
     assert.equal(reads().length, 2);
   });
 
-  test('does not serve a write that has met another Secret', async (t) => {
+  test('does not serve a write that found another Secret', async (t) => {
     const { finder, record, find, reads } = await withForeign(t);
     await find(true);
     await finder.findLive(record(), secretName, never);
@@ -176,7 +176,7 @@ describe('what was read of a foreign Secret', () => {
     assert.ok((await find(true)).foreign !== undefined);
   });
 
-  test('is kept of 256 Secrets at most', async (t) => {
+  test('is kept for at most 256 Secrets', async (t) => {
     const { find, reads } = await withForeign(t);
     await find(true);
     for (let n = 0; n < 255; n += 1) await find(true, `other-${n}`);
@@ -189,8 +189,8 @@ describe('what was read of a foreign Secret', () => {
 });
 
 describe('the Secrets of a resource that no role names', () => {
-  const names = async ({ finder, record }: Awaited<ReturnType<typeof begin>>, ...wanted: readonly string[]) =>
-    (await finder.ownedExcept(record(), new Set(wanted), never)).map(({ name }) => name).sort();
+  const names = async ({ finder, record }: Awaited<ReturnType<typeof begin>>, ...requested: readonly string[]) =>
+    (await finder.ownedExcept(record(), new Set(requested), never)).map(({ name }) => name).sort();
 
   test('are those that it controls', async (t) => {
     const made = await begin(t);
@@ -205,7 +205,7 @@ describe('the Secrets of a resource that no role names', () => {
     assert.deepEqual(made.reads(), []);
   });
 
-  test('are read first when they became known before their resource, and count only if they are still its own', async (t) => {
+  test('are read first if they became known before their resource, and count only if they still belong to it', async (t) => {
     for (const isStillOwn of [true, false]) {
       const made = await begin(t);
       const { process, owned } = made;

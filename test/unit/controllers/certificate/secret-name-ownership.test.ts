@@ -28,11 +28,11 @@ function claimsOf(...fixtures: readonly CertificateFixture[]): SecretNameOwnersh
 const ownedBy = (fixture: CertificateFixture) => fixture.issuedBy(root()).secretRecord('server');
 
 describe('the name of a Secret', () => {
-  test('belongs to the only one that claims it', () => {
+  test('belongs to its only claimant', () => {
     assert.equal(claimsOf(older).holder(older.record, 'shared', undefined), undefined);
   });
 
-  test('belongs to the oldest of several, by UID among those of one second', () => {
+  test('belongs to the oldest of several claimants, and among those of the same second to the first by UID', () => {
     const secretNames = claimsOf(younger, older, sameAge);
     assert.equal(secretNames.holder(older.record, 'shared', undefined), undefined);
     assert.equal(secretNames.holder(younger.record, 'shared', undefined), 'MtlsCertificate older');
@@ -42,14 +42,14 @@ describe('the name of a Secret', () => {
     assert.equal(two.holder(younger.record, 'shared', undefined), 'MtlsCertificate same-age');
   });
 
-  test('is free when the older one is being deleted and has no Secret', () => {
+  test('is free if the older claimant is being deleted and has no Secret', () => {
     const ending = older.with({ deleting: true });
     const secretNames = claimsOf(younger, ending);
     assert.equal(secretNames.holder(younger.record, 'shared', undefined), undefined);
     assert.equal(secretNames.holder(younger.record, 'shared', ownedBy(ending)), 'MtlsCertificate older');
   });
 
-  test('belongs to exactly one, whoever asks first', () => {
+  test('belongs to exactly one claimant, in whatever order they ask', () => {
     const all = [younger, older, sameAge];
     for (const order of [all, all.toReversed()]) {
       const holders = all.filter(({ record }) => claimsOf(...order).holder(record, 'shared', undefined) === undefined);
@@ -57,20 +57,20 @@ describe('the name of a Secret', () => {
     }
   });
 
-  test('stays with the younger one that has the Secret', () => {
+  test('stays with the younger claimant that has the Secret', () => {
     const secretNames = claimsOf(younger, older);
     assert.equal(secretNames.holder(younger.record, 'shared', ownedBy(younger)), undefined);
     assert.equal(secretNames.holder(older.record, 'shared', ownedBy(younger)), 'MtlsCertificate younger');
   });
 
-  test('stays with the one that a Secret without an owner was handed over to', () => {
+  test('stays with the resource that a Secret without a controller names', () => {
     const secretNames = claimsOf(younger, older);
     const secret = secretRecord(orphaned(younger.issuedBy(root()).secret('server')), []);
     assert.equal(secretNames.holder(younger.record, 'shared', secret), undefined);
     assert.equal(secretNames.holder(older.record, 'shared', secret), 'MtlsCertificate younger');
   });
 
-  test('of a root Secret belongs to its authority, even against an owner', () => {
+  test('of a root Secret belongs to its authority, even if a resource owns the Secret', () => {
     const impostor = certificate()
       .inNamespace(rootNamespace)
       .asking({ server: { service: 'a', secretName: 'mtls-root' } });
@@ -84,7 +84,7 @@ describe('the name of a Secret', () => {
     assert.equal(claimsOf(other).holder(other.record, 'mtls-root', undefined), undefined);
   });
 
-  test('that one resource has by default is free when that resource names another, or has no such role', () => {
+  test('that is the default of a resource is free if that resource names another Secret, or has no such role', () => {
     const { server: _, ...rest } = certificate().record.spec;
     const client = certificate().with({ name: 'older', uid: 'a', spec: { ...rest, client: { serviceAccount: 'a' } } });
     const others = [named('older', 'a'), client];

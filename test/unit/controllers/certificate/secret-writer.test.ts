@@ -35,24 +35,24 @@ const issued = certificate().issuedBy(signer);
 const keepsKey = { privateKey: { ...issued.record.spec.privateKey, rotationPolicy: 'Never' } } as const;
 const unnamed = withMarks('annotations', { [annotations.secretName]: undefined });
 
-/** The operator's writer, and a namespace with the Secret of one resource, as the writer's plan has observed it. */
+/** The operator’s writer, and a namespace with the Secret of one resource, as the plan has observed it. */
 interface Scene {
   readonly api: MemoryApi;
   readonly writer: SecretWriter;
   readonly deleter: SecretDeleter;
-  readonly given: CertificateFixture;
+  readonly resource: CertificateFixture;
   readonly role: ObservedRole;
   readonly step: SecretStep;
   readonly material: SigningMaterial;
 }
 
-async function sceneOf(given: CertificateFixture, under: ReadyAuthority & { state: 'ready' }): Promise<Scene> {
+async function sceneOf(resource: CertificateFixture, under: ReadyAuthority & { state: 'ready' }): Promise<Scene> {
   const api = new MemoryApi();
   const { roots } = under.bundle;
   const caches = new Caches(() => roots);
   const stored = await api.byHand(async () => {
-    const isThere = given.observed(under).roles[0]?.secret !== undefined;
-    return isThere ? api.create(secretResource, given.secret('server')) : undefined;
+    const isThere = resource.observed(under).roles[0]?.secret !== undefined;
+    return isThere ? api.create(secretResource, resource.secret('server')) : undefined;
   });
   if (stored !== undefined) caches.secrets.observe(secretRecord(stored, roots));
   const deleter = new SecretDeleter({ client: api.client, log: silentLog, onDeleted: () => undefined });
@@ -66,7 +66,7 @@ async function sceneOf(given: CertificateFixture, under: ReadyAuthority & { stat
     observer: { onIssued: () => undefined },
     deleter,
   });
-  const observed = given.observed(under);
+  const observed = resource.observed(under);
   const [first] = observed.roles;
   assert.ok(first !== undefined);
   const { secret: _, ...known } = first;
@@ -75,26 +75,35 @@ async function sceneOf(given: CertificateFixture, under: ReadyAuthority & { stat
   assert.ok(plan !== undefined);
   const signs = under.bundle.roots[0]?.fingerprint === next.anchor.fingerprint ? next : signer;
   const { bundle } = under;
-  return { api, writer, deleter, given, role, step: plan.step, material: { bundle, issuer: { root: signs, bundle } } };
+  return {
+    api,
+    writer,
+    deleter,
+    resource,
+    role,
+    step: plan.step,
+    material: { bundle, issuer: { root: signs, bundle } },
+  };
 }
 
-const write = async ({ writer, given, role, step, material }: Scene): Promise<void> => {
-  assert.ok(step.step === 'issue' || step.step === 'update', `there is nothing to write: ${step.step}`);
-  await writer.write(given.record, role, step, material, never);
+const write = async ({ writer, resource, role, step, material }: Scene): Promise<void> => {
+  assert.ok(step.step === 'issue' || step.step === 'update', `the plan has nothing to write: ${step.step}`);
+  await writer.write(resource.record, role, step, material, never);
 };
 
-const surplusOf = ({ role, given }: Scene) => ownedAmong(role.secret === undefined ? [] : [role.secret], given.record);
+const surplusOf = ({ role, resource }: Scene) =>
+  ownedAmong(role.secret === undefined ? [] : [role.secret], resource.record);
 
 const trustingBoth = ready(signer, next);
 
-/** Every way in which the operator changes a Secret that is there: what is observed, and the write that follows. */
+/** Every way in which the operator changes an existing Secret: the observation, and the write that follows. */
 const writes: Readonly<
   Record<
     string,
     {
-      readonly given: CertificateFixture;
+      readonly resource: CertificateFixture;
       readonly under?: ReadyAuthority & { state: 'ready' };
-      /** What is planned: one of the steps, with the way in which it is written. */
+      /** The planned step. An issue step also says how the Secret is written. */
       readonly step: 'update' | 'issue update' | 'issue replace' | 'keep';
       readonly act?: (scene: Scene) => Promise<void>;
       readonly done: (after: Secret | undefined, before: Secret) => boolean;
@@ -102,62 +111,62 @@ const writes: Readonly<
   >
 > = {
   'writes another bundle': {
-    given: issued,
+    resource: issued,
     under: trustingBoth,
     step: 'update',
     done: (after, before) => differs('ca.crt', after, before) && !differs('tls.key', after, before),
   },
   'writes outputs of the key': {
-    given: issued.asking({ outputs: { combinedPEM: true } }),
+    resource: issued.asking({ outputs: { combinedPEM: true } }),
     step: 'update',
     done: (after) => Object.keys(after?.data ?? {}).length > 3,
   },
   'restores a certificate': {
-    given: issued.whereSecret('server', (secret) => withData({ 'tls.crt': twice(secret) })(secret)),
+    resource: issued.whereSecret('server', (secret) => withData({ 'tls.crt': twice(secret) })(secret)),
     step: 'update',
     done: (after, before) => differs('tls.crt', after, before) && !differs('tls.key', after, before),
   },
   'adopts a Secret': {
-    given: issued.whereSecret('server', orphaned),
+    resource: issued.whereSecret('server', orphaned),
     step: 'update',
     done: (after) => after?.metadata.ownerReferences?.length === 1,
   },
   'issues a certificate for a new key': {
-    given: issued.rotating('t1'),
+    resource: issued.rotating('t1'),
     step: 'issue update',
     done: (after, before) => differs('tls.crt', after, before) && differs('tls.key', after, before),
   },
-  'issues a certificate for the present key': {
-    given: issued.asking({ ...keepsKey, duration: '48h' }).reported(ready(signer)),
+  'issues a certificate for the current key': {
+    resource: issued.asking({ ...keepsKey, duration: '48h' }).reported(ready(signer)),
     step: 'issue update',
     done: (after, before) => differs('tls.crt', after, before) && !differs('tls.key', after, before),
   },
   'replaces a Secret of another type': {
-    given: issued.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' })),
+    resource: issued.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' })),
     step: 'issue replace',
     done: (after, before) => after?.type === 'kubernetes.io/tls' && after.metadata.uid !== before.metadata.uid,
   },
-  'marks a Secret with its name': {
-    given: issued.whereSecret('server', unnamed),
+  'annotates a Secret with its name': {
+    resource: issued.whereSecret('server', unnamed),
     step: 'keep',
     act: (scene) => scene.deleter.mark(surplusOf(scene), never),
     done: (after) => after?.metadata.annotations?.[annotations.secretName] === ref.name,
   },
   'prunes a Secret': {
-    given: issued,
+    resource: issued,
     step: 'keep',
-    act: (scene) => scene.deleter.prune(scene.given.record, surplusOf(scene), never),
+    act: (scene) => scene.deleter.prune(scene.resource.record, surplusOf(scene), never),
     done: (after) => after === undefined,
   },
-  'marks and prunes a Secret': {
-    given: issued.whereSecret('server', unnamed),
+  'annotates and prunes a Secret': {
+    resource: issued.whereSecret('server', unnamed),
     step: 'keep',
-    act: (scene) => scene.deleter.prune(scene.given.record, surplusOf(scene), never),
+    act: (scene) => scene.deleter.prune(scene.resource.record, surplusOf(scene), never),
     done: (after) => after === undefined,
   },
 };
 
-/** What somebody else does to the Secret behind the back of the caches. */
+/** What another client does to the Secret without the caches noticing. */
 const interferences: Readonly<Record<string, (api: MemoryApi) => Promise<unknown>>> = {
   'was changed by another client': (api) =>
     api.mergePatch(secretResource, ref, { metadata: { annotations: { theirs: 'x' } } }),
@@ -174,9 +183,9 @@ const interferences: Readonly<Record<string, (api: MemoryApi) => Promise<unknown
 };
 
 describe('the writer of Secrets', () => {
-  for (const [title, { given, under = ready(signer), step, act = write, done }] of Object.entries(writes)) {
-    test(`${title} that is as it was observed`, async () => {
-      const scene = await sceneOf(given, under);
+  for (const [title, { resource, under = ready(signer), step, act = write, done }] of Object.entries(writes)) {
+    test(`${title} if the Secret has not changed since it was observed`, async () => {
+      const scene = await sceneOf(resource, under);
       assert.equal(scene.step.step === 'issue' ? `issue ${scene.step.write}` : scene.step.step, step);
       const before = await scene.api.get(secretResource, ref);
       await act(scene);
@@ -184,8 +193,8 @@ describe('the writer of Secrets', () => {
     });
 
     for (const [happened, interfere] of Object.entries(interferences)) {
-      test(`${title}, and touches nothing if the Secret ${happened} meanwhile`, async () => {
-        const scene = await sceneOf(given, under);
+      test(`${title}, but writes nothing if the Secret ${happened} meanwhile`, async () => {
+        const scene = await sceneOf(resource, under);
         await scene.api.byHand(() => interfere(scene.api));
         const before = scene.api.all('secrets');
         await tolerating(act(scene), 'Conflict', 'NotFound');
@@ -194,8 +203,8 @@ describe('the writer of Secrets', () => {
     }
   }
 
-  // Broken if it fails: the Secret of another resource, or a newer certificate, is overwritten by a first issue.
-  test('creates a Secret only where there is none', async () => {
+  // If this fails: a first issue overwrites the Secret of another resource, or a newer certificate.
+  test('creates a Secret only if there is none', async () => {
     const scene = await sceneOf(certificate(), ready(signer));
     await scene.api.byHand(() => scene.api.create(secretResource, issued.secret('server')));
     const before = scene.api.all('secrets');
@@ -203,7 +212,7 @@ describe('the writer of Secrets', () => {
     assert.deepEqual(scene.api.all('secrets'), before);
   });
 
-  test('leaves alone what another client creates in the middle of a replacement', async () => {
+  test('leaves a Secret unchanged that another client creates during a replacement', async () => {
     const scene = await sceneOf(
       issued.whereSecret('server', (secret) => ({ ...secret, type: 'Opaque' })),
       ready(signer),
@@ -219,8 +228,8 @@ describe('the writer of Secrets', () => {
     );
   });
 
-  // Broken if it fails: a change between the two writes is lost with the Secret.
-  test('does not prune a Secret that another client changes after it was marked', async () => {
+  // If this fails: a change between the two writes is lost with the Secret.
+  test('does not prune a Secret that another client changes after it was annotated', async () => {
     const scene = await sceneOf(issued.whereSecret('server', unnamed), ready(signer));
     let isMarked = false;
     scene.api.subscribe(() => {
@@ -228,13 +237,13 @@ describe('the writer of Secrets', () => {
       isMarked = true;
       void scene.api.byHand(() => scene.api.mergePatch(secretResource, ref, { metadata: { labels: { theirs: 'x' } } }));
     });
-    await scene.deleter.prune(scene.given.record, surplusOf(scene), never);
+    await scene.deleter.prune(scene.resource.record, surplusOf(scene), never);
     assert.equal(scene.api.find(secretResource, ref)?.metadata.labels?.['theirs'], 'x');
     assert.equal(scene.api.find(secretResource, ref)?.metadata.labels?.[labels.certificate], 'payments');
   });
 });
 
-/** Nothing was written: either the call failed in one of these ways, or it knew that it had nothing to do. */
+/** Succeeds if the call failed with one of these codes, or if it had nothing to write. */
 async function tolerating(call: Promise<unknown>, ...codes: readonly KubeErrorCode[]): Promise<void> {
   await call.catch((error: unknown) => assert.ok(isKubeError(error, ...codes), String(error)));
 }

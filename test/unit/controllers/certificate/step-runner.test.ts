@@ -77,7 +77,7 @@ async function withoutSecret(t: TestContext): Promise<CertificateProcess> {
   return process;
 }
 
-/** What became of a step. A step without a problem leaves the Secret known as it is in the API server. */
+/** The result of a step. After a step without a problem, the role has the Secret as it is in the API server. */
 async function outcomeOf(process: CertificateProcess, run: () => Promise<StepResult>) {
   const { outcome, pendingSince, ...result } = await run();
   if (outcome.problem === undefined) {
@@ -95,14 +95,14 @@ const repaired = { isWritten: true, isRepaired: true, adopted: false };
 
 const trustSecond = (process: CertificateProcess) => process.sign(signer, second);
 const rotate: Act = (process) => process.annotate('rotate', 'now');
-/** A person asks for a label, which is neither a repair nor a reason to issue. */
+/** A user requests a label. That is neither a repair nor a reason to issue. */
 const relabel: Act = (process) => process.patch({ spec: { secretTemplate: { labels: { team: 'a' } } } });
-/** A certificate is due to be renewed: it works for some more days. */
+/** A renewal is due, and the current certificate is still valid for some days. */
 const due = (process: CertificateProcess) => {
   process.nowMs += days(80);
 };
 const damage: Act = (process) => process.changeSecret({ data: { 'ca.crt': bytes('x') } });
-/** The resource asks for stores with this password. The cache reads passwords once a resource asks. */
+/** The resource requests keystores with this password. The cache lists passwords only once a resource requests keystores. */
 const setPassword = async (process: CertificateProcess, password: string): Promise<void> => {
   const data = { p: bytes(password) };
   await process.api.byHand(() => process.api.create(secrets, { metadata: { namespace: 'shop', name: 'pw' }, data }));
@@ -117,7 +117,7 @@ const makeOpaque: Act = async (process) => {
 };
 
 interface Row {
-  /** There is a resource, and no Secret yet. Default: it has been issued. */
+  /** There is a resource without a Secret. Default: its certificate is issued. */
   readonly isFirst?: true;
   readonly given?: Act;
   /** What happens after the plan. */
@@ -129,14 +129,14 @@ interface Row {
 }
 
 const rows: Record<string, Row> = {
-  'a Secret that is right is kept': { step: 'keep', requests: [], outcome: {} },
-  'a Secret that belongs to another object is left alone': {
+  'a Secret that is up to date is kept': { step: 'keep', requests: [], outcome: {} },
+  'a Secret that belongs to another object is left unchanged': {
     given: (process) => process.changeSecret({ metadata: { ownerReferences: theirs } }),
     step: 'blocked',
     requests: [],
     outcome: { problem: 'SecretConflict' },
   },
-  'a renewal that the authority prevents can wait': {
+  'a renewal that the authority blocks can wait': {
     given: (process) => {
       due(process);
       process.judge({ state: 'notReady', reason: 'RootExpired', message: 'x' });
@@ -145,7 +145,7 @@ const rows: Record<string, Row> = {
     requests: [],
     outcome: { problem: 'AuthorityNotReady, can wait' },
   },
-  'a certificate that is to be revoked waits for the CRL, which is reported': {
+  'a certificate that is to be revoked waits for the CRL, and its authority is queued': {
     given: async (process) => {
       process.signCrl([]);
       await process.annotate('revoke', 'now');
@@ -155,7 +155,7 @@ const rows: Record<string, Row> = {
     outcome: { problem: 'Pending, can wait' },
     crlAwaited: true,
   },
-  'a certificate that waits for the CRL gets another bundle': {
+  'a certificate that waits for the CRL gets a new bundle': {
     given: async (process) => {
       process.signCrl([], second);
       await process.annotate('revoke', 'now');
@@ -171,13 +171,13 @@ const rows: Record<string, Row> = {
     requests: [create],
     outcome: { ...written, issued: { reason: 'SecretMissing', keptKey: false } },
   },
-  'another certificate is issued for another key': {
+  'a new certificate is issued for a new key': {
     given: rotate,
     step: 'issue',
     requests: [patch],
     outcome: { ...written, issued: { reason: 'RotationRequested', keptKey: false } },
   },
-  'another certificate is issued for the same key': {
+  'a new certificate is issued for the same key': {
     given: (process) => process.patch({ spec: { duration: '48h', privateKey: { rotationPolicy: 'Never' } } }),
     step: 'issue',
     requests: [readKey, patch],
@@ -189,33 +189,33 @@ const rows: Record<string, Row> = {
     requests: [readKey, remove, create],
     outcome: { ...repaired, issued: { reason: 'SecretCorrupted', keptKey: true } },
   },
-  'another bundle is written': { given: trustSecond, step: 'update', requests: [patch], outcome: written },
-  'what another writer has changed is repaired': {
+  'a new bundle is written': { given: trustSecond, step: 'update', requests: [patch], outcome: written },
+  'a change by another writer is repaired': {
     given: damage,
     step: 'update',
     requests: [patch],
     outcome: repaired,
   },
-  'a Secret without an owner is adopted': {
+  'a Secret without a controller is adopted': {
     given: (process) => process.changeSecret({ metadata: { ownerReferences: null } }),
     step: 'update',
     requests: [readKey, patch],
     outcome: { ...repaired, adopted: true },
   },
-  'a Secret that is to outlive its resource loses its owner, and is not adopted': {
+  'a Secret that will be retained loses its owner, and is not adopted': {
     given: (process) => process.patch({ spec: { deletionPolicy: 'Retain' } }),
     step: 'update',
     requests: [readKey, patch],
     outcome: written,
   },
-  'an RSA key is awaited': {
+  'a first certificate waits for its RSA key': {
     isFirst: true,
     given: (process) => process.patch({ spec: rsa }),
     step: 'issue',
     requests: [],
     outcome: { problem: 'Pending', pendingSince: now },
   },
-  'the RSA key of a renewal is awaited, and can wait': {
+  'a renewal waits for its RSA key, and can wait': {
     isFirst: true,
     given: async (process) => {
       process.rsaKey.resolve(privateKey({ algorithm: 'RSA', size: 2048 }));
@@ -228,14 +228,14 @@ const rows: Record<string, Row> = {
     requests: [],
     outcome: { problem: 'Pending, can wait', pendingSince: later(days(80)) },
   },
-  'a password that cannot be one is refused': {
+  'an invalid password is refused': {
     isFirst: true,
     given: (process) => setPassword(process, '\u00e9'),
     step: 'issue',
     requests: [readPassword],
     outcome: { problem: 'KeystorePasswordInvalid' },
   },
-  'stores with another password can wait while that is refused': {
+  'keystores with a new password can wait while that password is invalid': {
     isFirst: true,
     given: async (process) => {
       await setPassword(process, 'password');
@@ -247,9 +247,9 @@ const rows: Record<string, Row> = {
     requests: [readPassword],
     outcome: { problem: 'KeystorePasswordInvalid, can wait' },
   },
-  'a key that the root may not sign any more is a failure, and no refusal': {
+  'a certificate that the root may not sign any more is a failure, but not a refusal': {
     isFirst: true,
-    // The clock was set while the operator planned.
+    // The clock was changed while the operator planned.
     meanwhile: (process) => {
       process.nowMs += days(4000);
     },
@@ -290,17 +290,17 @@ describe('a step', () => {
   }
 });
 
-describe('a write that meets a Secret that is newer than the observation', () => {
+describe('a write that finds a Secret newer than the observation', () => {
   const again = [readMetadata, `find secrets ${secretName}`];
   const label = (n: string) => (process: CertificateProcess) =>
     process.changeSecret({ metadata: { labels: { theirs: n } } });
-  /** Does these things before the first writes, one before each. */
+  /** Makes these changes, one before each of the first requests. */
   const before =
     (request: string, ...acts: readonly Act[]): Act =>
     (process, t) => {
       for (const act of acts) process.before(request, () => act(process, t));
     };
-  /** A Secret that status does not know yet. */
+  /** A Secret that status does not have yet. */
   const unreported = async (process: CertificateProcess) => {
     process.refuse(writeStatus, 'Conflict');
     await process.settle();
@@ -319,21 +319,21 @@ describe('a write that meets a Secret that is newer than the observation', () =>
       requests: [patch, ...again, patch, ...again, patch],
       outcome: written,
     },
-    'fails after three times': {
+    'fails after three attempts': {
       given: relabel,
       meanwhile: before(patch, label('1'), label('2'), label('3')),
       requests: [patch, ...again, patch, ...again, patch],
       outcome: {},
       throws: 'Conflict',
     },
-    'fails when the resource itself has to be read again': {
+    'fails if the resource itself has to be read again': {
       given: relabel,
       meanwhile: before(patch, (process) => process.changeSecret({ data: { 'tls.crt': bytes('x') } })),
       requests: [patch, ...again],
       outcome: {},
       throws: 'Conflict',
     },
-    'is not needed any more': {
+    'is no longer needed if another replica has done it': {
       isFirst: true,
       meanwhile: before(create, async (process, t) => {
         const other = await CertificateProcess.begin(t, process.api);
@@ -342,7 +342,7 @@ describe('a write that meets a Secret that is newer than the observation', () =>
       requests: [create, ...again],
       outcome: {},
     },
-    'leaves alone a Secret that belongs to another object by now': {
+    'leaves a Secret unchanged that belongs to another object meanwhile': {
       given: relabel,
       meanwhile: before(patch, (process) => process.changeSecret({ metadata: { ownerReferences: theirs } })),
       requests: [patch, readMetadata],
@@ -358,21 +358,21 @@ describe('a write that meets a Secret that is newer than the observation', () =>
       requests: [patch, readMetadata, create],
       outcome: { ...written, issued: { reason: 'SecretMissing', keptKey: false } },
     },
-    'fails when the authority has changed since': {
+    'fails if the authority has changed': {
       given: rotate,
       meanwhile: (process) => process.sign(second),
       requests: again,
       outcome: {},
       throws: 'Conflict',
     },
-    'fails when the authority does not sign any more': {
+    'fails if the authority does not sign any more': {
       given: rotate,
       meanwhile: (process) => process.judge({ state: 'notReady', reason: 'RootExpired', message: 'x' }),
       requests: again,
       outcome: {},
       throws: 'Conflict',
     },
-    'fails when the API server cannot be reached': {
+    'fails if the API server cannot be reached': {
       given: relabel,
       meanwhile: (process) => process.refuse(patch, 'Network'),
       requests: [patch],
@@ -394,12 +394,12 @@ describe('a write that meets a Secret that is newer than the observation', () =>
 
   const repairs = (count: number): Repairs => ({ count, lastTime: earlier(days(1)) });
   const rounds: [title: string, given: Act, count: number, isContested: boolean][] = [
-    ['a repair is contested when the Secret was repaired often', damage, 3, true],
-    ['a repair fails when the Secret was hardly ever repaired', damage, 2, false],
-    ['what a person asks for fails however often the Secret was repaired', relabel, 3, false],
+    ['a repair is contested if the Secret was repaired often', damage, 3, true],
+    ['a repair fails if the Secret was repaired only twice', damage, 2, false],
+    ['a request of a user fails, however often the Secret was repaired,', relabel, 3, false],
   ];
   for (const [title, given, count, isContested] of rounds) {
-    test(`${title} and another client is quicker three times`, async (t) => {
+    test(`${title} and another client is faster three times`, async (t) => {
       const process = await CertificateProcess.issued(t);
       await given(process, t);
       const { run } = await begin(process, repairs(count));

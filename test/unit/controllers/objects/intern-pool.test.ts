@@ -4,11 +4,11 @@ import * as fc from 'fast-check';
 import { InternPool } from '../../../../src/controllers/objects/intern-pool.ts';
 import { isSameJson } from '../../../../src/controllers/objects/same-json.ts';
 
-/** A text that is equal to another one, and is another one. */
+/** A copy that is equal, but not identical. */
 const copyOf = <T>(value: T): T => structuredClone(value);
 
-describe('what is shared', () => {
-  test('is what was given, whatever came before', () => {
+describe('an interned value', () => {
+  test('is equal to the given value, whatever was interned before', () => {
     const internPool = new InternPool(3);
     const json = fc.jsonValue({ maxDepth: 2 }).filter((value) => !hasMinusZero(value));
     fc.assert(
@@ -18,7 +18,7 @@ describe('what is shared', () => {
     fc.assert(fc.property(fc.string(), (text) => assert.equal(internPool.text(text), text)));
   });
 
-  test('is one object for equal values, and never one for values of different kinds', () => {
+  test('is identical for equal values, and never shared between values of different kinds', () => {
     const internPool = new InternPool();
     const values = [{ a: 1 }, { a: '1' }, ['a', 1], '{"a":1}', { a: null }, {}, []];
     const first = values.map((value) => internPool.value(value));
@@ -26,7 +26,7 @@ describe('what is shared', () => {
     for (const [i, value] of values.entries()) assert.equal(internPool.value(copyOf(value)), first[i]);
   });
 
-  test('holds no more than it may, and goes on from there', () => {
+  test('is forgotten when the pool is full, and interned again after that', () => {
     const internPool = new InternPool(2);
     const [a, b] = [{ name: 'a' }, { name: 'b' }];
     internPool.value(a);
@@ -34,18 +34,18 @@ describe('what is shared', () => {
     assert.equal(internPool.value(copyOf(a)), a);
     internPool.value({ name: 'c' });
     const again = copyOf(a);
-    assert.equal(internPool.value(again), again, 'what was forgotten is kept twice');
+    assert.equal(internPool.value(again), again, 'a forgotten value gets a second copy');
     assert.equal(internPool.value(copyOf(a)), again);
   });
 
-  test('leaves alone what is not there', () => {
+  test('stays undefined if it is undefined', () => {
     const internPool = new InternPool();
     assert.deepEqual([internPool.text(undefined), internPool.value(undefined)], [undefined, undefined]);
   });
 });
 
-describe('two values say the same', () => {
-  test('as often as node finds them deeply equal', () => {
+describe('two values are the same JSON', () => {
+  test('exactly if their serialised forms with sorted keys are equal', () => {
     const json = fc.jsonValue({ maxDepth: 2 }).filter((value) => !hasMinusZero(value));
     fc.assert(
       fc.property(json, json, (a, b) => {
@@ -67,17 +67,17 @@ describe('two values say the same', () => {
     [1, '1'],
   ];
   for (const [a, b] of different) {
-    test(`unlike ${JSON.stringify(a)} and ${JSON.stringify(b)}`, () => {
+    test(`but not ${JSON.stringify(a)} and ${JSON.stringify(b)}`, () => {
       assert.equal(isSameJson(a, b), false);
       assert.equal(isSameJson(b, a), false);
       assert.equal(isSameJson({ x: [a] }, { x: [b] }), false);
     });
   }
 
-  test('in whatever order of keys', () => assert.equal(isSameJson({ a: 1, b: [2] }, { b: [2], a: 1 }), true));
+  test('in any order of keys', () => assert.equal(isSameJson({ a: 1, b: [2] }, { b: [2], a: 1 }), true));
 });
 
-// JSON has it, schemas of ours do not: no number of theirs is anything but a count.
+// JSON has minus zero, but numbers in the schemas of the operator are only counts.
 const hasMinusZero = (value: unknown): boolean =>
   Object.is(value, -0) ||
   (typeof value === 'object' && value !== null && Object.values(value).some((item) => hasMinusZero(item)));

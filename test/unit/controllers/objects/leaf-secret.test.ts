@@ -21,7 +21,7 @@ const issued = certificate().issuedBy(signer);
 const secret = issued.secret('server');
 
 describe('the record of a Secret', () => {
-  test('holds nothing of its key, and none of its data', () => {
+  test('holds nothing of its key or its data', () => {
     const kept = JSON.stringify(secretRecord(secret, roots));
     for (const value of Object.values(secret.data ?? {})) {
       assert.ok(!kept.includes(value.slice(60, 100)));
@@ -30,24 +30,24 @@ describe('the record of a Secret', () => {
     }
   });
 
-  test('leaves out what others have annotated, which may be anything of any size', () => {
+  test('leaves out the annotations of other clients, which may have any size', () => {
     const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
-    const given = withMarks('annotations', { [lastApplied]: JSON.stringify(secret), 'example.com/a': 'b' })(secret);
-    assert.deepEqual(Object.keys(secretRecord(given, roots).annotations), [
+    const annotated = withMarks('annotations', { [lastApplied]: JSON.stringify(secret), 'example.com/a': 'b' })(secret);
+    assert.deepEqual(Object.keys(secretRecord(annotated, roots).annotations), [
       annotations.secretName,
       annotations.revision,
     ]);
   });
 
-  test('keeps what secretTemplate has put there', () => {
+  test('keeps the annotations of secretTemplate', () => {
     const template = { annotations: { note: 'x' } };
-    const given = certificate().asking({ secretTemplate: template }).issuedBy(signer).secret('server');
-    const all = withMarks('annotations', { other: 'y' })(given);
+    const templated = certificate().asking({ secretTemplate: template }).issuedBy(signer).secret('server');
+    const all = withMarks('annotations', { other: 'y' })(templated);
     assert.equal(secretRecord(all, roots).annotations['note'], 'x');
     assert.equal(secretRecord(all, roots).annotations['other'], undefined);
   });
 
-  test('says what is wrong with a key pair, and never throws for it', () => {
+  test('reports a problem of a key pair, and never throws for it', () => {
     const bad = [
       { 'tls.crt': 'x' },
       { 'tls.key': 'x' },
@@ -60,7 +60,7 @@ describe('the record of a Secret', () => {
     assert.ok('problem' in secretRecord({ ...secret, data: { 'tls.crt': '!!!', 'tls.key': '' } }, roots).content);
   });
 
-  test('is the same when it is one of many, whatever is in the Secret', async () => {
+  test('is the same when the Secret is read in a list, whatever the Secret contains', async () => {
     const { data: _, ...empty } = secret;
     const damaged = [{ 'tls.crt': 'x' }, { 'tls.key': 'x' }, { 'ca.crt': 'x' }].map((data) => withData(data)(secret));
     for (const one of [secret, empty, ...damaged]) {
@@ -68,8 +68,8 @@ describe('the record of a Secret', () => {
     }
   });
 
-  test('takes a key that was just written for what it is', () => {
-    const content = { problem: 'just a sign' };
+  test('takes the content of a Secret that was just written without parsing it', () => {
+    const content = { problem: 'stands for content' };
     assert.deepEqual(secretRecord(secret, roots, content).content, content);
   });
 
@@ -91,65 +91,66 @@ describe('the record of a Secret', () => {
   });
 });
 
-describe('whose Secret it is', () => {
-  const given = issued.secret('server');
+describe('the owner of a Secret', () => {
+  const found = issued.secret('server');
   const ownerIn = (secret: Secret) => {
     const { controller, owner, ownerName } = secretRecord(secret, roots);
     return [controller, owner, ownerName];
   };
   const label = (key: string, value: string | undefined) => withMarks('labels', { [key]: value });
 
-  test('says its controller', () => {
-    assert.deepEqual(ownerIn(given), ['certificate', issued.record.uid, 'payments']);
+  test('is its controller', () => {
+    assert.deepEqual(ownerIn(found), ['certificate', issued.record.uid, 'payments']);
     const reference = {
       ...ownerReference('MtlsCertificate', issued.record),
       kind: 'ReplicaSet',
       apiVersion: 'apps/v1',
     };
-    assert.deepEqual(ownerIn(withMetadata(() => ({ ownerReferences: [reference] }))(given)), [
+    assert.deepEqual(ownerIn(withMetadata(() => ({ ownerReferences: [reference] }))(found)), [
       'other',
       undefined,
       undefined,
     ]);
   });
 
-  test('say its labels and its annotation where it has no controller', () => {
-    assert.deepEqual(ownerIn(orphaned(given)), ['none', undefined, 'payments']);
+  test('is named by its labels and its annotation if it has no controller', () => {
+    assert.deepEqual(ownerIn(orphaned(found)), ['none', undefined, 'payments']);
     const another = { ...ownerReference('MtlsCertificate', issued.record), kind: 'ConfigMap', controller: undefined };
-    assert.deepEqual(ownerIn(withMetadata(() => ({ ownerReferences: [another] }))(given)), [
+    assert.deepEqual(ownerIn(withMetadata(() => ({ ownerReferences: [another] }))(found)), [
       'none',
       undefined,
       'payments',
     ]);
   });
 
-  const unclaimed: Record<string, (secret: Secret) => Secret> = {
+  const withoutOwner: Record<string, (secret: Secret) => Secret> = {
     'the annotation is missing': withMarks('annotations', { [annotations.secretName]: undefined }),
     'the annotation names another Secret': withMetadata(() => ({ name: 'copy' })),
     'the label managed-by is missing': label(labels.managedBy, undefined),
     'the label managed-by names another program': label(labels.managedBy, 'Helm'),
     'no label names its certificate': label(labels.certificate, undefined),
     'no label names its role': label(labels.role, undefined),
-    'its role is none': label(labels.role, 'constructor'),
+    'the label role is no role': label(labels.role, 'constructor'),
   };
-  for (const [why, change] of Object.entries(unclaimed)) {
-    test(`nobody says when ${why}`, () =>
-      assert.deepEqual(ownerIn(change(orphaned(given))), ['none', undefined, undefined]));
+  for (const [why, change] of Object.entries(withoutOwner)) {
+    test(`is unknown if ${why}`, () =>
+      assert.deepEqual(ownerIn(change(orphaned(found))), ['none', undefined, undefined]));
   }
 });
 
-describe('since when a Secret is as it is', () => {
+describe('the change time of a Secret', () => {
   const record = secretRecord(secret, roots);
   const before = { ...record, changedAtMs: 10 };
   const sinceOf = (after: typeof record) => withChangeTime(after, before, 50).changedAtMs;
   const another = root();
 
-  test('is now when it was not known', () => assert.equal(withChangeTime(record, undefined, 50).changedAtMs, 50));
-  test('is then while bundle and root stay', () => assert.equal(sinceOf({ ...record, resourceVersion: '21' }), 10));
-  test('is then when the certificate was renewed under the same root', () => {
+  test('is now if the Secret was unknown', () => assert.equal(withChangeTime(record, undefined, 50).changedAtMs, 50));
+  test('stays the same while bundle and root stay the same', () =>
+    assert.equal(sinceOf({ ...record, resourceVersion: '21' }), 10));
+  test('stays the same when the certificate was renewed by the same root', () => {
     assert.equal(sinceOf(secretRecord(certificate().issuedBy(signer).secret('server'), roots)), 10);
   });
-  test('is then when others have changed what is theirs', () => {
+  test('stays the same when other clients change their own labels', () => {
     assert.equal(sinceOf(secretRecord(withMarks('labels', { a: 'b' })(secret), roots)), 10);
   });
 
@@ -164,10 +165,10 @@ describe('since when a Secret is as it is', () => {
     assert.equal(foreign.bundle, record.content.bundle);
     assert.equal(sinceOf({ ...record, content: foreign }), 50);
   });
-  test('is now with a leaf that cannot be read any more', () => {
+  test('is now with a leaf that cannot be parsed any more', () => {
     assert.equal(sinceOf(secretRecord(withData({ 'tls.crt': 'x' })(secret), roots)), 50);
   });
-  test('is now for another Secret of that name', () => assert.equal(sinceOf({ ...record, uid: 'another' }), 50));
+  test('is now for another Secret of the same name', () => assert.equal(sinceOf({ ...record, uid: 'another' }), 50));
 });
 
 describe('the record of a resource', () => {
