@@ -24,7 +24,10 @@ async function inOrder(queue: WorkQueue): Promise<string[]> {
 
 const taken = async (queue: WorkQueue): Promise<string[]> => (await inOrder(queue)).sort();
 
-/** Caches with the namespaces `shop` and `other`. Each has a certificate of `granting`, with the given issuance, and one of `plain`. */
+/**
+ * Caches with the namespaces `shop` and `other`. Each has a certificate of the authority `granting`, which has this issuance, and
+ * one of the authority `plain`.
+ */
 async function world(issuance: Issuance) {
   const caches = new Caches(() => []);
   const queues = { authority: new WorkQueue(), certificate: new WorkQueue(), trust: new WorkQueue() };

@@ -445,7 +445,7 @@ describe('a lost CRL', () => {
     assert.equal(process.status().crl?.revoked, 1);
   });
 
-  test('is restored from the bundle that was published when the operator started, even if that was overwritten later', async (t) => {
+  test('is restored from the CRL that was published when the operator started, even if that was overwritten later', async (t) => {
     const before = await revoked(t);
     const { data = {} } = before.secret() ?? assert.fail();
     await before.changeSpec({ trustBundle: { configMap: { name: 'trust' }, clusterTrustBundle: false } });

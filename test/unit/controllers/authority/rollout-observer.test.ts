@@ -203,7 +203,7 @@ describe('the rollout of an authority', () => {
     ],
     ['with the UID of a resource and another name', named('payments-server-tls', ownedBy('certificate-uid', 'other'))],
     [
-      'whose owner of that name and UID is of another kind',
+      'whose owner of that name and UID has another kind',
       named('payments-server-tls', {
         ownerReferences: [
           { ...ownerReference('MtlsCertificate', { name: 'payments', uid: 'certificate-uid' }), kind: 'MtlsAuthority' },
@@ -211,7 +211,7 @@ describe('the rollout of an authority', () => {
       }),
     ],
     [
-      'whose owner of that name and UID is of another group',
+      'whose owner of that name and UID has another API group',
       named('payments-server-tls', {
         ownerReferences: [
           { ...ownerReference('MtlsCertificate', { name: 'payments', uid: 'certificate-uid' }), apiVersion: 'v1' },
@@ -392,7 +392,7 @@ describe('a rollout that is read again from the API server', () => {
     const { metadata, ...known } = await made.api.create(secretResource, secret);
     made.take({ ...known, metadata });
     await made.api.create(secretResource, named('new', ownedBy('certificate-uid')));
-    await made.api.create(secretResource, named('forged', ownedBy('nobody')));
+    await made.api.create(secretResource, named('forged', ownedBy('nonexistent')));
     await made.observer.renew(ruled, never);
     assert.ok(made.caches.secrets.has('shop/forged'));
     assert.deepEqual(made.api.reads, ['list secrets, metadata only', 'get shop/new']);

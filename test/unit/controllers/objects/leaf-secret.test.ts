@@ -189,19 +189,19 @@ describe('the record of a resource', () => {
 
   const tokens: [title: string, value: string | undefined, token: string | undefined][] = [
     ['a value', '2026-03-01', '2026-03-01'],
-    ['an empty value, which is no request', '', undefined],
+    ['an empty value, which is not a request', '', undefined],
     ['none', undefined, undefined],
     ['the longest value', 'x'.repeat(1024), 'x'.repeat(1024)],
-    ['a value that is too long to be one', 'x'.repeat(1025), undefined],
+    ['a value that is too long', 'x'.repeat(1025), undefined],
   ];
   for (const [title, value, token] of tokens) {
-    test(`takes ${title} from the annotation rotate`, () => {
-      const given = value === undefined ? {} : { annotations: { [annotations.rotate]: value } };
-      assert.equal(certificateRecord(resource(given)).rotateToken, token);
+    test(`reads ${title} from the annotation rotate`, () => {
+      const marks = value === undefined ? {} : { annotations: { [annotations.rotate]: value } };
+      assert.equal(certificateRecord(resource(marks)).rotateToken, token);
     });
   }
 
-  test('says whether it is being deleted', () => {
+  test('reports whether it is being deleted', () => {
     assert.equal(certificateRecord(resource({})).deleting, false);
     assert.equal(certificateRecord(resource({ deletionTimestamp: '2026-03-01T00:00:00Z' })).deleting, true);
     const rotation = {
@@ -216,34 +216,34 @@ describe('the record of a resource', () => {
   });
 });
 
-describe('the content of a Secret', () => {
+describe('the content of a new Secret', () => {
   const request = requestOf(issued.record, 'server');
   const bundle = trustBundle(signer.certificate, [root().certificate]);
 
-  test('is what its record says', () => {
+  test('is equal to the content of its record', () => {
     const key = privateKey();
     const { data, content } = issueContent(request, key, { root: signer, bundle }, now);
     assert.deepEqual(secretRecord({ ...secret, data }, bundle.roots).content, content);
     assert.deepEqual(Object.keys(data), ['tls.crt', 'tls.key', 'ca.crt']);
   });
 
-  test('is not made when the bundle does not hold the root that signs', () => {
+  test('is not issued if the bundle does not hold the signing root', () => {
     const foreign = trustBundle(root().certificate, []);
     throwsCode('VerificationFailed', () => issueContent(request, privateKey(), { root: signer, bundle: foreign }, now));
   });
 
-  test('is not made by a signer that is below others than it says', () => {
+  test('is not issued if the intermediates of the signer do not form its chain', () => {
     const [first, second] = [intermediate(signer, { name: 'A' }), intermediate(signer, { name: 'A' })];
     const sound = { ...first, intermediates: [first.certificate] };
     assert.ok('leaf' in issueContent(request, privateKey(), { root: sound, bundle }, now).content);
-    // The same name and another key, as after a mix-up of files; and the key of another certificate.
+    // The same name with another key, as when files are mixed up; and the key of another certificate.
     const mixed = { ...first, intermediates: [first.certificate, second.certificate] };
     throwsCode('VerificationFailed', () => issueContent(request, privateKey(), { root: mixed, bundle }, now));
     const other = withSigner({ ...first, key: second.key });
     throwsCode('VerificationFailed', () => issueContent(request, privateKey(), { root: other, bundle }, now));
   });
 
-  test('is not made under a bundle whose root of the same name has another key', () => {
+  test('is not issued if the bundle holds another root of the same name', () => {
     const above = root({ name: 'Org' });
     const { key, certificate: twin } = root({ name: 'Org' });
     const namesake = { ...twin, subject: above.certificate.subject, issuer: above.certificate.subject };
@@ -252,12 +252,12 @@ describe('the content of a Secret', () => {
     throwsCode('VerificationFailed', () => issueContent(request, privateKey(), { root: above, bundle: mistaken }, now));
   });
 
-  test('keeps a key of the kind that is asked for, however it was written, and no other', () => {
+  test('keeps a key of the requested kind in any encoding, and no other key', () => {
     const key = privateKey();
     assert.ok(keptKey(request, encodePrivateKey(key, 'PKCS8'))?.equals(key));
     assert.ok(keptKey(request, encodePrivateKey(key, 'SEC1'))?.equals(key));
     assert.equal(keptKey(request, encodePrivateKey(privateKey({ algorithm: 'ECDSA', size: 384 }), 'PKCS8')), undefined);
-    // One bit of the private number: the public half beside it is as it was.
+    // One bit of the private number. The public half is unchanged.
     const damaged = Buffer.from(key.export({ type: 'pkcs8', format: 'der' }));
     damaged.writeUInt8(damaged.readUInt8(40) ^ 1, 40);
     assert.equal(keptKey(request, encodePem('PRIVATE KEY', damaged)), undefined);

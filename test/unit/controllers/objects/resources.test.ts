@@ -13,25 +13,29 @@ const certificateOf = (spec: unknown, status?: unknown) =>
 const authorityOf = (spec: unknown) =>
   authorityRecord({ metadata, spec } as unknown as Parameters<typeof authorityRecord>[0]);
 
-describe('of a resource that is older than its schema', () => {
+describe('a resource that is older than its schema', () => {
   const { spec } = certificate().record;
   const odd: [title: string, spec: unknown, path: string][] = [
     ['without a spec', undefined, 'spec'],
-    ['with a list in the place of a spec', [], 'spec'],
-    ['without what always has a default', { ...spec, authorityRef: undefined }, 'spec.authorityRef'],
+    ['with a list instead of a spec', [], 'spec'],
+    ['without a field that always has a default', { ...spec, authorityRef: undefined }, 'spec.authorityRef'],
     ['with a role that is null', { ...spec, client: null }, 'spec.client'],
-    ['with a number among names', { ...spec, server: { dnsNames: ['a', 1] } }, 'spec.server.dnsNames[1]'],
-    ['with a list for a duration', { ...spec, duration: ['5m'] }, 'spec.duration'],
-    ['with a fraction for a percentage', { ...spec, renewBeforePercentage: 1.5 }, 'spec.renewBeforePercentage'],
-    ['with a label that is no text', { ...spec, secretTemplate: { labels: { a: 1 } } }, 'spec.secretTemplate.labels.a'],
+    ['with a number among its names', { ...spec, server: { dnsNames: ['a', 1] } }, 'spec.server.dnsNames[1]'],
+    ['with a list as duration', { ...spec, duration: ['5m'] }, 'spec.duration'],
+    ['with a fraction as percentage', { ...spec, renewBeforePercentage: 1.5 }, 'spec.renewBeforePercentage'],
+    [
+      'with a label that is not a string',
+      { ...spec, secretTemplate: { labels: { a: 1 } } },
+      'spec.secretTemplate.labels.a',
+    ],
   ];
-  test('without a deletion policy, which is younger than others, a certificate has the default', () => {
+  test('has the default deletionPolicy if its CRD did not have this field yet', () => {
     const { deletionPolicy: _, ...older } = spec;
     const { specProblem, spec: read } = certificateOf(older);
     assert.deepEqual([specProblem, read.deletionPolicy, read.server], [undefined, 'Delete', spec.server]);
   });
   for (const [title, value, path] of odd) {
-    test(`${title}, a certificate asks for nothing and says why`, () => {
+    test(`requests nothing and reports why, if it is a certificate ${title}`, () => {
       const record = certificateOf(value);
       assert.deepEqual(Object.keys(record.spec), ['authorityRef', 'duration', 'privateKey', 'deletionPolicy']);
       const [ready] = planCertificateStatus(record, [], now, []).status.conditions;
@@ -40,18 +44,18 @@ describe('of a resource that is older than its schema', () => {
     });
   }
 
-  test('with fields that nobody knows, a certificate is what it was', () => {
+  test('keeps unknown fields of a certificate', () => {
     const value = { ...spec, future: { a: 1 } };
     assert.deepEqual(certificateOf(value).spec, value);
     assert.equal(certificateOf(value).specProblem, undefined);
   });
 
-  test('the parts of a status that cannot be read are forgotten, and no others', () => {
+  test('loses only the parts of its status that do not match the schema', () => {
     const { status } = certificateOf(spec, { secrets: 'x', lastHandledRotate: 'a', conditions: [{ type: 'Ready' }] });
     assert.deepEqual(status, { lastHandledRotate: 'a' });
   });
 
-  test('an authority signs nothing, and keeps the settings that can be read', () => {
+  test('signs nothing if it is an authority, and keeps its valid settings', () => {
     const trustBundle = { configMap: { name: 'mtls-trust', namespaceSelector: {} }, clusterTrustBundle: true };
     const record = authorityOf({ ...authority().spec, trustBundle, rotation: 'never' });
     assert.deepEqual(record.spec.trustBundle, trustBundle);
@@ -67,7 +71,7 @@ describe('of a resource that is older than its schema', () => {
     assert.match(verdict.message, /^spec\.rotation does not match the schema/);
   });
 
-  test('what an authority has published stays, although nobody knows whether it still wants it', () => {
+  test('keeps the published bundles of an authority while its spec does not say whether it requests them', () => {
     const record = authorityOf({ ...authority().spec, trustBundle: 'everywhere' });
     const copy = { namespace: 'shop', name: 'mtls-trust', uid: 'b', resourceVersion: '1', owner: record.uid };
     const found = [{ ...copy, bundle: 'a', label: 'default', immutable: false, deleting: false, changedAtMs: 0 }];
@@ -77,12 +81,12 @@ describe('of a resource that is older than its schema', () => {
     assert.equal(planTrust({ authority: readable, existing: found })[0]?.step, 'delete');
   });
 
-  test('an authority without a Secret has one that cannot be', () => {
+  test('has an impossible Secret name if it is an authority without a valid one', () => {
     assert.equal(authorityOf({ ...authority().spec, secretName: 7 }).spec.secretName, '-');
   });
 });
 
-test('of a spec of more than 64 KB nothing is kept but what is wrong with it', () => {
+test('of a spec of more than 64 KB, the record keeps only the problem', () => {
   const { spec } = certificate().record;
   const note = (length: number) => ({ ...spec, secretTemplate: { annotations: { note: 'x'.repeat(length) } } });
   assert.equal(certificateOf(note(60_000)).specProblem, undefined);

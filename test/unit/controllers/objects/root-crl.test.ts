@@ -12,20 +12,20 @@ import { MemoryApi } from '../world/memory-api.ts';
 
 const signer = root();
 
-/** A root Secret with CRLs on which these are. */
+/** A root Secret with CRLs that list these serial numbers. */
 function listing(...serialNumbers: readonly string[]): Secret {
-  const asked = serialNumbers.map((serialNumber) => {
+  const revoked = serialNumbers.map((serialNumber) => {
     return { serialNumber, revokedAt: now, notAfter: later(days(1)), issuer: issuerIdOf(signer) };
   });
-  const plan = planCrls({ crls: [], revocations: [] }, [signer], asked, now);
+  const plan = planCrls({ crls: [], revocations: [] }, [signer], revoked, now);
   assert.ok(plan !== undefined);
   return { metadata: { name: 'mtls-root' }, data: crlDataNow(plan, [signer]) };
 }
 
-describe('what a root Secret says of revocation', () => {
+describe('the revocation state of a root Secret', () => {
   const [one, two] = [listing('1a'), listing('1a', '2b')];
 
-  test('is read once for as long as it says the same', () => {
+  test('is parsed once while its data stays the same', () => {
     const read = revocationReader();
     const first = read(one);
     assert.deepEqual(first, revocationState(one));
@@ -33,7 +33,7 @@ describe('what a root Secret says of revocation', () => {
     assert.equal(read({ ...one, metadata: { name: 'mtls-root', resourceVersion: '2' } }), first);
   });
 
-  test('is read anew when any of it differs, and for each Secret on its own', () => {
+  test('is parsed again when any of the data changes, and for each Secret separately', () => {
     const read = revocationReader();
     const serials = (secret: Secret) => read(secret).revocations.map(({ serialNumber }) => serialNumber);
     const other = { ...two, metadata: { name: 'other' } };
@@ -45,7 +45,7 @@ describe('what a root Secret says of revocation', () => {
   });
 });
 
-test('each CRL is signed with the key of its own CA, in whatever order the signers are', () => {
+test('each CRL is signed with the key of its own CA, in whatever order the signers are given', () => {
   const other = root({ name: 'Other' });
   const plan = planCrls({ crls: [], revocations: [] }, [signer, other], [], now);
   assert.ok(plan !== undefined);
@@ -75,17 +75,17 @@ describe('the CRLs that an authority has published', () => {
   const owner = { apiVersion: 'mtls-operator.io/v1alpha1', kind: 'MtlsAuthority', name: 'default' };
   const own = { ...owner, uid: 'authority-uid', controller: true };
   const inOwnNamespace = { namespace: 'mtls-operator', name: 'trust', ownerReferences: [own] };
-  const rows: Record<string, { given?: typeof publishing; metadata?: object; data?: object; found: boolean }> = {
-    'are those in its ConfigMap in the namespace of the operator': { found: true },
-    'are none where it publishes none': { given: authority(), found: false },
-    'are none of a ConfigMap in another namespace': { metadata: { namespace: 'shop' }, found: false },
-    'are none of a ConfigMap of another name': { metadata: { name: 'other' }, found: false },
-    'are none of a ConfigMap without an owner': { metadata: { ownerReferences: [] }, found: false },
-    'are none of a ConfigMap of another authority': {
+  const rows: Record<string, { publisher?: typeof publishing; metadata?: object; data?: object; found: boolean }> = {
+    'are those in its ConfigMap in the operator’s namespace': { found: true },
+    'are none if it does not publish any': { publisher: authority(), found: false },
+    'are not read from a ConfigMap in another namespace': { metadata: { namespace: 'shop' }, found: false },
+    'are not read from a ConfigMap with another name': { metadata: { name: 'other' }, found: false },
+    'are not read from a ConfigMap without an owner': { metadata: { ownerReferences: [] }, found: false },
+    'are not read from a ConfigMap of another authority': {
       metadata: { ownerReferences: [{ ...own, uid: 'other-uid' }] },
       found: false,
     },
-    'are none of a ConfigMap that it owns and another object controls': {
+    'are not read from a ConfigMap that it owns but another object controls': {
       metadata: {
         ownerReferences: [
           { ...own, controller: false },
@@ -94,14 +94,16 @@ describe('the CRLs that an authority has published', () => {
       },
       found: false,
     },
-    'are none that cannot be read': { data: { 'ca.crl': 'x' }, found: false },
-    'are none where there are none yet': { data: {}, found: false },
+    'are none if they cannot be parsed': { data: { 'ca.crl': 'x' }, found: false },
+    'are none if the ConfigMap has none yet': { data: {}, found: false },
   };
-  for (const [title, { given = publishing, metadata = {}, data = { 'ca.crl': crls }, found }] of Object.entries(rows)) {
+  for (const [title, { publisher = publishing, metadata = {}, data = { 'ca.crl': crls }, found }] of Object.entries(
+    rows,
+  )) {
     test(title, async () => {
       const api = new MemoryApi();
       await api.create(configMaps, { metadata: { ...inOwnNamespace, ...metadata }, data } as never);
-      const read = await publishedCrls(api.client, 'mtls-operator', given, never);
+      const read = await publishedCrls(api.client, 'mtls-operator', publisher, never);
       assert.deepEqual(
         read.map(({ der }) => der),
         found ? parseCrls(crls).map(({ der }) => der) : [],

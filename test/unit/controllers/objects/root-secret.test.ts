@@ -18,7 +18,7 @@ import { anchorsOf, next, old, other } from '../../plan/rotation/rotation-roots.
 import { rotationIn, type Situation, secretOf } from '../../plan/rotation/rotation-situation.ts';
 import { planIn } from '../../plan/rotation/rotation-table.ts';
 
-/** What a step writes into the data of the Secret, as text; null takes a key away. */
+/** What a step writes to the data of the Secret, as text. Null removes a key. */
 function written(situation: Situation, step: RotationStep, made?: NewRoot) {
   const { metadata, data } = rotationPatch(secretOf(situation), step, made);
   const texts = Object.entries(data ?? {}).map(([key, value]) => [
@@ -39,21 +39,21 @@ const [ofOld, ofNext, ofOther] = [old, next, other].map(encodedRoot) as [
   ReturnType<typeof encodedRoot>,
   ReturnType<typeof encodedRoot>,
 ];
-const noteIn = (metadata: ReturnType<typeof written>['metadata']) =>
+const stateIn = (metadata: ReturnType<typeof written>['metadata']) =>
   parseRotationState(metadata?.annotations?.[annotations.rotation] ?? undefined);
 
-describe('the one write of a step', () => {
-  test('takes place only on the Secret that it was planned for', () => {
+describe('the one write of a step of a rotation', () => {
+  test('applies only to the Secret that it was planned for', () => {
     const { metadata } = written(distributing, stepOf(distributing));
     assert.equal(metadata?.resourceVersion, '7');
   });
 
-  test('makes the next root, and leaves the one that signs alone', () => {
-    const asked = { ...quiet, tokens: { rotateRootToken: 'a' } };
-    const { metadata, data } = written(asked, stepOf(asked), made);
+  test('creates the next root, and leaves the signing root unchanged', () => {
+    const requested = { ...quiet, tokens: { rotateRootToken: 'a' } };
+    const { metadata, data } = written(requested, stepOf(requested), made);
     assert.deepEqual(data, { 'next.crt': ofOther.crt, 'next.key': ofOther.key, 'ca.crt': bundle(old, other) });
     assert.equal(metadata?.annotations?.[annotations.rotateRoot], 'a');
-    assert.equal(noteIn(metadata)?.new, rootIdOf(other));
+    assert.equal(stateIn(metadata)?.new, rootIdOf(other));
   });
 
   test('trusts a staged root, and moves no key', () => {
@@ -61,7 +61,7 @@ describe('the one write of a step', () => {
     const { metadata, data } = written(staged, stepOf(staged));
     assert.deepEqual(data, { 'ca.crt': bundle(old, next) });
     assert.deepEqual(Object.keys(metadata?.annotations ?? {}), [annotations.rotation]);
-    assert.equal(noteIn(metadata)?.new, rootIdOf(next));
+    assert.equal(stateIn(metadata)?.new, rootIdOf(next));
   });
 
   test('moves both pairs at the switch', () => {
@@ -75,14 +75,14 @@ describe('the one write of a step', () => {
       'previous.key': ofOld.key,
       'ca.crt': bundle(old, next),
     });
-    assert.deepEqual(noteIn(metadata), { ...rotationIn('Switching'), since: now.toISOString() });
+    assert.deepEqual(stateIn(metadata), { ...rotationIn('Switching'), since: now.toISOString() });
   });
 
-  test('moves no key where the new root is in its place', () => {
+  test('moves no key if the new root is already active', () => {
     assert.deepEqual(written(overwritten, stepOf(overwritten)).data, { 'ca.crt': bundle(next, old) });
   });
 
-  test('changes places when it is aborted after the switch', () => {
+  test('swaps the two roots when the rotation is aborted after the switch', () => {
     const aborted = { ...switching, tokens: { abortToken: 'r1' } };
     assert.deepEqual(written(aborted, stepOf(aborted)).data, {
       'tls.crt': ofOld.crt,
@@ -93,21 +93,21 @@ describe('the one write of a step', () => {
     });
   });
 
-  test('destroys the key of the next root when it is aborted before, and notes the end', () => {
+  test('deletes the key of the next root when the rotation is aborted before the switch, and records the end', () => {
     const aborted = { ...distributing, tokens: { abortToken: 'r1' } };
     const { metadata, data } = written(aborted, stepOf(aborted));
     assert.deepEqual(data, { 'next.crt': null, 'next.key': null, 'ca.crt': bundle(old) });
     assert.deepEqual(metadata?.annotations, { [annotations.rotation]: null, [annotations.endedRotation]: 'r1' });
   });
 
-  test('takes the old root out of ca.crt first, and destroys its key last', () => {
+  test('removes the old root from ca.crt first, and deletes its key last', () => {
     assert.deepEqual(written(draining, stepOf(draining)).data, { 'ca.crt': bundle(next) });
     const { metadata, data } = written(retiring, stepOf(retiring));
     assert.deepEqual(data, { 'previous.crt': null, 'previous.key': null, 'ca.crt': bundle(next) });
     assert.deepEqual(metadata?.annotations, { [annotations.rotation]: null, [annotations.endedRotation]: 'r1' });
   });
 
-  test('destroys the keys of a rotation that an overwrite has interrupted', () => {
+  test('deletes the keys of a rotation that an overwrite has interrupted', () => {
     const over = { ...distributing, signs: other };
     const { data } = written(over, stepOf(over));
     assert.deepEqual(data, {
@@ -119,7 +119,7 @@ describe('the one write of a step', () => {
     });
   });
 
-  test('keeps a root that has expired as the one before', () => {
+  test('keeps an expired root as the previous one', () => {
     const at = later(hours(24 * 3650));
     const expired = { ...quiet, tokens: { rotateRootToken: 'a' } };
     const { metadata, data } = written(expired, stepOf(expired, at), made);
@@ -132,20 +132,20 @@ describe('the one write of a step', () => {
       'previous.key': ofOld.key,
       'ca.crt': bundle(old, other),
     });
-    assert.equal(noteIn(metadata)?.new, rootIdOf(other));
+    assert.equal(stateIn(metadata)?.new, rootIdOf(other));
   });
 });
 
-describe('what is known of a root Secret', () => {
-  test('has no part that is not in it', () => {
+describe('the parsed root Secret', () => {
+  test('has no slots or annotations that the Secret does not have', () => {
     const { inspection, anchors, ...rest } = rootSecret(secretOf(quiet), now);
     assert.ok('issuer' in inspection);
     assert.deepEqual(anchors, anchorsOf(old));
     assert.deepEqual(rest, { resourceVersion: '7' });
   });
 
-  test('has both pairs, the note, the end of the rotation before, and the value that was handled', () => {
-    const given = { ...switching, next: other, endedRotation: 'r0', handledToken: 'a' };
+  test('has both pairs, the rotation, the id of the last rotation, and the handled token', () => {
+    const situation = { ...switching, next: other, endedRotation: 'r0', handledToken: 'a' };
     const {
       inspection,
       next: incoming,
@@ -153,7 +153,7 @@ describe('what is known of a root Secret', () => {
       rotation,
       endedRotation,
       handledToken,
-    } = rootSecret(secretOf(given), now);
+    } = rootSecret(secretOf(situation), now);
     const anchors = anchorsOf(next, old);
     assert.deepEqual(
       [inspection, incoming, previous],
@@ -162,7 +162,7 @@ describe('what is known of a root Secret', () => {
     assert.deepEqual([rotation, endedRotation, handledToken], [switching.rotation, 'r0', 'a']);
   });
 
-  test('judges a pair of which only a half is there', () => {
+  test('validates a pair of which only one half exists', () => {
     for (const half of [
       { ...ofNext, key: '' },
       { ...ofNext, crt: '' },
@@ -171,13 +171,13 @@ describe('what is known of a root Secret', () => {
     }
   });
 
-  test('has no note where somebody has made of it what cannot be read', () => {
+  test('has no rotation if another client has damaged the annotation', () => {
     const { metadata, ...secret } = secretOf(switching);
     const spoilt = { ...secret, metadata: { ...metadata, annotations: { [annotations.rotation]: '{"id":"r1"}' } } };
     assert.equal('rotation' in rootSecret(spoilt, now), false);
   });
 
-  test('shows no key when it is printed', () => {
+  test('shows no key when it is serialised', () => {
     const text = JSON.stringify(rootSecret(secretOf({ ...switching, next: other }), now));
     for (const { key } of [ofOld, ofNext, ofOther]) assert.ok(!text.includes(key.split('\n')[1] ?? 'PRIVATE KEY'));
   });

@@ -17,9 +17,10 @@ describe('the patch of a status', () => {
   const written = { ...wanted, conditions: [{ ...condition, observedGeneration: 1, lastTransitionTime: first }] };
 
   test('is the whole status at first', () => assert.deepEqual(statusChange({}, wanted, now)?.patch, written));
-  test('is nothing once it is written', () => assert.equal(statusChange(written, wanted, later(5000)), undefined));
+  test('is undefined once the status is written', () =>
+    assert.equal(statusChange(written, wanted, later(5000)), undefined));
 
-  test('has what changes and, with null, what goes', () => {
+  test('has the changed fields, and null for removed ones', () => {
     const actual = { ...written, failedIssuanceAttempts: 2 };
     const other = { ...wanted, notAfter: 'y' };
     assert.deepEqual(statusChange(actual, other, now)?.patch, {
@@ -28,7 +29,7 @@ describe('the patch of a status', () => {
     });
   });
 
-  test('leaves the time of a transition alone while the status of the condition stays', () => {
+  test('keeps the transition time while the status of the condition stays the same', () => {
     const changed = { ...wanted, conditions: [{ ...condition, message: 'n' }] };
     const conditions = [{ ...condition, message: 'n', observedGeneration: 1, lastTransitionTime: first }];
     assert.deepEqual(statusChange(written, changed, later(5000))?.patch, { conditions });
@@ -61,7 +62,7 @@ async function begin(t: TestContext) {
   } as Desired;
   const write = (change: Change, client: GuardedClient = process.client) =>
     writeStatus({ client, resource: certificates, store }, record, change(desired), now, never);
-  /** The resource as a process reads it that starts now. */
+  /** The resource, read from the API server now. */
   const live = () => {
     const found = process.api.find(certificates, { namespace: 'shop', name: 'payments' });
     return found && certificateRecord(found);
@@ -70,23 +71,23 @@ async function begin(t: TestContext) {
 }
 
 describe('a status', () => {
-  test('that is as it should be is not written', async (t) => {
+  test('that is up to date is not written', async (t) => {
     const { process, record, write, live } = await begin(t);
     assert.equal(await write((desired) => desired), true);
     assert.deepEqual([process.requests, live()], [[], record]);
   });
 
   const changes: Record<string, Change> = {
-    'with another field': rotated,
-    'with another value': (desired) => ({ ...desired, notAfter: '2027-01-01T00:00:00Z' }),
-    'without a field that it had': ({ conditions }) => ({ conditions }),
+    'with a new field': rotated,
+    'with a changed value': (desired) => ({ ...desired, notAfter: '2027-01-01T00:00:00Z' }),
+    'without a former field': ({ conditions }) => ({ conditions }),
     'with another condition': (desired) => ({
       ...desired,
       conditions: [{ type: 'Ready', status: 'False', reason: 'Pending', message: 'm' }],
     }),
   };
   for (const [title, change] of Object.entries(changes)) {
-    test(`${title} is written once, and known as it is stored before the watch brings it`, async (t) => {
+    test(`${title} is written once, and cached as stored before the watch delivers it`, async (t) => {
       const { process, record, reported, get, write, live } = await begin(t);
       assert.equal(await write(change), true);
       assert.deepEqual(process.requests, [request]);
@@ -94,11 +95,11 @@ describe('a status', () => {
       assert.notDeepEqual(get().status, record.status);
       assert.deepEqual({ ...get(), status: {} }, { ...record, resourceVersion: get().resourceVersion, status: {} });
       await process.deliver();
-      assert.deepEqual(reported, [], 'it would be reconciled for its own write');
+      assert.deepEqual(reported, [], 'its own write would queue the resource again');
     });
   }
 
-  test('that the watch brings before the answer is known as written by this process', async (t) => {
+  test('that the watch delivers before the answer is recognised as this process’s own write', async (t) => {
     const { process, reported, get, write, live } = await begin(t);
     let delivered: Promise<void> | undefined;
     const slow = Object.create(process.client, {
@@ -106,7 +107,7 @@ describe('a status', () => {
         value: async (...call: Parameters<GuardedClient['mergePatch']>) => {
           const answer = await process.client.mergePatch(...call);
           delivered = process.deliver();
-          // The watch has its turn.
+          // The watch delivers first.
           for (let turn = 0; turn < 10; turn += 1) await setImmediate();
           return answer;
         },
@@ -121,8 +122,8 @@ describe('a status', () => {
   const interferences: Record<string, (process: CertificateProcess) => Promise<unknown>> = {
     'was changed': (process) => process.annotate('rotate', 'now'),
     'has another status': (process) => process.patchStatus({ lastHandledRotate: 'theirs' }),
-    'is gone': (process) => process.remove(certificates, 'payments'),
-    'is gone and back': async (process) => {
+    'was deleted': (process) => process.remove(certificates, 'payments'),
+    'was deleted and created again': async (process) => {
       await process.remove(certificates, 'payments');
       await process.create();
     },
@@ -138,7 +139,7 @@ describe('a status', () => {
   }
 
   for (const code of ['Forbidden', 'Network', 'Invalid'] as const) {
-    test(`that fails with ${code} is an error for the controller`, async (t) => {
+    test(`that fails with ${code} fails the reconcile`, async (t) => {
       const { process, record, get, write } = await begin(t);
       process.refuse(request, code);
       await assert.rejects(write(rotated), (error) => isKubeError(error, code));

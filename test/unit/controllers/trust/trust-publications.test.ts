@@ -30,7 +30,7 @@ const configMap = (namespace: string, pem: string, name = 'trust', resourceVersi
   metadata: { namespace, name, uid: `${namespace}/${name}`, resourceVersion, ownerReferences },
   data: { 'ca.crt': pem },
 });
-/** At the moment 50 of the clock that only goes forward, with these namespaces; somebody else has the name in some. */
+/** With these namespaces, at 50 ms of the monotonic clock. In the namespaces of `foreign`, another owner has the name. */
 async function publications(
   t: TestContext,
   answer: (exchange: Exchange) => void,
@@ -45,8 +45,8 @@ async function publications(
   for (const name of namespaces) {
     caches.namespaces.observe({ name, resourceVersion: '1', labels: {}, terminating: false });
   }
-  const outcome = (_: string, place: string, wanted: string): TrustOutcome | undefined =>
-    foreign.includes(place) ? { desiredName: wanted, state: 'foreign' } : undefined;
+  const outcome = (_: string, ns: string, desiredName: string): TrustOutcome | undefined =>
+    foreign.includes(ns) ? { desiredName, state: 'foreign' } : undefined;
   const made = new TrustPublications(server.client(), caches, new AuthorityStates(), { outcome });
   const take = (object: ConfigMap) =>
     caches.configMaps.store.observe(caches.configMaps.withChangeTime(inConfigMap.toRecord(object)));
@@ -59,7 +59,7 @@ const of = (uid: string, namespace: string): ConfigMap['metadata'] => ({
   ownerReferences: ownerReferences.map((reference) => ({ ...reference, uid })),
 });
 
-/** An API server with these objects, two on a page. */
+/** An API server with these objects, two on each page. */
 const holding =
   (objects: Readonly<Record<string, readonly ConfigMap[] | undefined>>) =>
   ({ path, query, json, status }: Exchange): void => {
@@ -75,14 +75,14 @@ const holding =
     json(200, { metadata: { resourceVersion: '9', continue: next }, items: all.slice(from, from + 2) });
   };
 
-test('publications are what the caches have, without a request', async (t) => {
+test('publications come from the caches, without a request', async (t) => {
   const { publications: made, take, server } = await publications(t, holding({}), ['a', 'b', 'theirs'], ['theirs']);
   for (const object of [configMap('a', 'new'), configMap('b', 'old', 'former')]) take(object);
   assert.deepEqual(made.of(publisher), [
     { namespace: 'a', displayName: 'ConfigMap a/trust', bundle: sha256Hex('new'), changedAtMs: 50 },
     { namespace: 'b', displayName: 'ConfigMap b/trust', changedAtMs: Infinity },
     { namespace: 'b', displayName: 'ConfigMap b/former', bundle: sha256Hex('old'), changedAtMs: 50 },
-    // Whether the cluster has any is not known yet.
+    // It is not known yet whether the API server serves ClusterTrustBundles.
     {
       namespace: '',
       displayName: `ClusterTrustBundle ${bundleName}`,
@@ -94,7 +94,7 @@ test('publications are what the caches have, without a request', async (t) => {
   assert.equal(server.exchanges.length, 0);
 });
 
-test('what the API server has that is newer is taken in, page by page', async (t) => {
+test('newer objects of the API server go into the caches, page by page', async (t) => {
   const forged = [
     configMap('c', 'x', 'forged'),
     { ...configMap('a', 'x', 'of-others'), metadata: of('others-uid', 'a') },
@@ -109,8 +109,8 @@ test('what the API server has that is newer is taken in, page by page', async (t
     { namespace: 'b', displayName: 'ConfigMap b/trust', bundle: sha256Hex('newest'), changedAtMs: 50 },
     { namespace: 'c', displayName: 'ConfigMap c/trust', bundle: sha256Hex('old'), changedAtMs: 50 },
   ]);
-  // Three pages without content, the content of what is newer and can be the authority's, and nothing asked of a kind that
-  // may not be there.
+  // Three pages of metadata, and the content of newer objects that can belong to the authority. No request for a kind that
+  // may not be served.
   const [lists, gets] = [true, false].map((isList) =>
     server.exchanges.filter(({ headers: { accept = '' } }) => accept.includes('PartialObjectMetadataList') === isList),
   );
@@ -129,7 +129,7 @@ const bundleRecord = (namespace: string, pem: string, resourceVersion: string, u
   return { ...record, uid };
 };
 
-test('a bundle is as it is since it last changed, and the first one of a namespace has nobody to wait for', () => {
+test('a bundle counts from its last change, and the first one of a new namespace needs no wait', () => {
   let clock = 10;
   const cache = new TrustCache(() => clock);
   const take = (namespace: string, pem: string, version: string, uid?: string): number => {
@@ -137,29 +137,33 @@ test('a bundle is as it is since it last changed, and the first one of a namespa
     cache.store.observe(record);
     return record.changedAtMs;
   };
-  assert.equal(take('listed', 'a', '1'), 10, 'what was there before this process counts from its beginning');
+  assert.equal(
+    take('listed', 'a', '1'),
+    10,
+    'an object that is older than this process counts from the start of the process',
+  );
   cache.noteNamespaces(['listed', 'empty']);
   clock = 20;
-  assert.equal(take('listed', 'a', '2'), 10, 'another change is no other bundle');
+  assert.equal(take('listed', 'a', '2'), 10, 'another annotation is not another bundle');
   assert.equal(take('listed', 'b', '3'), 20);
-  assert.equal(take('empty', 'a', '4'), 20, 'there may have been one before this process');
+  assert.equal(take('empty', 'a', '4'), 20, 'an earlier one may have existed before this process');
   assert.equal(take('new', 'a', '5'), -Infinity);
   assert.equal(take('new', 'b', '6'), 20, 'the second bundle of a namespace has to reach the pods that have the first');
   cache.store.observeDeleted({ namespace: 'new', name: 'trust' }, '7');
-  assert.equal(take('new', 'c', '8', 'v'), 20, 'one that was deleted is still mounted');
+  assert.equal(take('new', 'c', '8', 'v'), 20, 'pods still mount the deleted one');
   cache.store.observeDeleted({ namespace: 'new', name: 'trust' }, '9');
   cache.forget('new');
-  assert.equal(take('new', 'c', '10', 'w'), -Infinity, 'a namespace of the same name is another one');
+  assert.equal(take('new', 'c', '10', 'w'), -Infinity, 'a new namespace of the same name is another one');
 });
 
-test('an object is lost from its deletion until it is back, or its namespace or its authority is gone', () => {
+test('an object is lost from its deletion until it is created again, or its namespace or authority is deleted', () => {
   const cache = new TrustCache(() => 10);
   let version = 0;
   const take = () => cache.store.observe(cache.withChangeTime(bundleRecord('shop', 'a', `${++version}`)));
   const remove = () => cache.store.observeDeleted({ namespace: 'shop', name: 'trust' }, `${++version}`);
   const owner = bundleRecord('shop', 'a', '1').owner ?? '';
   const isLost = () => cache.isLost(owner, 'shop', 'trust');
-  assert.equal(isLost(), false, 'it was never there');
+  assert.equal(isLost(), false, 'it never existed');
   take();
   assert.equal(isLost(), false);
   remove();
@@ -177,7 +181,7 @@ test('an object is lost from its deletion until it is back, or its namespace or 
   assert.equal(isLost(), false);
 });
 
-test('of an object that no authority controls only the name is kept, and of a long ownerReference nothing', () => {
+test('the record of an object that no authority controls has only its name, and no long ownerReference', () => {
   const data = { 'ca.crt': 'x'.repeat(1_000_000), 'ca.crl': 'y' };
   const labels = { 'app.kubernetes.io/managed-by': 'mtls-operator', 'mtls-operator.io/authority': 'default' };
   const change = (reference: object) => ownerReferences.map((one) => ({ ...one, ...reference }));
@@ -194,16 +198,16 @@ test('of an object that no authority controls only the name is kept, and of a lo
   }
 });
 
-test('what is remembered of deleted objects is bounded in each namespace', () => {
+test('the memory of deleted objects is bounded in each namespace', () => {
   const cache = new TrustCache(() => 10);
   let version = 0;
-  const come = (namespace: string, name: string) => {
+  const createAndDelete = (namespace: string, name: string) => {
     const record = inConfigMap.toRecord(configMap(namespace, 'a', name, `${++version}`));
     cache.store.observe(cache.withChangeTime(record));
     cache.store.observeDeleted({ namespace, name }, `${++version}`);
   };
-  come('shop', 'trust');
-  for (let i = 0; i < 1000; i += 1) come('loud', `forged-${i}`);
+  createAndDelete('shop', 'trust');
+  for (let i = 0; i < 1000; i += 1) createAndDelete('loud', `forged-${i}`);
   const isLost = (namespace: string, name: string) => cache.isLost('authority-uid', namespace, name);
   assert.deepEqual(
     [isLost('loud', 'forged-0'), isLost('loud', 'forged-999'), isLost('shop', 'trust')],

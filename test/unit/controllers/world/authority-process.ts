@@ -25,7 +25,7 @@ import { RequestScript } from './request-script.ts';
 const never = new AbortController().signal;
 const namespace = 'mtls-operator';
 
-/** Where the root of the authority is. */
+/** The Secret with the root of the authority. */
 export const rootRef = { namespace, name: 'mtls-root' };
 const authorityRef = { name: 'default' };
 
@@ -37,20 +37,20 @@ export const writeStatus = 'mergePatch mtlsauthorities default';
 
 /**
  * The controller of MtlsAuthorities in one process, on an API server in memory, with an authority `default` and no root
- * Secret. The caches bring what has changed when the test says so.
+ * Secret. The watches deliver changes only when the test calls `deliver`.
  */
 export class AuthorityProcess {
   readonly api: MemoryApi;
   readonly replica: Replica;
   readonly events: EventDetails[] = [];
-  /** What the last reconcile reported for certificates and bundles. */
+  /** The changes that the last reconcile reported to certificates and bundles. */
   readonly changes: string[] = [];
-  /** The requests since the last reconcile began, and what happens before the next ones. */
+  /** The requests since the last reconcile began. `before` and `refuse` script the next ones. */
   readonly requests: string[];
   readonly before: RequestScript['before'];
   readonly refuse: RequestScript['refuse'];
   nowMs = now.getTime();
-  /** How far the clock goes on whenever the operator reads it. */
+  /** How far the clock advances whenever the operator reads it. */
   stepMs = 0;
   readonly reconciler: AuthorityReconciler;
   readonly writer: RootSecretWriter;
@@ -95,14 +95,14 @@ export class AuthorityProcess {
     return process;
   }
 
-  /** The same with a root that the operator has created, and with status. */
+  /** As `begin`, with a root that the operator has created, and a status. */
   static async created(t: Pick<TestContext, 'after'>): Promise<AuthorityProcess> {
     const process = await AuthorityProcess.begin(t);
     await process.settle();
     return process;
   }
 
-  /** The watches bring what has happened. */
+  /** Delivers all changes to the watches. */
   deliver = (): Promise<void> => this.#memory.deliver();
 
   reconcile(): Promise<{ requeueAt: Date } | undefined> {
@@ -112,7 +112,7 @@ export class AuthorityProcess {
     return this.reconciler.reconcile('default', { signal: never });
   }
 
-  /** Reconciles the authority, with what the watches bring before and after. */
+  /** Reconciles the authority, and delivers all changes before and after. */
   async settle(): Promise<{ requeueAt: Date } | undefined> {
     await this.deliver();
     const result = await this.reconcile();
@@ -120,7 +120,7 @@ export class AuthorityProcess {
     return result;
   }
 
-  /** What the operator observes now, and the step that it plans. */
+  /** The current observation, and the step that the operator plans. */
   async plan() {
     await this.deliver();
     const record = this.replica.caches.authorities.get('default');
@@ -130,14 +130,14 @@ export class AuthorityProcess {
     return { observation, step };
   }
 
-  /** Carries out the step that is planned now, and nothing else: no status is written. */
+  /** Carries out only the next planned step, without writing status. */
   async carryOut(): Promise<AuthorityStep['step']> {
     const { observation, step } = await this.plan();
     await this.writer.carryOut(observation, step, never);
     return step.step;
   }
 
-  // What people do, and what there is.
+  // Actions of users and other clients, and the stored objects.
 
   annotate(verb: 'rotateRoot' | 'abortRotation', value: string): Promise<unknown> {
     return this.change({ metadata: { annotations: { [annotations[verb]]: value } } });
@@ -161,7 +161,7 @@ export class AuthorityProcess {
     return this.api.patchByHand(secrets, rootRef, patch);
   }
 
-  /** Puts a root into the root Secret, which is created where there is none. Null takes it out. */
+  /** Writes a root to the root Secret, and creates the Secret if necessary. Null removes the root. */
   async putRoot(
     slot: 'active' | keyof typeof rotationKeys,
     root: TestIssuer | null,
@@ -178,7 +178,7 @@ export class AuthorityProcess {
     return this.api.byHand(() => this.api.delete(secrets, rootRef));
   }
 
-  /** Publishes these CRLs in the operator's namespace, as the controller of bundles does. */
+  /** Publishes these CRLs in the operator’s namespace, as the trust controller does. */
   async publish(name: string, crls: string): Promise<void> {
     const ref = { namespace, name };
     const data = { [crlKey]: crls };
@@ -191,7 +191,7 @@ export class AuthorityProcess {
     });
   }
 
-  /** Creates a resource. Returns it with a Secret of the root that signs now, which is not there. */
+  /** Creates a resource. Returns it with a Secret of the signing root. That Secret is not stored. */
   async addResource(name: string): Promise<CertificateFixture> {
     const { spec } = certificate().record;
     const object = { metadata: { namespace: 'shop', name }, spec };
@@ -199,14 +199,14 @@ export class AuthorityProcess {
     return certificate().with({ name, uid: metadata.uid }).issuedBy(this.root());
   }
 
-  /** Creates a resource whose status has a certificate of the root that signs now. Its Secret is lost. */
+  /** Creates a resource whose status has a certificate of the signing root, but whose Secret is missing. */
   async addCertificate(name: string): Promise<void> {
     const issued = await this.addResource(name);
     const { status } = issued.reported(ready(this.root())).record;
     await this.api.patchStatus(certificates, { namespace: 'shop', name }, status);
   }
 
-  /** The same, and a person asks to revoke the certificate. */
+  /** As `addCertificate`, with a request to revoke the certificate. */
   async addRevoked(name: string): Promise<void> {
     await this.addCertificate(name);
     const metadata = { annotations: { [annotations.revoke]: 'now' } };
@@ -227,7 +227,7 @@ export class AuthorityProcess {
     return withSigner({ certificate, key: createPrivateKey(pem(secretKeys.privateKey)), intermediates, anchor });
   }
 
-  /** The fingerprint of what the operator signs with; undefined while it does not sign. */
+  /** The fingerprint of the signing certificate; undefined while the operator does not sign. */
   signsWith(): string | undefined {
     return this.replica.authorityStates.material('default')?.issuer?.root.certificate.fingerprint;
   }
@@ -246,7 +246,7 @@ export class AuthorityProcess {
   }
 }
 
-/** An API server with an authority, the operator's namespace and one other. */
+/** An API server with an authority, the operator’s namespace and one other namespace. */
 async function newApi(): Promise<MemoryApi> {
   const api = new MemoryApi();
   for (const name of [namespace, 'shop']) await api.create(namespaces, { metadata: { name } });
@@ -256,8 +256,8 @@ async function newApi(): Promise<MemoryApi> {
 }
 
 /**
- * How the entries of an object differ: `key new`, `key changed`, `key gone`, or `key from other` where the value was another
- * key's before. In the order of the keys.
+ * How the entries of an object differ: `key new`, `key changed`, `key gone`, or `key from other` if another key had the value
+ * before. Sorted by key.
  */
 export function differences(
   before: Readonly<Record<string, string>> = {},

@@ -45,23 +45,23 @@ export const signer = root({ name: 'Signer' });
 
 /**
  * The controller of MtlsCertificates in one process, on an API server in memory, with an authority `default` and a namespace
- * `shop`. The caches bring what has changed when the test says so.
+ * `shop`. The watches deliver changes only when the test calls `deliver`.
  */
 export class CertificateProcess {
   readonly api: MemoryApi;
   readonly caches: Caches;
   readonly authorityStates = new AuthorityStates();
   readonly events: EventDetails[] = [];
-  /** Keys of resources that were brought back because another one succeeded. */
+  /** Keys of resources that are retried because another one succeeded. */
   readonly retried: string[] = [];
   readonly crlAwaited: string[] = [];
   nowMs = now.getTime();
-  /** Resolves with the RSA key that is being generated. Keys of other kinds are there at once. */
+  /** Resolves with the RSA key that is being generated. Keys of other algorithms are generated at once. */
   readonly rsaKey = Promise.withResolvers<KeyObject>();
   #reconciler: CertificateReconciler | undefined;
   readonly #roots = () => this.authorityStates.roots();
   readonly #memory: MemoryClient;
-  /** The requests since the last reconcile began, and what happens before the next ones. */
+  /** The requests since the last reconcile began. `before` and `refuse` script the next ones. */
   readonly requests: string[];
   readonly before: RequestScript['before'];
   readonly refuse: RequestScript['refuse'];
@@ -73,7 +73,7 @@ export class CertificateProcess {
     this.caches = new Caches(this.#roots, () => this.nowMs);
   }
 
-  /** Begins a term: the reconciler remembers nothing of an earlier one. */
+  /** Begins a term: the reconciler forgets everything of earlier terms. */
   beginTerm(): void {
     this.#reconciler = certificateReconciler({
       client: this.client,
@@ -110,7 +110,7 @@ export class CertificateProcess {
     return process;
   }
 
-  /** The same with a resource `payments` whose first issuance has failed. */
+  /** As `begin`, with a resource `payments` whose first certificate could not be issued. */
   static async failed(t: TestContext): Promise<CertificateProcess> {
     const process = await CertificateProcess.begin(t);
     await process.create();
@@ -119,7 +119,7 @@ export class CertificateProcess {
     return process;
   }
 
-  /** The same with a resource `payments` that is Ready. */
+  /** As `begin`, with a resource `payments` that is Ready. */
   static async issued(
     t: TestContext,
     ...[spec]: Parameters<CertificateProcess['create']>
@@ -131,14 +131,14 @@ export class CertificateProcess {
     return process;
   }
 
-  /** The authority signs with this root from now on, and trusts the others, too. */
+  /** Lets the authority sign with this root, and trust the others too. */
   sign(active: Issuer, ...others: readonly Issuer[]): void {
     this.judge({ state: 'ready', issuer: active, bundle: ready(active, ...others).bundle, acceptedBundleDigests: [] });
   }
 
-  /** The authority has a CRL with these certificates, signs with `signer`, and trusts the others, too. */
-  signCrl(asked: readonly Revocation[], ...others: readonly Issuer[]): void {
-    const plan = planCrls({ crls: [], revocations: [] }, [signer], asked, now);
+  /** Gives the authority a CRL with these certificates. It signs with `signer`, and trusts the others too. */
+  signCrl(revoked: readonly Revocation[], ...others: readonly Issuer[]): void {
+    const plan = planCrls({ crls: [], revocations: [] }, [signer], revoked, now);
     if (plan === undefined) throw new Error('there is no CRL to sign');
     const crls = parseCrls(Buffer.from(crlDataNow(plan, [signer])[crlKey] ?? '', 'base64').toString());
     const crl = crlBundle({ crls, revocations: plan.revocations }, [signer]);
@@ -146,19 +146,18 @@ export class CertificateProcess {
     this.judge({ state: 'ready', issuer: signer, bundle, acceptedBundleDigests: [], ...(crl && { crl }) });
   }
 
-  /** This is known of the root of the authority from now on. */
+  /** Sets the verdict on the root of the authority. */
   judge(verdict: AuthorityVerdict): void {
     const record = this.caches.authorities.get('default');
     if (record === undefined) throw new Error('the authority has not been listed');
     this.authorityStates.set(record, verdict);
   }
 
-  /** The client of the process. */
   get client(): KubeClient {
     return this.#memory.client;
   }
 
-  /** The watches bring what has happened, of all kinds or of one. */
+  /** Delivers all changes to the watches, of all kinds or of one. */
   deliver = (plural?: string): Promise<void> => this.#memory.deliver(plural);
 
   reconcile(name = 'payments'): Promise<{ requeueAt: Date } | undefined> {
@@ -167,7 +166,7 @@ export class CertificateProcess {
     return this.#reconciler.reconcile(`shop/${name}`, { signal: never });
   }
 
-  /** Reconciles a resource, with what the watches bring before and after. */
+  /** Reconciles a resource, and delivers all changes before and after. */
   async settle(name = 'payments'): Promise<{ requeueAt: Date } | undefined> {
     await this.deliver();
     const result = await this.reconcile(name);
@@ -175,7 +174,7 @@ export class CertificateProcess {
     return result;
   }
 
-  // What people do, and what there is.
+  // Actions of users and other clients, and the stored objects.
 
   async create(spec: Partial<MtlsCertificateSpec> = {}, name = 'payments'): Promise<void> {
     const object = { apiVersion, kind: 'MtlsCertificate', metadata: { namespace: 'shop', name } };
@@ -187,7 +186,7 @@ export class CertificateProcess {
     return this.byHand(certificates, name, change);
   }
 
-  /** As another replica writes the status. */
+  /** Writes status, as another replica. */
   patchStatus(status: object): Promise<unknown> {
     return this.api.patchStatus(certificates, { namespace: 'shop', name: 'payments' }, status);
   }
@@ -196,7 +195,7 @@ export class CertificateProcess {
     return this.patch({ metadata: { annotations: { [`mtls-operator.io/${verb}`]: value } } }, name);
   }
 
-  /** As another writer changes an object. */
+  /** Changes an object, as another client. */
   byHand(resource: Resource<KubeObject>, name: string, change: object): Promise<unknown> {
     return this.api.patchByHand(resource, { namespace: 'shop', name }, change);
   }
@@ -209,7 +208,7 @@ export class CertificateProcess {
     return this.api.byHand(() => this.api.delete(resource, { namespace: 'shop', name }));
   }
 
-  /** A Secret as it is in the API server. */
+  /** A Secret as it is stored. */
   secret(name = 'payments-server-tls') {
     return this.api.find(secrets, { namespace: 'shop', name });
   }
@@ -225,7 +224,7 @@ export class CertificateProcess {
   }
 }
 
-/** An API server with an authority, whose status remembers its root, and a namespace. */
+/** An API server with an authority, whose status lists its root, and a namespace. */
 async function newApi(): Promise<MemoryApi> {
   const api = new MemoryApi();
   const { spec } = resourceOf();

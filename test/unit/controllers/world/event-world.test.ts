@@ -10,7 +10,7 @@ import { minutes } from '../../../support/fixtures/times.ts';
 import { historyRuns } from '../../../support/runs.ts';
 import { authorityNames, EventWorld, grant, names, tenants } from './event-world.ts';
 
-// WorldProcess says when a pause of a Reflector is over.
+// Timers are mocked: WorldProcess ends the pauses of Reflectors.
 before(() => mock.timers.enable({ apis: ['setTimeout'] }));
 after(() => mock.timers.reset());
 
@@ -50,7 +50,7 @@ const configMap = (
     ),
 });
 
-/** What people do, each with the words for a report. */
+/** Actions of users, each with a description for the report of a failure. */
 const acts: fc.Arbitrary<Event> = fc.oneof(
   {
     weight: 4,
@@ -97,7 +97,7 @@ const acts: fc.Arbitrary<Event> = fc.oneof(
       .tuple(secretRefs, fc.constantFrom(...Object.values(secretKeys)))
       .map(
         ([ref, key]): Event => [
-          `spoil ${key} of Secret ${ref.namespace}/${ref.name}`,
+          `damage ${key} of Secret ${ref.namespace}/${ref.name}`,
           (world) => world.patch(secrets, ref, { data: { [key]: 'eA==' } }),
         ],
       ),
@@ -153,7 +153,7 @@ const acts: fc.Arbitrary<Event> = fc.oneof(
       )
       .map(
         (trustBundle): Event => [
-          `publish otherwise: ${JSON.stringify(trustBundle)}`,
+          `publish elsewhere: ${JSON.stringify(trustBundle)}`,
           (world) => world.patch(authorities, { name: 'default' }, { spec: { trustBundle } }),
         ],
       ),
@@ -185,11 +185,11 @@ const acts: fc.Arbitrary<Event> = fc.oneof(
         ],
       ),
   },
-  configMap('spoil', (world, ref) => world.patch(configMaps, ref, { data: { 'ca.crt': 'x' } })),
+  configMap('damage', (world, ref) => world.patch(configMaps, ref, { data: { 'ca.crt': 'x' } })),
   configMap('delete', (world, ref) => world.delete(configMaps, ref)),
 );
 
-const happenings: fc.Arbitrary<Event> = fc.oneof(
+const events: fc.Arbitrary<Event> = fc.oneof(
   { weight: 12, arbitrary: acts },
   { weight: 6, arbitrary: fc.constant<Event>(['one step', (world) => world.step()]) },
   {
@@ -204,7 +204,7 @@ const happenings: fc.Arbitrary<Event> = fc.oneof(
       .tuple(fc.constantFrom('secrets', 'mtlscertificates', 'mtlsauthorities', 'configmaps'), fc.boolean())
       .map(
         ([plural, isGone]): Event => [
-          `the watch of ${plural} is cut${isGone ? ', and forgotten' : ''}`,
+          `the watch of ${plural} is cut${isGone ? ', and cannot be resumed' : ''}`,
           (world) => world.cut(plural, isGone),
         ],
       ),
@@ -217,23 +217,23 @@ const named = (history: readonly Event[]): readonly Event[] =>
 
 const runs = historyRuns('EVENT_RUNS', 60);
 
-describe('nothing waits for what does not come', () => {
+describe('no object waits for an event that never comes', () => {
   // Longer: EVENT_RUNS=2000 npm test -- unit event-world
-  test('at rest, a look at everything finds nothing to do', async (t) => {
+  test('after every event is handled, a reconcile of every object writes nothing', async (t) => {
     let reconciles = 0;
     await fc.assert(
       fc.asyncProperty(
-        fc.array(happenings, { minLength: 5, maxLength: 30 }).map(named),
+        fc.array(events, { minLength: 5, maxLength: 30 }).map(named),
         fc.array(fc.nat({ max: 30 }), { maxLength: 60 }),
         async (history, choices) => {
           const world = await EventWorld.create(choices);
           try {
             for (const [, act] of history) await act(world);
-            // Longer than what the operator puts off on purpose, and shorter than the pauses after which it reads what is blocked
-            // in any case.
+            // Longer than any delay of the operator, and shorter than the intervals after which it reads blocked objects again
+            // anyway.
             await world.pass(7000);
             for (let i = 0; i < 10 && world.isRotating; i += 1) await world.pass(8000);
-            // The next step of a rotation may be due within a second, after which it reads its evidence again.
+            // The next step of a rotation may be due within a second. It reads its objects again after that.
             const isExpected = world.isRotating ? /^(secrets mtls-operator\/|mtlsauthorities )/ : /^$/;
             const written = (await world.reconcileAll()).filter((one) => !isExpected.test(one));
             assert.deepEqual(written, [], world.errors.slice(-5).join('\n'));

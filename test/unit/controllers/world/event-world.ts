@@ -31,7 +31,7 @@ export const tenants = ['shop', 'web'] as const;
 export const names = ['a', 'b', 'c'] as const;
 export const authorityNames = ['default', 'other'] as const;
 
-/** What a namespace of the team `edge` may have. */
+/** The names that a namespace of the team `edge` may have. */
 export const grant = {
   allow: [{ namespaceSelector: { matchLabels: { team: 'edge' } }, dnsNames: ['*.example.com'] }],
 };
@@ -39,7 +39,7 @@ export const grant = {
 type Controller = keyof Queues;
 const controllers: readonly Controller[] = ['authority', 'certificate', 'trust'];
 
-/** Decides what comes next where several things could: a list of choices, and after that always the first. */
+/** Decides what happens next if several things could happen: by a list of choices, and after that always the first. */
 class Choices {
   readonly #left: number[];
 
@@ -53,21 +53,21 @@ class Choices {
 }
 
 /**
- * One process of the operator on an API server in memory, in simulated time. A key is reconciled only when a trigger or a
- * timer of the operator has put it into a queue, so what nothing brings back stays as it is.
+ * One process of the operator on an API server in memory, in simulated time. A key is reconciled only when an event handler or a
+ * timer of the operator has queued it. So an object that the operator forgets to queue stays unchanged.
  */
 export class EventWorld {
   readonly api = new MemoryApi();
   readonly clock = new ManualClock(now.getTime());
-  /** What went wrong in reconciles that are retried, for the report of a failure. */
+  /** Errors of reconciles that are retried, for the report of a failure. */
   readonly errors: string[] = [];
   reconciles = 0;
   #process: WorldProcess | undefined;
   #queues: Queues = this.#newQueues();
   readonly #choices: Choices;
-  /** UIDs of resources and authorities that were deleted. What they own is left. */
+  /** UIDs of deleted resources and authorities. The garbage collector has yet to delete what they own. */
   readonly #orphans: string[] = [];
-  /** The resourceVersion up to which the watches have brought everything. */
+  /** The resourceVersion up to which the watches have delivered all changes. */
   #delivered = '';
 
   private constructor(choices: readonly number[]) {
@@ -78,14 +78,14 @@ export class EventWorld {
     });
   }
 
-  /** @param choices in which order watches bring news and queues hand out keys */
+  /** @param choices the order in which watches deliver and queues hand out keys */
   static async create(choices: readonly number[]): Promise<EventWorld> {
     const world = new EventWorld(choices);
     for (const name of [operatorNamespace, 'shop']) await world.#create(namespaceResource, { metadata: { name } });
     await world.#create(namespaceResource, { metadata: { name: 'web', labels: { team: 'edge' } } });
     await world.createAuthority('default', { issuance: grant });
     await world.createCertificate({ namespace: 'shop', name: 'a' }, { outputs: { crl: true } });
-    // Two that claim one Secret, and one that needs a grant.
+    // Two resources that claim one Secret, and one that needs a grant.
     const shared = { service: 'a', secretName: 'shared' };
     for (const name of ['b', 'c']) await world.createCertificate({ namespace: 'shop', name }, { server: shared });
     const granted = { service: 'a', dnsNames: ['a.example.com'] };
@@ -95,7 +95,7 @@ export class EventWorld {
     return world;
   }
 
-  // What people do.
+  // Actions of users.
 
   createAuthority(name: string, changes: Partial<MtlsAuthority['spec']> = {}): Promise<void> {
     const rotation = { ...authority().spec.rotation, propagationDelay: '5s', clusterTrustBundleDelay: '5s' };
@@ -122,7 +122,7 @@ export class EventWorld {
     return this.patch(resource, ref, { metadata: { annotations: { [annotations[verb]]: value } } });
   }
 
-  /** Asks for an end of the rotation that is under way. */
+  /** Requests to abort the current rotation. */
   async abort(name: string): Promise<void> {
     const found = this.api.find(authorityResource, { name });
     await this.annotate(authorityResource, { name }, 'abortRotation', found?.status?.rotation?.id ?? 'none');
@@ -132,13 +132,13 @@ export class EventWorld {
     return this.#byHand(() => this.api.delete(resource, ref));
   }
 
-  /** Creates a Secret that is no concern of the operator's. */
+  /** Creates a Secret of another owner. */
   createForeignSecret = (ref: ObjectRef): Promise<void> =>
     this.#create(secretResource, { metadata: ref, type: 'Opaque', data: { theirs: 'eA==' } });
 
-  // What time and the operator do.
+  // The passage of time, and the operator.
 
-  /** The process ends, and another one leads. */
+  /** Ends the process, and starts another one that leads. */
   async restart(): Promise<void> {
     await this.end();
     this.#queues = this.#newQueues();
@@ -157,7 +157,7 @@ export class EventWorld {
     await this.#process?.cut(plural, isForgotten);
   }
 
-  /** Lets time pass. The operator works whenever something has come into its queues. */
+  /** Advances the clock. The operator handles every key that is queued meanwhile. */
   async pass(ms: number): Promise<void> {
     const end = this.clock.now() + ms;
     for (;;) {
@@ -170,7 +170,7 @@ export class EventWorld {
     await this.#work();
   }
 
-  /** Does one thing that there is to do: brings news, or reconciles a key. False when there is nothing. */
+  /** Does one pending thing: delivers changes, or reconciles a key. Returns false if nothing is pending. */
   async step(): Promise<boolean> {
     const waiting = controllers.filter((one) => this.#queues[one].length > 0);
     const options: Array<Controller | 'news'> = this.#hasNews ? ['news', ...waiting] : waiting;
@@ -181,7 +181,7 @@ export class EventWorld {
     return true;
   }
 
-  /** Reconciles every key there is. What that writes was not brought back by any event or timer. */
+  /** Reconciles every object. Returns what was written: no event or timer had queued it. */
   async reconcileAll(): Promise<string[]> {
     const written: string[] = [];
     this.api.subscribe((plural, before, after) => {
@@ -190,13 +190,13 @@ export class EventWorld {
     const refs = (plural: string) => this.api.all(plural).map(({ metadata }) => keyOf(metadata));
     for (const name of refs('mtlsauthorities')) {
       await this.#reconcile('authority', name);
-      for (const place of ['', ...refs('namespaces')]) await this.#reconcile('trust', trustKey(name, place));
+      for (const namespace of ['', ...refs('namespaces')]) await this.#reconcile('trust', trustKey(name, namespace));
     }
     for (const key of refs('mtlscertificates')) await this.#reconcile('certificate', key);
     return written;
   }
 
-  /** True while the root of an authority is rotated. */
+  /** True while an authority rotates its root. */
   get isRotating(): boolean {
     return this.api
       .all('mtlsauthorities')
@@ -212,7 +212,7 @@ export class EventWorld {
     let steps = 0;
     while (await this.step()) {
       steps += 1;
-      if (steps > mostSteps) throw new Error(`it never comes to rest: ${this.errors.slice(-3).join('; ')}`);
+      if (steps > mostSteps) throw new Error(`the operator never stops working: ${this.errors.slice(-3).join('; ')}`);
     }
   }
 
@@ -226,7 +226,7 @@ export class EventWorld {
     await this.#process?.deliver();
   }
 
-  /** As kube-controller-manager does: what an object has owned goes with it. */
+  /** Deletes what a deleted object owned, as kube-controller-manager does. */
   async #collectGarbage(uid: string): Promise<void> {
     for (const resource of [secretResource, configMapResource]) {
       for (const { metadata } of this.api.all(resource.plural)) {
@@ -274,7 +274,7 @@ export class EventWorld {
     await this.#byHand(() => this.api.create(resource, object));
   }
 
-  /** What a person wants may be there already, or be gone. */
+  /** The action of a user may be impossible: the object may already exist, or be gone. */
   async #byHand(act: () => Promise<unknown>): Promise<void> {
     try {
       await this.api.byHand(act);

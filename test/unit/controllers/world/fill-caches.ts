@@ -4,8 +4,8 @@ import { silentLog } from '../../../../src/kube/index.ts';
 import type { MemoryClient } from './memory-client.ts';
 
 /**
- * Fills the caches as the Operator does, and keeps them until the signal aborts.
- * @returns once they are filled: a function that resolves when they are kept no more
+ * Fills the caches as the Operator does, and keeps them up to date until the signal aborts.
+ * @returns after they are filled: a function whose promise resolves when they are no longer kept up to date
  */
 export async function fillCaches(
   caches: Caches,

@@ -9,11 +9,11 @@ describe('the API server in memory', () => {
   testApiContract(async () => ({ client: new MemoryApi().client, namespace: 'contract' }));
 });
 
-describe('the API server in memory, for tests of the operator', () => {
+describe('the API server in memory, in tests of the operator,', () => {
   const ref = { namespace: 'shop', name: 'a' };
 
-  // Broken if it fails: no simulation notices a write that could destroy the work of someone else.
-  test('refuses a client that changes or deletes an object without a precondition, and lets people do it', async () => {
+  // If this fails: no simulation notices a write that could overwrite the work of another client.
+  test('refuses a change or deletion without a precondition from the operator, but not from users', async () => {
     const api = new MemoryApi();
     await api.create(secrets, { metadata: ref });
     const patch = () => api.mergePatch(secrets, ref, { data: { one: 'MQ==' } });
@@ -26,7 +26,7 @@ describe('the API server in memory, for tests of the operator', () => {
   });
 
   for (const lostReply of [false, true]) {
-    test(`ends its client at a write, ${lostReply ? 'after' : 'before'} the write takes effect`, async () => {
+    test(`stops its client at a write, ${lostReply ? 'after' : 'before'} the write takes effect`, async () => {
       const api = new MemoryApi();
       const { metadata } = await api.create(secrets, { metadata: ref });
       const { uid, resourceVersion } = metadata;

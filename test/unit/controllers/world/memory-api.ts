@@ -16,20 +16,20 @@ import {
   type WriteOptions,
 } from '../../../../src/kube/index.ts';
 
-/** The process ends at this moment: what it was about to do is not done, and it learns nothing more. */
+/** The process ends at this moment: its current action has no effect, and it gets no more answers. */
 export class Crash extends Error {}
 
-/** Called with an object before and after a change; without `before` it was created, without `after` deleted. */
+/** Called with an object before and after a change. `before` is undefined for a creation, `after` for a deletion. */
 type ChangeListener = (plural: string, before: Stored | undefined, after: Stored | undefined) => void;
 
 type Stored = Served<KubeObject>;
 
 /**
- * The part of an API server that controllers use, in memory. It behaves like the real one: test/support/api-contract.ts is
- * run against both. It validates nothing and fills in no defaults of a schema. It is stricter in one point: a client that
- * changes an object without its resourceVersion, or deletes one without its UID, is a mistake in the operator, and throws. People may (`byHand`).
+ * The part of an API server that controllers use, in memory. It behaves like the real one: test/support/api-contract.ts runs
+ * against both. It validates nothing and adds no defaults of a schema. It is stricter in one point: it throws if the operator
+ * changes an object without its resourceVersion, or deletes one without its UID. Other clients may do that (`byHand`).
  *
- * It can end its client at any write, before or after the write takes effect.
+ * It can stop its client at any write, before or after the write takes effect.
  */
 export class MemoryApi {
   readonly #objects = new Map<string, Map<string, Stored>>();
@@ -38,11 +38,11 @@ export class MemoryApi {
   #isByHand = false;
   /** How many more writes succeed. The next one crashes: without effect, or (`lostReply`) with its effect. */
   budget: { writes: number; lostReply: boolean } = { writes: Number.POSITIVE_INFINITY, lostReply: false };
-  /** What was listed, and read on its own. */
+  /** The lists, and the reads of single Secrets. */
   readonly reads: string[] = [];
   readonly #listeners = new Set<ChangeListener>();
 
-  /** Calls `listener` after every change from now on. */
+  /** Calls `listener` after every later change. */
   subscribe(listener: ChangeListener): void {
     this.#listeners.add(listener);
   }
@@ -52,7 +52,7 @@ export class MemoryApi {
     return String(this.#resourceVersion);
   }
 
-  /** The same as the client of a controller. */
+  /** This object, with the type of a controller’s client. */
   get client(): GuardedClient & KubeClient {
     return this as unknown as GuardedClient & KubeClient;
   }
@@ -114,7 +114,7 @@ export class MemoryApi {
     if ((metadata?.uid ?? before.metadata.uid) !== before.metadata.uid)
       throw new KubeError('Invalid', `${ref.name}: uid`);
     const merged = mergedWith(before, patch) as Served<T>;
-    // Each of the two endpoints leaves alone what belongs to the other.
+    // The main resource and its status are written at different endpoints. Each leaves the other part unchanged.
     const after: Served<T> = !hasStatus(resource)
       ? merged
       : subresource === 'status'
@@ -144,18 +144,18 @@ export class MemoryApi {
     }
   }
 
-  /** A merge patch as a person or another client writes it. */
+  /** A merge patch by a user or another client. */
   patchByHand(resource: Resource<KubeObject>, ref: ObjectRef, patch: object): Promise<Served<KubeObject>> {
     return this.byHand(() => this.mergePatch(resource, ref, patch as MergePatch<KubeObject>));
   }
 
-  /** A patch of the status as another replica writes it. */
+  /** A patch of the status by another replica. */
   patchStatus(resource: Resource<KubeObject>, ref: ObjectRef, status: object): Promise<Served<KubeObject>> {
     const patch = { status } as MergePatch<KubeObject>;
     return this.byHand(() => this.mergePatch(resource, ref, patch, { subresource: 'status' }));
   }
 
-  /** What a person does. It never crashes, and needs no precondition. */
+  /** An action of a user or another client. It never crashes, and needs no precondition. */
   async byHand<T>(act: () => Promise<T>): Promise<T> {
     const { budget } = this;
     this.budget = { writes: Number.POSITIVE_INFINITY, lostReply: false };
@@ -168,7 +168,7 @@ export class MemoryApi {
     }
   }
 
-  /** The same in every run: the order of re-issues depends on UIDs. */
+  /** The same UIDs in every run: the order of re-issues depends on them. */
   #nextUid(): string {
     this.#uids += 1;
     return `00000000-0000-4000-8000-${String(this.#uids).padStart(12, '0')}`;
@@ -178,9 +178,9 @@ export class MemoryApi {
     return this.#collection(resource.plural).get(keyOf(ref)) as Served<T> | undefined;
   }
 
-  /** Stores an object, unless nothing of it changes. */
+  /** Stores an object, unless it is unchanged. */
   #write<T extends KubeObject>(resource: Resource<T>, before: Served<T> | undefined, changed: T): Served<T> {
-    // As JSON: what is undefined is not sent.
+    // As JSON, because undefined fields are not sent.
     const after = JSON.parse(JSON.stringify(changed)) as Served<T>;
     if (before !== undefined && isDeepStrictEqual(before, after)) return before;
     const { deletionTimestamp, finalizers = [] } = after.metadata;
@@ -231,7 +231,7 @@ function expectSame({ metadata }: Stored, { resourceVersion }: Precondition = {}
   }
 }
 
-/** Our own kinds have a status subresource, and a generation. */
+/** The kinds of this operator have a status subresource and a generation. */
 const hasStatus = ({ group }: Resource<KubeObject>): boolean => group === 'mtls-operator.io';
 
 const specOf = (object: KubeObject): unknown => (object as { spec?: unknown }).spec;
@@ -254,7 +254,7 @@ function mergedWith(target: unknown, patch: unknown): unknown {
   return result;
 }
 
-/** Whether an object is selected: by namespace, by labels that exist or have a value, by fields that have one or have not. */
+/** Selects objects by namespace, by labels (present, or equal to a value) and by fields (equal or not equal to a value). */
 export function selectorOf({
   namespace,
   labelSelector = '',
@@ -280,7 +280,7 @@ const termsOf = (selector: string): Term[] =>
     .filter((text) => text !== '')
     .map((text) => {
       const found = /^(?<key>[\w./-]+)(?:(?<operator>!=|==?)(?<value>[\w./-]*))?$/.exec(text);
-      if (found?.groups === undefined) throw new TypeError(`the selector ${text} is not understood here`);
+      if (found?.groups === undefined) throw new TypeError(`the selector ${text} is not supported here`);
       const { key = '', operator, value } = found.groups;
       return { key, operator, value };
     });
@@ -294,6 +294,6 @@ interface Answer {
   readonly metadataOnly?: boolean | undefined;
 }
 
-/** What the API server sends back of an object. */
+/** The API server’s answer with an object. */
 export const answer = <T extends KubeObject>(object: T, { metadataOnly }: Answer): T =>
   metadataOnly === true ? ({ metadata: object.metadata } as T) : object;

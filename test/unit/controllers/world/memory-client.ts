@@ -15,7 +15,7 @@ import {
 } from '../../../../src/kube/index.ts';
 import { answer, Crash, type MemoryApi, selectorOf } from './memory-api.ts';
 
-/** A request, in words: `mergePatch secrets payments-server-tls`, `watch secrets by label`. */
+/** A request, for example `mergePatch secrets payments-server-tls` or `watch secrets by label`. */
 export type OnRequest = (request: string, moment: 'before' | 'after') => Promise<void>;
 
 interface Change {
@@ -24,39 +24,39 @@ interface Change {
   readonly after: Served<KubeObject> | undefined;
 }
 
-/** A watch that is open. */
+/** An open watch. */
 interface OpenWatch {
   readonly plural: string;
   readonly events: WatchEvent<KubeObject>[];
-  /** What it makes of a change. */
+  /** Turns a change into an event of this watch. */
   readonly eventOf: (change: Change) => WatchEvent<KubeObject> | undefined;
-  /** The last change that it has been sent. */
+  /** The resourceVersion of the last change that was sent. */
   sent: number;
-  /** Why it ends, once its events have been read. */
+  /** Why the watch ends, after its events have been read. */
   end: 'ended' | KubeError | undefined;
-  /** Its reader waits for an event; undefined while the reader is busy with the last one. */
+  /** Wakes the reader, which waits for an event; undefined while the reader handles the last one. */
   wake: (() => void) | undefined;
 }
 
 /**
- * The client of one process. Requests are answered at once, with what is there. Watches bring nothing before the test has
- * it delivered, so a cache is behind for as long as the test wants; `deliver` resolves when every reader has taken in its events and
- * waits again. It needs no timer. But a Reflector pauses before it comes back after an error: that is for the test's own clock.
+ * The client of one process. Requests are answered at once from the stored objects. Watches deliver changes only when the test
+ * calls `deliver`, so the test decides how stale a cache is. `deliver` resolves when every reader has handled its events and waits
+ * again. It needs no timer. After an error, a Reflector pauses: the test has to advance its own mocked clock.
  */
 export class MemoryClient {
   readonly #api: MemoryApi;
   readonly #history = new Map<string, Change[]>();
-  /** Up to which resourceVersion the watches of a kind have been sent the changes. */
+  /** The resourceVersion up to which changes of a kind were sent to the watches. */
   readonly #delivered = new Map<string, number>();
-  /** Watches that began before this resourceVersion are told that it is no longer kept. */
+  /** Watches that start before this resourceVersion get 410: the changes are no longer kept. */
   readonly #goneBefore = new Map<string, number>();
   readonly #watches = new Set<OpenWatch>();
   #listings = 0;
   #idleWaiters: Array<() => void> = [];
   #hasEnded = false;
-  /** Kinds, by plural, that the API server does not have. */
+  /** Kinds, by plural, that the API server does not serve. */
   readonly unserved = new Set<string>();
-  /** Called around every request, and before a watch begins. What it throws is what the process gets for an answer. */
+  /** Called around every request, and before a watch starts. If it throws, the process gets the error as its answer. */
   onRequest: OnRequest = () => Promise.resolve();
 
   constructor(api: MemoryApi) {
@@ -68,17 +68,17 @@ export class MemoryClient {
     });
   }
 
-  /** The same as the client of a controller. */
+  /** This object, with the type of a controller’s client. */
   get client(): GuardedClient & KubeClient {
     return this as unknown as GuardedClient & KubeClient;
   }
 
-  /** The process is no more: whatever it asks for from now on, it gets no answer. */
+  /** Ends the process: later requests get no answer. */
   end(): void {
     this.#hasEnded = true;
   }
 
-  /** The watches, or those of one kind, bring what has happened. Resolves when it has been taken in. */
+  /** Delivers all changes to the watches, of all kinds or of one. Resolves when they are handled. */
   async deliver(plural?: string): Promise<void> {
     const upTo = Number(this.#api.resourceVersion);
     const kinds = plural === undefined ? this.#history.keys() : [plural];
@@ -88,8 +88,8 @@ export class MemoryClient {
   }
 
   /**
-   * Ends the watches of a kind, as the API server does after some minutes. A bookmark comes last, as it often does.
-   * @param isForgotten the API server no longer keeps what they have not brought: the next watch is answered with 410
+   * Ends the watches of a kind, as the API server does after some minutes. They get a bookmark last, as often happens.
+   * @param isForgotten the API server no longer keeps changes that were not delivered: the next watch gets 410
    */
   async cut(plural: string, isForgotten: boolean): Promise<void> {
     if (isForgotten) this.#goneBefore.set(plural, Number(this.#api.resourceVersion));
@@ -102,10 +102,10 @@ export class MemoryClient {
     await this.settled();
   }
 
-  /** Resolves when no listing is under way, and every reader of a watch waits for its next event. */
+  /** Resolves when no list is in progress, and every reader of a watch waits for its next event. */
   async settled(): Promise<void> {
     const isBusy = () => this.#listings > 0 || [...this.#watches].some((watch) => watch.wake === undefined);
-    // Whoever was woken gets their turn first, and whoever has listed opens their watch.
+    // Readers that were woken run first, and those that have listed open their watches.
     for (await setImmediate(); isBusy(); await setImmediate()) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#idleWaiters.push(resolve);
@@ -157,7 +157,7 @@ export class MemoryClient {
     if (this.unserved.has(resource.plural)) throw new KubeError('NotFound', `no ${resource.plural}`);
     const { plural } = resource;
     const opening = options.resourceVersion === undefined ? 'stream' : 'watch';
-    // Whoever waits for the first event is busy until then.
+    // A reader that waits for its first event counts as busy until it gets it.
     this.#listings += 1;
     try {
       await this.#moment(`${opening} ${inWords(resource, options)}`, 'before');
@@ -255,7 +255,7 @@ function wake(watch: OpenWatch): void {
   resolve?.();
 }
 
-/** An object that begins to be selected is new to a watch, and one that is no longer selected is gone. */
+/** To a watch, an object that becomes selected is ADDED, and one that is no longer selected is DELETED. */
 function eventOf(
   { resourceVersion, before, after }: Change,
   selects: (object: KubeObject) => boolean,

@@ -14,7 +14,7 @@ import { MemoryApi } from './memory-api.ts';
 import { MemoryClient } from './memory-client.ts';
 
 const rootRef = { namespace: 'mtls-operator', name: 'mtls-root' };
-/** The root in the Secret when the replica begins. */
+/** The root in the Secret when the replica starts. */
 export const first = root({ name: 'First' });
 
 const dataOf = (signer: TestIssuer): Record<string, string> => {
@@ -28,12 +28,12 @@ interface StandbyOptions {
   readonly trustBundle?: object;
 }
 
-/** A replica that stands by, in a cluster whose root is `first`. */
+/** A standby, in a cluster whose root is `first`. */
 export async function standby(
   t: TestContext,
   { createDefaultAuthority = false, hasAuthority = true, trustBundle }: StandbyOptions = {},
 ) {
-  // First of all: what a test holds must not keep the replica from ending.
+  // Registered first, so that a request that a test delays cannot prevent the replica from stopping.
   const gate = Promise.withResolvers<void>();
   t.after(() => gate.resolve());
   const api = new MemoryApi();
@@ -66,12 +66,12 @@ export async function standby(
   });
   const stop = new AbortController();
   const kept = operator.cache(stop.signal);
-  /** Resolves when the process can end. */
+  /** Ends the process. Resolves when it has ended. */
   const end = (): Promise<void> => {
     stop.abort();
     return kept;
   };
-  /** Ends the terms that the test began. The process waits for the events of a term only when the term has ended. */
+  /** Ends the terms that the test has begun. The process waits for the events of a term only after the term has ended. */
   const abandonTerms: (() => Promise<void>)[] = [];
   t.after(async () => {
     memory.onRequest = () => Promise.resolve();
@@ -84,12 +84,12 @@ export async function standby(
     await api.byHand(() => api.mergePatch(secrets, rootRef, { data: dataOf(signer) }));
     await memory.deliver();
   };
-  /** The root that this replica takes for the one that signs. */
+  /** The signing root in the state of this replica. */
   const knownRoot = (): string | undefined => {
     const view = operator.authorityStates.get('default');
     return view.state === 'ready' ? view.issuer.fingerprint : undefined;
   };
-  /** So many resources are created, and the watch brings them. */
+  /** Creates this number of resources, and delivers them. */
   const deliverCertificates = async (count: number): Promise<void> => {
     const { spec } = certificate().record;
     for (let i = 0; i < count; i += 1) {
@@ -118,6 +118,7 @@ export async function standby(
 }
 
 /**
+
  * Lets pending callbacks run. Work in other threads (keys, signatures) may take longer: a test that needs its result
  * waits with {@link until}.
  */
@@ -138,7 +139,7 @@ export const until = async (claim: () => void): Promise<void> => {
   }
 };
 
-/** A term that lasts until it is ended, of a replica that stands by. */
+/** A leader, with a term that lasts until the test ends it. */
 export async function leading(t: TestContext, options: StandbyOptions = {}) {
   const standing = await standby(t, options);
   const [leadership, lost] = [new AbortController(), new AbortController()];

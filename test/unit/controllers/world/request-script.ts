@@ -1,10 +1,10 @@
 import { KubeError, type KubeErrorCode } from '../../../../src/kube/index.ts';
 import type { MemoryClient } from './memory-client.ts';
 
-/** What a test does in the middle of a request. */
+/** An action of a test in the middle of a request. */
 type Interruption = (request: string) => unknown;
 
-/** The requests of a client, and what the test does right before one of them. Requests are written as in OnRequest. */
+/** Records the requests of a client, and runs actions of the test right before some of them. See OnRequest for their form. */
 export class RequestScript {
   /** The requests so far. A test may empty the list. */
   readonly requests: string[] = [];
@@ -18,12 +18,12 @@ export class RequestScript {
     };
   }
 
-  /** Does something before the next request of these words; called again, before the one after it. */
+  /** Runs an action before the next request with this text. A second call adds an action for the request after it. */
   readonly before = (request: string, interrupt: Interruption): void => {
     this.#before.set(request, [...(this.#before.get(request) ?? []), interrupt]);
   };
 
-  /** The next requests of these words fail. */
+  /** Lets the next requests with this text fail. */
   readonly refuse = (request: string, code: KubeErrorCode = 'Forbidden', times = 1): void => {
     for (let i = 0; i < times; i += 1) {
       this.before(request, () => {

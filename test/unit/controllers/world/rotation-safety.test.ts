@@ -15,11 +15,11 @@ type Act = (world: RotationWorld) => Promise<unknown> | void;
 type Event = readonly [what: string, act: Act];
 
 const years = (n: number): number => days(366) * n;
-const brought = ['A', 'B', 'C'].map((name) => root({ name }));
-const [belowA, belowB] = brought.map((above) =>
+const suppliedRoots = ['A', 'B', 'C'].map((name) => root({ name }));
+const [belowA, belowB] = suppliedRoots.map((above) =>
   ['1', '2'].map((name) => intermediate(above, { name, durationMs: days(3000) })),
 );
-const anyBrought = fc.constantFrom(...brought, ...(belowA ?? []), ...(belowB ?? []));
+const anySupplied = fc.constantFrom(...suppliedRoots, ...(belowA ?? []), ...(belowB ?? []));
 
 const kinds = fc.constantFrom(
   'secrets',
@@ -30,32 +30,37 @@ const kinds = fc.constantFrom(
   'mtlscertificates',
 );
 
-/** An event without choices, and how often it is drawn. */
+/** An event without parameters, and its weight. */
 const happens = (weight: number, ...event: Event) => ({ weight, arbitrary: fc.constant<Event>(event) });
 
 const abort = (world: RotationWorld): Promise<void> =>
   world.annotate('abortRotation', world.status.rotation?.id ?? 'none');
 
-/** What people do to Secrets. */
+/** What users do to Secrets. */
 const damage = [
   {
     weight: 1,
     arbitrary: fc
-      .tuple(anyBrought, fc.boolean())
-      .map(([over, whole]): Event => [`the root is written over (${whole})`, (world) => world.overwrite(over, whole)]),
+      .tuple(anySupplied, fc.boolean())
+      .map(
+        ([over, whole]): Event => [
+          `the root is overwritten (whole Secret: ${whole})`,
+          (world) => world.overwrite(over, whole),
+        ],
+      ),
   },
   happens(1, 'the root Secret is deleted', (world) => world.deleteRootSecret()),
   happens(1, 'a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')),
 ];
 
-/** What happens in the middle of a reconcile. */
+/** What can happen in the middle of a reconcile. */
 const inBetween = fc.oneof(
   happens(4, 'the process ends', (world) => world.crash()),
-  happens(3, 'the replica that stood by takes over and works', async (world) => {
+  happens(3, 'the standby takes over and works', async (world) => {
     await world.takeOver();
     await world.settle();
   }),
-  happens(2, 'another process begins, takes over and works', async (world) => {
+  happens(2, 'another process starts, takes over and works', async (world) => {
     await world.start();
     await world.settle();
   }),
@@ -65,7 +70,7 @@ const inBetween = fc.oneof(
       .constantFrom(-hours(2), hours(2))
       .map((ms): Event => [`the clock is set by ${ms} ms`, (world) => world.setClock(ms)]),
   },
-  happens(2, 'the watches bring news', (world) => world.deliver()),
+  happens(2, 'the watches deliver', (world) => world.deliver()),
   {
     weight: 1,
     arbitrary: fc
@@ -102,14 +107,14 @@ const interruptions: fc.Arbitrary<Event> = fc
     ],
   );
 
-/** How often events come: the operator works most of the time, or no rotation would ever get anywhere. */
+/** Events and their weights. The operator works most of the time: otherwise no rotation would make progress. */
 const events: fc.Arbitrary<Event> = fc.oneof(
   happens(10, 'the operator works', (world) => world.settle()),
   {
     weight: 8,
     arbitrary: fc.constantFrom(minutes(1), minutes(3), minutes(4), minutes(7)).map(
       (ms): Event => [
-        `the operator works before and after ${ms} ms go by`,
+        `the operator works before and after ${ms} ms pass`,
         async (world) => {
           await world.settle();
           world.tick(ms);
@@ -122,7 +127,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
     weight: 8,
     arbitrary: fc
       .constantFrom(1000, minutes(1), minutes(2), minutes(3), minutes(4), minutes(7), hours(1))
-      .map((ms): Event => [`${ms} ms go by`, (world) => world.tick(ms)]),
+      .map((ms): Event => [`${ms} ms pass`, (world) => world.tick(ms)]),
   },
   { weight: 8, arbitrary: interruptions },
   {
@@ -140,7 +145,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
     weight: 4,
     arbitrary: fc.tuple(fc.nat(), fc.nat({ max: 3 })).map(
       ([n, back]): Event => [
-        `8 minutes go by, object ${n} is put back by ${back} contents, and the authority reconciled before a watch tells`,
+        `8 minutes pass, object ${n} is put back by ${back} contents, and the authority is reconciled before a watch delivers`,
         async (world) => {
           await world.settle();
           world.tick(minutes(8));
@@ -150,7 +155,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
       ],
     ),
   },
-  happens(4, 'the operator works, but for published bundles', (world) => world.settle(false)),
+  happens(4, 'the operator works, but does not publish bundles', (world) => world.settle(false)),
   {
     weight: 1,
     arbitrary: fc
@@ -161,7 +166,12 @@ const events: fc.Arbitrary<Event> = fc.oneof(
     weight: 1,
     arbitrary: fc
       .constantFrom(...passing)
-      .map((name): Event => [`namespace ${name} comes or goes`, (world) => world.passNamespace(name)]),
+      .map(
+        (name): Event => [
+          `namespace ${name} is created, or is deleted step by step`,
+          (world) => world.passNamespace(name),
+        ],
+      ),
   },
   {
     weight: 1,
@@ -175,23 +185,23 @@ const events: fc.Arbitrary<Event> = fc.oneof(
       ),
   },
   happens(2, 'rotate a certificate', (world) => world.rotateCertificate()),
-  happens(2, 'the authority alone is reconciled', (world) => world.reconcileAuthority()),
-  happens(2, 'certificates alone are reconciled', (world) => world.reconcileCertificates()),
-  happens(1, 'bundles alone are published', (world) => world.reconcileTrust()),
-  happens(1, 'the watches bring news', (world) => world.deliver()),
+  happens(2, 'only the authority is reconciled', (world) => world.reconcileAuthority()),
+  happens(2, 'only certificates are reconciled', (world) => world.reconcileCertificates()),
+  happens(1, 'only bundles are published', (world) => world.reconcileTrust()),
+  happens(1, 'the watches deliver', (world) => world.deliver()),
   {
     weight: 2,
-    arbitrary: kinds.map((plural): Event => [`the watches of ${plural} bring news`, (world) => world.deliver(plural)]),
+    arbitrary: kinds.map((plural): Event => [`the watches of ${plural} deliver`, (world) => world.deliver(plural)]),
   },
   happens(1, 'another replica leads', (world) => world.start()),
-  happens(1, 'a replica stands by', (world) => world.standBy()),
+  happens(1, 'a standby starts', (world) => world.standBy()),
   {
     weight: 2,
     arbitrary: fc
       .boolean()
       .map(
         (isCutOff): Event => [
-          `the replica that stood by takes over${isCutOff ? ', and cannot read the root' : ''}`,
+          `the standby takes over${isCutOff ? ', and cannot read the root' : ''}`,
           (world) => world.takeOver(isCutOff),
         ],
       ),
@@ -208,7 +218,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
       .constantFrom(-days(20), -hours(2), hours(2), days(20))
       .map((ms): Event => [`the clock is set by ${ms} ms`, (world) => world.setClock(ms)]),
   },
-  happens(1, 'every root expires, with the operator away', (world) => world.tick(years(11))),
+  happens(1, 'every root expires while the operator is down', (world) => world.tick(years(11))),
   {
     weight: 4,
     arbitrary: fc
@@ -216,17 +226,17 @@ const events: fc.Arbitrary<Event> = fc.oneof(
       .map((n): Event => [`rotate-root ${n}`, (world) => world.annotate('rotateRoot', `${n}`)]),
   },
   happens(2, 'abort', abort),
-  happens(12, 'abort what has switched', async (world) => {
+  happens(12, 'abort after the switch', async (world) => {
     if (/Switching|Draining/.test(world.status.rotation?.phase ?? '')) await abort(world);
   }),
   happens(2, 'approve', async (world) => {
-    // Where nobody has to approve, the word would be that nobody has to wait.
+    // Without a need for approval, the annotation would have no effect.
     const isWaiting = world.status.rotation?.blockers?.some((blocker) => blocker.startsWith('approval'));
     if (isWaiting === true) await world.annotate('approveRotation', world.status.rotation?.id ?? 'none');
   }),
-  { weight: 1, arbitrary: anyBrought.map((next): Event => ['a root is staged', (world) => world.stage(next)]) },
+  { weight: 1, arbitrary: anySupplied.map((next): Event => ['a root is staged', (world) => world.stage(next)]) },
   ...damage,
-  happens(1, 'a certificate is asked for', (world) => world.addCertificate()),
+  happens(1, 'a certificate is requested', (world) => world.addCertificate()),
 );
 
 const lags = fc.array(fc.nat({ max: minutes(3) - 1 }), { minLength: 1, maxLength: 4 });
@@ -236,7 +246,7 @@ type RotationSpec = MtlsAuthority['spec']['rotation'];
 
 const runs = historyRuns('ROTATION_RUNS', 40);
 
-// A Reflector pauses after an error: the world says when that is over.
+// A Reflector pauses after an error: the mocked clock of the world ends the pause.
 before(() => mock.timers.enable({ apis: ['setTimeout'] }));
 after(() => mock.timers.reset());
 
@@ -255,13 +265,13 @@ async function play(spec: RotationSpec, podLags: readonly number[], history: rea
   return world;
 }
 
-/** A history by the names of its events, for the report of a failure. */
+/** A history that prints as the names of its events, for the report of a failure. */
 const named = (history: readonly Event[]): readonly Event[] =>
   Object.assign([...history], { [fc.toStringMethod]: () => `\n  ${history.map(([what]) => what).join('\n  ')}\n` });
 
 describe('7. A rotation of the root', () => {
   // Longer: ROTATION_RUNS=5000 npm test -- unit/controllers/rotation-safety
-  test('fails no connection and comes to its end, whatever is asked for, set, lost, or crashes', async (t) => {
+  test('breaks no connection and completes, whatever is requested, configured, lost or crashes', async (t) => {
     const seen = new Map<string, number>();
     let ended = 0;
     await fc.assert(
@@ -292,7 +302,7 @@ describe('7. A rotation of the root', () => {
     for (const phase of [/^Distributing$/, /^Switching$/, /^Draining$/, /^Retiring$/, /aborting$/]) {
       assert.ok(
         [...seen.keys()].some((one) => phase.test(one)),
-        `no history reached ${phase}: the property says little`,
+        `no history reached ${phase}: the property tests too little`,
       );
     }
   });
@@ -304,7 +314,7 @@ describe('7. A rotation of the root', () => {
     reissuesPerSecond: 100,
   } as const;
   const expired: readonly [title: string, before: Event[]][] = [
-    ['while the operator was away', []],
+    ['while the operator was down', []],
     [
       'while another root was distributed',
       [
@@ -314,7 +324,7 @@ describe('7. A rotation of the root', () => {
     ],
   ];
   for (const [title, history] of expired) {
-    test(`is over without a word of a person when the root has expired ${title}`, async () => {
+    test(`completes without action of a user when the root has expired ${title}`, async () => {
       const world = await play(spec, [minutes(1)], history);
       world.tick(years(11));
       await world.start();
@@ -347,7 +357,7 @@ describe('7. A rotation of the root', () => {
   ];
   for (const [phase, mounts] of phases) {
     for (const mount of mounts) {
-      test(`stays in ${phase} when ${mount} was put back behind the back of the caches, and goes on when it is repaired`, async () => {
+      test(`stays in ${phase} when ${mount} was put back without the caches noticing, and continues when it is repaired`, async () => {
         const world = await RotationWorld.create({ ...spec, approval: 'Automatic' }, [0]);
         onEnd.push(world);
         await world.annotate('rotateRoot', 'now');
@@ -355,7 +365,7 @@ describe('7. A rotation of the root', () => {
           await world.settle();
           if (world.status.rotation?.phase !== phase) world.tick(minutes(4));
         }
-        // Two writes to one place are a second apart. Then all that the phase waits for is there, and the delay of it is over.
+        // Two writes to one target are a second apart. After this, everything is in place, and the delay of the phase is over.
         world.tick(1000);
         await world.settle();
         world.tick(minutes(8));
@@ -373,7 +383,7 @@ describe('7. A rotation of the root', () => {
     }
   }
 
-  test('fails connections when nobody waits for the pods: the property can tell', async () => {
+  test('breaks connections if it does not wait for the pods: the property detects it', async () => {
     const spec = {
       approval: 'Automatic',
       propagationDelay: '0s',
@@ -382,17 +392,17 @@ describe('7. A rotation of the root', () => {
     } as const;
     const rotate: Event = ['rotate-root', (world) => world.annotate('rotateRoot', 'now')];
     const works: Event = ['the operator works', (world) => world.settle()];
-    const aMinute: Event = ['a minute goes by', (world) => world.tick(minutes(1))];
+    const aMinute: Event = ['a minute passes', (world) => world.tick(minutes(1))];
     const history = [rotate, ...Array.from({ length: 12 }, () => [works, aMinute]).flat()];
     await play({ ...spec, propagationDelay: '3m' }, [0, minutes(2)], history);
     await assert.rejects(play(spec, [0, minutes(2)], history), /does not trust what/);
   });
 });
 
-/** Faults have ended: the operator works and time goes by, and all is as it should be, and stays so. */
+/** After all faults have ended: the operator works, time passes, and everything settles and stays unchanged. */
 async function comesToAnEnd(world: RotationWorld): Promise<void> {
-  world.mendClock();
-  // A pause after a failure takes ten minutes at most.
+  world.restoreClock();
+  // The pause after a failure is at most ten minutes.
   let quietRounds = 0;
   for (let round = 0; round < 60 && (quietRounds < 2 || world.status.rotation !== undefined); round += 1) {
     const writesBefore = world.writes;
@@ -401,19 +411,23 @@ async function comesToAnEnd(world: RotationWorld): Promise<void> {
     if (rotation?.blockers?.some((blocker) => blocker.startsWith('approval')) === true) {
       await world.annotate('approveRotation', rotation.id);
     }
-    // A Secret that was lost while no root could sign is waited for until its certificate has expired.
+    // A rotation waits for a Secret that was lost while no root could sign, until its certificate has expired.
     quietRounds = world.writes === writesBefore ? quietRounds + 1 : 0;
     world.tick(round >= 20 ? days(10) : minutes(quietRounds === 0 ? 4 : 11));
   }
   const { activeRoot, rotation, conditions, roots } = world.status;
-  // A root that is brought may be of a later day than the one that the clock was set to.
+  // A supplied root may start to be valid later than the time to which the clock was set.
   assert.equal(rotation, undefined, JSON.stringify(conditions));
   assert.equal(conditions?.find(({ type }) => type === 'Ready')?.status, 'True');
   for (const secret of world.leafSecrets()) {
     const { name } = secret.metadata;
     const trusted = world.certificatesIn(secret, secretKeys.bundle);
-    assert.equal(trusted[0]?.fingerprint, activeRoot?.fingerprint, `${name} has another root in front`);
-    assert.equal(world.contentOf(secret).root, trusted[0] && anchorId(trusted[0]), `${name} is of another root`);
+    assert.equal(trusted[0]?.fingerprint, activeRoot?.fingerprint, `${name} has another root first`);
+    assert.equal(
+      world.contentOf(secret).root,
+      trusted[0] && anchorId(trusted[0]),
+      `${name} was issued by another root`,
+    );
     assert.deepEqual(
       trusted.map(({ fingerprint }) => fingerprint),
       roots?.map(({ fingerprint }) => fingerprint),
@@ -427,19 +441,19 @@ async function comesToAnEnd(world: RotationWorld): Promise<void> {
     assert.deepEqual([...trusted.keys()], bundle.map(anchorId), object.metadata.name);
   }
   const { data = {} } = world.rootSecret() ?? {};
-  // A root that was staged when it had expired is never used.
+  // A root that had expired when it was staged is never used.
   const isStaged = rotationKeys.next.privateKey in data;
   assert.ok(!isStaged || world.hasExpired('next'), 'the key of the next root is kept');
-  // The key of an issuer that was replaced under the same root stays while a certificate of it is in use. That of a root that
-  // has expired stays as well: should the clock be wrong, a person can put it back.
+  // The key of an issuer that was replaced under the same root stays while one of its certificates is in use. The key of an expired
+  // root stays too: if the clock is wrong, a person can restore it.
   const [kept] = world.certificatesIn(world.rootSecret(), rotationKeys.previous.certificate);
   const leaves = world.leafSecrets().flatMap((secret) => world.certificatesIn(secret, secretKeys.certificate)[0] ?? []);
   const isInUse = kept !== undefined && leaves.some((leaf) => isSignedBy(leaf, kept));
   const isAllowed = kept === undefined || isInUse || world.hasExpired('previous');
   assert.ok(isAllowed, 'the key of a previous root or issuer is kept');
-  // Days went by at last, and a CRL may have come to be due.
+  // Days have passed, and a CRL may be due.
   await world.settle();
   const { writes } = world;
   await world.settle();
-  assert.equal(world.writes, writes, 'it goes on writing');
+  assert.equal(world.writes, writes, 'it keeps writing');
 }

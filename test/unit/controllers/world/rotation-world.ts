@@ -45,29 +45,29 @@ import { type Interruption, WorldProcess } from './world-process.ts';
 const operatorNamespace = 'mtls-operator';
 const rootName = 'mtls-root';
 const noAnswer = new KubeError('Network', 'no answer');
-/** A ClusterTrustBundle takes pods up to seven minutes, all else three: kubelet caches it. */
+/** Kubelet caches a ClusterTrustBundle: pods get it within seven minutes, everything else within three. */
 const clusterTrustBundleLag = 7 / 3;
 
-/** The namespaces that come and go, besides the one with the certificates and the operator's own. */
+/** The namespaces that are created and deleted, apart from those of the certificates and of the operator. */
 export const passing = ['edge', 'web'] as const;
 
 /** A Secret, a ConfigMap or a ClusterTrustBundle. */
 type Mounted = Secret & Partial<Pick<ClusterTrustBundle, 'spec'>>;
 
-/** What a person asks for in one word. */
+/** The requests that a user can make by annotation. */
 type Verb = 'rotateRoot' | 'approveRotation' | 'skipGate' | 'abortRotation';
 
 /**
- * A cluster in which the root is rotated: the operator's own caches and controllers on an API server in memory, pods that load what
- * is mounted late, a calendar that can be set, a process that can end at every write, or be replaced in the middle of it.
- * Every pod with a certificate is verified by every pod: with the bundle of its Secret, of a ConfigMap, or of the
+ * A cluster in which the root is rotated: the operator’s own caches and controllers on an API server in memory, pods that load
+ * mounted objects late, a wall clock that can be set, and a process that can end at every write, or be replaced during it.
+ * Every pod verifies every pod that has a certificate, with the bundle in its Secret, in a ConfigMap or in the
  * ClusterTrustBundle.
  */
 export class RotationWorld {
   readonly api = new MemoryApi();
   readonly seen = new Set<string>();
   rotationsEnded = 0;
-  /** What must never happen, and has. */
+  /** Failures that must never happen. */
   readonly failures: string[] = [];
   writes = 0;
   #wallMs = now.getTime();
@@ -75,19 +75,19 @@ export class RotationWorld {
   #monotonicMs = 0;
   readonly #pods: WorldPods;
   readonly #roots = new Map<string, Certificate>();
-  /** What each Secret and published bundle has held, the oldest first. */
+  /** The contents of each Secret and published bundle, oldest first. */
   readonly #history = new Map<string, KubeObject[]>();
   readonly #loaded = new Map<string, Loaded>();
-  /** How often a certificate was issued for the same request of a person. */
+  /** How often a certificate was issued for the same request of a user. */
   readonly #answers = new Map<string, number>();
   #lastSecret: KubeObject | undefined;
   #leader: WorldProcess | undefined;
-  /** A replica that has been there for a while, and does not lead. */
+  /** A replica that has run for a while, and does not lead. */
   #standby: WorldProcess | undefined;
   #certificates = 0;
   #requests = 0;
 
-  /** @param lags how long the pods take to load a change, in milliseconds, one after the other */
+  /** @param lags how long each pod takes to load a change, in milliseconds; used in turn */
   private constructor(lags: readonly number[]) {
     const lagOf = (mount: string, count: number): number => {
       const lagMs = lags[count % lags.length] ?? 0;
@@ -111,7 +111,7 @@ export class RotationWorld {
     return world;
   }
 
-  // What happens to the world.
+  // Events in the cluster.
 
   async addCertificate(): Promise<void> {
     const name = `c${++this.#certificates}`;
@@ -131,8 +131,8 @@ export class RotationWorld {
     this.#wallMs += byMs;
   }
 
-  /** Sets the clock to the latest moment that it has ever shown: before it, a root made then is not valid yet. */
-  mendClock(): void {
+  /** Sets the clock to the latest time that it has ever shown, so that every root is valid that was created at that time. */
+  restoreClock(): void {
     this.#wallMs = this.#latestMs;
   }
 
@@ -141,7 +141,7 @@ export class RotationWorld {
     await this.api.byHand(() => this.api.mergePatch(authorityResource, { name: 'default' }, { metadata }));
   }
 
-  /** Asks for a new certificate of one resource, with a value that was never there before. */
+  /** Requests a new certificate for one resource, with a token that was never used before. */
   async rotateCertificate(): Promise<void> {
     const token = `request-${++this.#requests}`;
     const ref = { namespace: 'shop', name: 'c1' };
@@ -155,7 +155,7 @@ export class RotationWorld {
     await this.#patchRootSecret({ data });
   }
 
-  /** Puts another root over the one that signs; `whole`: as kubectl replace does, with all else gone. */
+  /** Overwrites the signing root. `whole`: everything else in the Secret is removed, as by kubectl replace. */
   async overwrite(root: TestIssuer, whole: boolean): Promise<void> {
     const { crt, key } = encodedRoot(root);
     const data = { [secretKeys.certificate]: base64(crt), [secretKeys.privateKey]: base64(key) };
@@ -173,7 +173,7 @@ export class RotationWorld {
     });
   }
 
-  /** Puts another certificate of the CA that signs into the root Secret, as a person renews a root. */
+  /** Writes another certificate of the signing CA to the root Secret, as a user who renews a root. */
   async renewRoot(how: 'over' | 'next'): Promise<void> {
     const live = this.rootSecret();
     if (live === undefined) return;
@@ -182,7 +182,7 @@ export class RotationWorld {
     if ('reason' in inspection || inspection.issuer.intermediates.length > 0) return;
     const { certificate } = inspection.issuer;
     const { key } = parsePrivateKey(text(secretKeys.privateKey));
-    // The certificate is not valid before this moment of the calendar, see mendClock.
+    // The certificate is not valid before this time, see restoreClock.
     this.#latestMs = Math.max(this.#latestMs, this.#wallMs);
     const { der } = makeCa({
       key,
@@ -203,13 +203,13 @@ export class RotationWorld {
 
   deleteRootSecret = (): Promise<void> => this.deleteSecret(operatorNamespace, rootName);
 
-  /** What pods mount, by kind and name. */
+  /** A mounted object, by kind and name. */
   mount = (choice: number): string => [...this.#history.keys()][choice % this.#history.size] ?? '';
 
   /**
-   * Puts a Secret or published bundle back to what it held before, which a person does not do where it would fail connections at once:
-   * every root that can be shown is trusted by it, and all trust its own.
-   * @param back how many contents ago, from the last one on
+   * Puts a Secret or published bundle back to earlier content. Does nothing if that would break connections at once: the old
+   * content must trust every root that a pod can show, and every pod must trust the root of its certificate.
+   * @param back how many contents ago, counted from the last one
    */
   async putBack(mount: string, back: number): Promise<void> {
     const contents = this.#history.get(mount) ?? [];
@@ -223,7 +223,7 @@ export class RotationWorld {
     await this.api.byHand(() => this.api.mergePatch(resource, old.metadata, patch as MergePatch<KubeObject>));
   }
 
-  /** Deletes a Secret or published bundle, and creates it again at once, as a restored backup does. */
+  /** Deletes a Secret or published bundle, and creates it again at once, as the restore of a backup does. */
   async createAgain(mount: string): Promise<void> {
     const resource = resourceOf(mount);
     const last = this.#history.get(mount)?.at(-1);
@@ -236,7 +236,7 @@ export class RotationWorld {
     });
   }
 
-  /** True for content that fails no connection now, and none that the root which signs now can bring about. */
+  /** True for content that breaks no connection now, and none with certificates of the signing root. */
   #isHarmless({ root, trusted, notAfterMs }: Loaded): boolean {
     const others = [...this.#pods.contents(), ...this.#stored()];
     const rootPem = this.rootSecret();
@@ -256,7 +256,7 @@ export class RotationWorld {
     });
   }
 
-  /** A namespace comes, or begins to be deleted, or is gone at last, with what is in it. */
+  /** Creates a namespace, or starts to delete it, or finishes the deletion together with its objects. */
   async passNamespace(name: (typeof passing)[number]): Promise<void> {
     const found = this.api.find(namespaceResource, { name });
     await this.api.byHand(async () => {
@@ -274,20 +274,20 @@ export class RotationWorld {
     });
   }
 
-  // What the operator does.
+  // Actions of the operator.
 
-  /** Another process leads, which begins now. The one before has ended, or has not noticed yet. */
+  /** Starts another process that leads. The previous one has ended, or has not noticed yet. */
   async start(): Promise<void> {
     await this.#leads(await this.#startProcess());
   }
 
-  /** Starts a replica that stands by from now on. */
+  /** Starts a standby. */
   async standBy(): Promise<void> {
     await this.#standby?.end();
     this.#standby = await this.#startProcess();
   }
 
-  /** The replica that has stood by leads. @param isCutOff it cannot read the root when it begins */
+  /** The standby takes over. @param isCutOff it cannot read the root when it starts to lead */
   async takeOver(isCutOff = false): Promise<void> {
     const heir = this.#standby ?? (await this.#startProcess());
     this.#standby = undefined;
@@ -317,32 +317,32 @@ export class RotationWorld {
     });
   }
 
-  /** Nothing goes on any more. */
+  /** Ends all processes. */
   async end(): Promise<void> {
     await this.#leader?.end();
     await this.#standby?.end();
   }
 
-  /** The watches, or those of one kind, bring what has happened to every process. */
+  /** Delivers all changes to the watches of every process, of all kinds or of one. */
   async deliver(plural?: string): Promise<void> {
     for (const process of [this.#leader, this.#standby]) await process?.deliver(plural);
   }
 
-  /** The watches of a kind end in every process. */
+  /** Ends the watches of a kind in every process. */
   async cut(plural: string, isForgotten: boolean): Promise<void> {
     for (const process of [this.#leader, this.#standby]) await process?.cut(plural, isForgotten);
   }
 
-  /** The process ends at this moment. */
+  /** Ends the leading process now. */
   async crash(): Promise<void> {
     await this.#leader?.end();
   }
 
-  /** One reconcile of the authority. */
+  /** Reconciles the authority once. */
   reconcileAuthority = (interruption?: Interruption): Promise<void> =>
     this.#run(({ authority: reconciler }, signal) => reconciler.reconcile('default', { signal }), interruption);
 
-  /** One reconcile of every certificate. The interruption comes in the first that has so many requests. */
+  /** Reconciles every certificate once. The interruption happens in the first reconcile that has enough requests. */
   async reconcileCertificates(interruption?: Interruption): Promise<void> {
     const interrupted = onceOnly(interruption);
     for (const { metadata } of this.api.all('mtlscertificates')) {
@@ -351,7 +351,7 @@ export class RotationWorld {
     }
   }
 
-  /** One reconcile of every place where the bundle is published. */
+  /** Reconciles every trust target once. */
   async reconcileTrust(interruption?: Interruption): Promise<void> {
     const interrupted = onceOnly(interruption);
     for (const namespace of ['', ...this.api.all('namespaces').map(({ metadata }) => metadata.name)]) {
@@ -361,8 +361,8 @@ export class RotationWorld {
   }
 
   /**
-   * The operator does what it can do now, until it has nothing left to do.
-   * @param publishes false: it does not come to the published bundles
+   * The operator works until it has nothing left to do.
+   * @param publishes false: it does not reconcile published bundles
    */
   async settle(publishes = true): Promise<void> {
     for (let round = 0, before = -1; round < 4 && this.writes !== before; round += 1) {
@@ -375,7 +375,7 @@ export class RotationWorld {
     }
   }
 
-  // What there is to be seen.
+  // Stored objects.
 
   get status(): NonNullable<MtlsAuthority['status']> {
     return (this.api.find(authorityResource, { name: 'default' }) as unknown as MtlsAuthority).status ?? {};
@@ -385,7 +385,7 @@ export class RotationWorld {
     return this.api.find(secretResource, { namespace: operatorNamespace, name: rootName });
   }
 
-  /** True when the root Secret has a root in this slot that has expired. */
+  /** True when this slot of the root Secret holds an expired root. */
   hasExpired(slot: keyof typeof rotationKeys): boolean {
     const live = this.rootSecret();
     const pem = live === undefined ? '' : dataText(live, rotationKeys[slot].certificate);
@@ -404,7 +404,7 @@ export class RotationWorld {
     return loaded;
   }
 
-  /** What is published; a namespace that is being deleted gets no more changes. */
+  /** The published bundles, except those in a namespace that is being deleted, which are not updated any more. */
   published(): KubeObject[] {
     const configMaps = this.api.all('configmaps').filter(({ metadata }) => !this.#isTerminating(metadata.namespace));
     return [...configMaps, ...this.api.all('clustertrustbundles')];
@@ -415,15 +415,15 @@ export class RotationWorld {
     return found?.metadata.deletionTimestamp !== undefined;
   }
 
-  /** The certificates in a file of a Secret. */
+  /** The certificates under a key of a Secret. */
   certificatesIn = (secret: Secret | undefined, key: string): Certificate[] =>
     secret === undefined ? [] : parseCertificates(dataText(secret, key));
 
-  /** Throws when a pod shows a certificate to another one that does not trust its root. */
+  /** Throws when a pod shows a certificate to another pod that does not trust its root. */
   assertConnected(): void {
     const failure = this.failures[0] ?? this.#pods.failure(this.#wallMs);
     if (failure === undefined) return;
-    // Whoever is in the middle of something may not pass it on.
+    // Kept as well, because code in the middle of a reconcile may swallow the error.
     this.failures.push(`${failure}, in phase ${this.status.rotation?.phase}`);
     throw new Error(this.failures[0]);
   }
@@ -439,7 +439,7 @@ export class RotationWorld {
     try {
       await process?.reconcile(work, interruption);
     } catch (error) {
-      // The controller tries again after a conflict, and when the clock was set to where the root is not valid.
+      // The controller retries after a conflict, and after the clock was set to a time at which the root is not valid.
       const isExpected = isKubeError(error) || (error instanceof PkiError && error.code === 'IssuerRefuses');
       if (!isExpected && !(error instanceof Crash)) throw error;
     } finally {
@@ -449,7 +449,7 @@ export class RotationWorld {
     }
   }
 
-  /** A request of a person is answered once. Throws when it is answered a second time. */
+  /** A request of a user is answered once. Records a failure if it is answered a second time. */
   #noteAnswer(reason: string): void {
     const { name, uid, annotations: notes = {} } = this.#lastSecret?.metadata ?? { name: '' };
     if (reason !== 'RotationRequested') return;
@@ -490,7 +490,7 @@ export class RotationWorld {
   }
 }
 
-/** The first of many that gets it is the only one. */
+/** Lets only the first reconcile that reaches the interruption run it. */
 function onceOnly(interruption: Interruption | undefined): () => Interruption | undefined {
   let hasHappened = false;
   if (interruption === undefined) return () => undefined;
@@ -501,11 +501,11 @@ function onceOnly(interruption: Interruption | undefined): () => Interruption | 
   return () => (hasHappened ? undefined : { ...interruption, act });
 }
 
-/** The kind of what pods mount, by the beginning of its name here. */
+/** The resource of a mounted object, by the first word of its name. */
 const resourceOf = (mount = ''): Resource<KubeObject> | undefined =>
   [secretResource, configMapResource, clusterTrustBundleResource].find(({ plural }) => plural === mount.split(' ')[0]);
 
-/** What a pod reads in a Secret, a ConfigMap or a ClusterTrustBundle. */
+/** What a pod loads from a Secret, a ConfigMap or a ClusterTrustBundle. */
 function loadedFrom(object: Mounted, roots: ReadonlyMap<string, Certificate>): Loaded {
   const { data = {}, spec } = object;
   const isSecret = secretKeys.certificate in data;

@@ -1,14 +1,14 @@
-/** What a pod has loaded from what is mounted. */
+/** The content that a pod has loaded from a mounted object. */
 export interface Loaded {
-  /** Identity of the root of its certificate, where it has one: any certificate of that CA verifies it. */
+  /** Identity of the root of its certificate, if it has one: any certificate of that CA verifies it. */
   readonly root?: string | undefined;
-  /** When its certificate expires; absent in a pod that has none, and only verifies others. */
+  /** When its certificate expires; absent in a pod without a certificate, which only verifies others. */
   readonly notAfterMs?: number;
-  /** Identities of the roots that it trusts, and when each expires, in milliseconds. */
+  /** Identities of the trusted roots, with their expiry in milliseconds. */
   readonly trusted: ReadonlyMap<string, number>;
 }
 
-/** A pod: what it has loaded, and what is on its way to it. */
+/** A pod: the content that it has loaded, and the content that it will load. */
 interface Pod {
   readonly namespace: string;
   readonly lagMs: number;
@@ -16,37 +16,37 @@ interface Pod {
   coming: { readonly atMs: number; readonly content: Loaded }[];
 }
 
-/** Pods that load what they mount late. Every pod talks to every other. */
+/** Pods that load mounted objects late. Every pod connects to every other. */
 export class WorldPods {
-  /** By what they mount: `secrets shop/c1-server-tls`. */
+  /** By mounted object: `secrets shop/c1-server-tls`. */
   readonly #pods = new Map<string, Pod>();
   readonly #lagOf: (mount: string, count: number) => number;
   readonly #check: () => void;
-  /** Roots of which a pod has shown a certificate. */
+  /** Roots of certificates that a pod has shown. */
   readonly #shown = new Set<string>();
 
   /**
-   * @param lagOf how long a pod takes to load a change of what it mounts, in milliseconds
-   * @param check called after each load: that is when a connection would fail
+   * @param lagOf how long a pod takes to load a change of its mounted object, in milliseconds
+   * @param check called after each load, because a connection can break only then
    */
   constructor(lagOf: (mount: string, count: number) => number, check: () => void) {
     this.#lagOf = lagOf;
     this.#check = check;
   }
 
-  /** What is mounted has changed. A pod that could not start before, since it was not there, has it at once. */
+  /** A mounted object has changed. If it is new, a pod starts that could not start before, and loads it at once. */
   changed(mount: string, namespace: string, content: Loaded, nowMs: number): void {
     const pod = this.#pods.get(mount);
     if (pod !== undefined) pod.coming.push({ atMs: nowMs + pod.lagMs, content });
     else this.#pods.set(mount, { namespace, lagMs: this.#lagOf(mount, this.#pods.size), loaded: content, coming: [] });
   }
 
-  /** A namespace is gone, with the pods in it. */
+  /** Forgets the pods of a deleted namespace. */
   forget(namespace: string): void {
     for (const [mount, pod] of this.#pods) if (pod.namespace === namespace) this.#pods.delete(mount);
   }
 
-  /** Pods load what is due. */
+  /** Loads all due content into pods. */
   tick(nowMs: number): void {
     for (const pod of this.#pods.values()) {
       const due = pod.coming.filter(({ atMs }) => atMs <= nowMs);
@@ -58,16 +58,16 @@ export class WorldPods {
     }
   }
 
-  /** Everything that a pod has loaded, or is going to. */
+  /** All contents that a pod has loaded or will load. */
   contents(): Loaded[] {
     return [...this.#pods.values()].flatMap(({ loaded, coming }) => [loaded, ...coming.map(({ content }) => content)]);
   }
 
-  /** The first pod that does not trust what another one shows; undefined when all connections work. */
+  /** The first pod that does not trust the certificate of another one; undefined when all connections work. */
   failure(wallMs: number): string | undefined {
     const pods = [...this.#pods];
     for (const [, { loaded }] of pods) if (loaded.root !== undefined) this.#shown.add(loaded.root);
-    // A pod whose own certificate has expired takes no part any more, nor one for which everything has that it could verify.
+    // A pod whose certificate has expired does not take part any more, nor a pod whose verifiable roots have all expired.
     const verifiesUntilMs = ({ trusted }: Loaded): number =>
       Math.max(...[...trusted].map(([root, notAfterMs]) => (this.#shown.has(root) ? notAfterMs : 0)));
     const live = pods.filter(([, { loaded }]) => (loaded.notAfterMs ?? verifiesUntilMs(loaded)) > wallMs);

@@ -7,13 +7,13 @@ import { fillCaches } from './fill-caches.ts';
 import { Crash, type MemoryApi } from './memory-api.ts';
 import { MemoryClient } from './memory-client.ts';
 
-/** What happens in the middle of a reconcile, at one of its requests. */
+/** Something that happens in the middle of a reconcile, at one of its requests. */
 export interface Interruption {
-  /** So many requests have been answered before. */
+  /** How many requests are answered first. */
   readonly at: number;
-  /** Requests that only read do not count. */
+  /** Requests that only read are not counted. */
   readonly countsWrites: boolean;
-  /** The request has its effect first, and its answer comes later. */
+  /** The request takes effect before the interruption, and is answered after it. */
   readonly isAfter: boolean;
   readonly act: () => Promise<unknown>;
 }
@@ -24,7 +24,7 @@ interface ProcessOptions {
   readonly now: () => Date;
   readonly monotonicMs: () => number;
   readonly onIssued: (reason: string) => void;
-  /** Default: queues that nobody takes keys from, since everything is reconciled again and again. */
+  /** Default: queues from which no controller takes keys, because the test reconciles every object repeatedly. */
   readonly queues?: Queues;
 }
 
@@ -39,7 +39,7 @@ function idleQueues(): Queues {
   return { authority: queue(), certificate: queue(), trust: queue() };
 }
 
-/** One process of the operator. Its caches are kept by Caches.keep, and are behind until its watches deliver. */
+/** One process of the operator. keepCaches fills its caches, which are stale until its watches deliver. */
 export class WorldProcess {
   readonly replica: Replica;
   readonly #options: ReconcilersOptions;
@@ -50,9 +50,9 @@ export class WorldProcess {
   #interruption: Interruption | undefined;
   #hasEnded = false;
   #isReconciling = false;
-  /** Another process leads since, and this one has not noticed yet. */
+  /** Another process leads meanwhile, and this one has not noticed yet. */
   isSuperseded = false;
-  /** What the API server answers to a request in place of doing it. */
+  /** The error with which the API server answers a request instead of executing it. */
   refusal: (request: string) => KubeError | undefined = () => undefined;
 
   private constructor({ api, namespace, now, monotonicMs, onIssued, queues = idleQueues() }: ProcessOptions) {
@@ -73,7 +73,7 @@ export class WorldProcess {
     };
   }
 
-  /** Begins, and has its caches filled as the Operator does. */
+  /** Starts, and fills its caches as the Operator does. */
   static async start(options: ProcessOptions): Promise<WorldProcess> {
     const process = new WorldProcess(options);
     const { replica } = process;
@@ -90,19 +90,19 @@ export class WorldProcess {
     return this.#hasEnded;
   }
 
-  /** Those of the present term. */
+  /** The reconcilers of the current term. */
   get reconcilers(): Reconcilers {
     if (this.#reconcilers === undefined) throw new Error('this process has not begun to lead');
     return this.#reconcilers;
   }
 
-  /** Begins to lead, as a LeaderTerm does. An earlier term of the process has ended. */
+  /** Begins a term, as a LeaderTerm does. An earlier term of the process ends. */
   async lead(): Promise<void> {
     this.#reconcilers?.stop();
     this.#reconcilers = await beginTerm(this.#options, this.#stop.signal);
   }
 
-  /** The process is no more, whatever it was about to do. */
+  /** Ends the process, whatever it was doing. */
   async end(): Promise<void> {
     this.#hasEnded = true;
     this.#memory.end();
@@ -110,17 +110,17 @@ export class WorldProcess {
     await this.#ended();
   }
 
-  /** The watches, or those of one kind, bring what has happened. */
+  /** Delivers all changes to the watches, of all kinds or of one. */
   async deliver(plural?: string): Promise<void> {
-    // Whoever pauses after an error comes back.
+    // Ends the pauses of Reflectors after an error.
     mock.timers.tick(reflectorPauseMs);
     await this.#memory.deliver(plural);
   }
 
-  /** The watches of a kind end. @param isForgotten they cannot be resumed: all has to be listed again */
+  /** Ends the watches of a kind. @param isForgotten they cannot be resumed: everything has to be listed again */
   cut = (plural: string, isForgotten: boolean): Promise<void> => this.#memory.cut(plural, isForgotten);
 
-  /** Reconciles, and has something happen in the middle of it. Throws Crash when that ended the process. */
+  /** Reconciles, with an interruption. Throws Crash when the interruption ended the process. */
   async reconcile(
     work: (reconcilers: Reconcilers, signal: AbortSignal) => Promise<unknown>,
     interruption?: Interruption,
@@ -136,7 +136,8 @@ export class WorldProcess {
   }
 
   async #onRequest(request: string, moment: 'before' | 'after'): Promise<void> {
-    // Its request would have to be on the way for longer than the lease lasts, and has no precondition that tells.
+    // No precondition stops a creation by the former leader. It is ruled out here: it would have to be under way for longer than
+    // the Lease lasts.
     if (this.isSuperseded && moment === 'before' && request.startsWith('create ')) throw new Crash();
     const refusal = moment === 'before' ? this.refusal(request) : undefined;
     if (refusal !== undefined) throw refusal;
