@@ -26,6 +26,8 @@ export interface PageOptions {
   readonly before?: (reader: Reader) => Promise<unknown>;
   /** Runs after the commands below a heading: for what the page promises and does not show. */
   readonly after?: Readonly<Record<string, (reader: Reader) => Promise<unknown>>>;
+  /** Why the commands below a heading take longer than 20 s, by the heading: "31 s: the operator checks every 30 s". */
+  readonly slow?: Readonly<Record<string, string>>;
   /** Commands that a test cannot run, by a part of each, and why. */
   readonly notRun?: Readonly<Record<string, string>>;
   /** Runs instead of a command, by a part of it: for what needs a kubelet, or a value that the reader fills in. */
@@ -41,7 +43,7 @@ export function runPage(page: string, world: Installation, options: PageOptions 
   describe(`${page}, as it is written`, () => {
     const sections = stepSections(readFileSync(join(ROOT, page), 'utf8'));
     const unused = new Set(
-      [options.after, options.notRun, options.instead].flatMap((table) => Object.keys(table ?? {})),
+      [options.after, options.slow, options.notRun, options.instead].flatMap((table) => Object.keys(table ?? {})),
     );
     let folder: string;
     let shell: Shell;
@@ -66,7 +68,8 @@ export function runPage(page: string, world: Installation, options: PageOptions 
     after(() => shell?.end());
 
     for (const { heading, steps } of sections) {
-      test(heading, async () => {
+      const reason = options.slow?.[heading];
+      test(reason === undefined ? heading : `${heading} (${reason})`, async () => {
         for (const step of steps) await follow(step);
         unused.delete(heading);
         await options.after?.[heading]?.(reader);
