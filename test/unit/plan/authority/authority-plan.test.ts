@@ -32,19 +32,19 @@ const bundleOf = (first: TestIssuer, ...rest: readonly TestIssuer[]) =>
     rest.map(({ certificate }) => certificate),
   );
 
-/** The root Secret with this root, and these in ca.crt. */
+/** A root Secret with this root and these certificates in ca.crt. */
 const secretOf = (signer: TestIssuer, anchors: readonly TestIssuer[] = [signer], at = now): RootSecret => {
   const { crt, key } = encodedRoot(signer);
   const caCrt = encodeCertificates(anchors.map(({ certificate }) => certificate));
   return { resourceVersion: '7', inspection: inspectIssuer(crt, key, at), anchors: parseTrustAnchors(caCrt) };
 };
 
-/** Nothing was issued yet. */
+/** No certificate was issued yet. */
 const rollout: RolloutObservation = { secrets: [], publications: [], examinedSecrets: 0, monotonicMs: 0 };
 const leadingSince = now;
 const planRoot = (observed: ObservedRoot, at = now) => planRootAt(observed, at);
 
-/** What status says once this root is active, and these are trusted. */
+/** The status when this root is active and these roots are trusted. */
 const statusAfter = (signer: TestIssuer, ...rest: readonly TestIssuer[]) => {
   const secret = secretOf(signer, [signer, ...rest]);
   const observed = { authority: authority(), secret, certificates: 0, rollout, leadingSince };
@@ -68,14 +68,13 @@ const brought: MtlsAuthoritySpec = {
 };
 const spec = authority().spec;
 const isReady = (signer: TestIssuer, ...rest: readonly TestIssuer[]) => {
-  // The certificate as it was read from the Secret.
   const { inspection } = secretOf(signer);
   assert.ok('issuer' in inspection);
   return { state: 'ready', issuer: inspection.issuer, bundle: bundleOf(signer, ...rest), acceptedBundleDigests: [] };
 };
 
 describe('an authority without its Secret', () => {
-  test('makes the root that spec describes', () => {
+  test('creates the root that spec describes', () => {
     assert.deepEqual(planRoot(observe(undefined)), {
       step: {
         step: 'create',
@@ -91,7 +90,7 @@ describe('an authority without its Secret', () => {
     });
   });
 
-  test('makes it with organizations and another key, RSA larger than a leaf’s', () => {
+  test('creates a root with organizations and another key; its default RSA key is larger than a leaf’s', () => {
     const wanted = {
       commonName: 'Org',
       organizations: ['A', 'B'],
@@ -107,7 +106,7 @@ describe('an authority without its Secret', () => {
     });
   });
 
-  test('remembers the roots that were trusted, so that what they signed goes on working', () => {
+  test('keeps the roots in status trusted, so that their certificates still work', () => {
     const { step } = planRoot(observe(undefined, { status: statusAfter(active, former) }));
     assert.ok(step.step === 'create');
     assert.deepEqual(
@@ -116,7 +115,7 @@ describe('an authority without its Secret', () => {
     );
   });
 
-  test('remembers nothing where status holds nothing that can be read', () => {
+  test('keeps no roots when the bundle in status is not valid', () => {
     for (const trustBundle of ['', 'garbage', '-----BEGIN CERTIFICATE-----']) {
       const { step } = planRoot(observe(undefined, { status: { trustBundle } }));
       assert.ok(step.step === 'create');
@@ -127,16 +126,16 @@ describe('an authority without its Secret', () => {
   const missing =
     'Secret mtls-root with tls.crt and tls.key does not exist in the namespace of the operator; create it';
   const waiting: [title: string, changes: Parameters<typeof authority>[0], reason: string, message: string][] = [
-    ['waits for the root of a person', { spec: brought }, 'RootMissing', missing],
-    ['makes none while it is being deleted', { deleting: true }, 'RootMissing', missing],
+    ['waits for the administrator’s root', { spec: brought }, 'RootMissing', missing],
+    ['creates no root while it is being deleted', { deleting: true }, 'RootMissing', missing],
     [
-      'makes none of a size that there is not',
+      'creates no root with a key size that does not exist',
       { spec: { ...spec, root: { commonName: 'a', privateKey: { algorithm: 'ECDSA', size: 2048 }, duration: '1h' } } },
       'InvalidSpec',
       'spec.root: duration or key size is not valid',
     ],
     [
-      'makes none for a duration that is none',
+      'creates no root for a duration that is not valid',
       { spec: { ...spec, root: { commonName: 'a', privateKey: { algorithm: 'ECDSA' }, duration: 'x' } } },
       'InvalidSpec',
       'spec.root: duration or key size is not valid',
@@ -153,7 +152,7 @@ describe('an authority without its Secret', () => {
 describe('an authority with its Secret', () => {
   const keep = { step: 'keep' };
 
-  test('signs with its root, and trusts it', () => {
+  test('signs with its root and trusts it', () => {
     assert.deepEqual(planRoot(observe(secretOf(active))), { step: keep, verdict: isReady(active) });
   });
 
@@ -161,7 +160,7 @@ describe('an authority with its Secret', () => {
     assert.deepEqual(planRoot(observe(secretOf(active, []))), { step: keep, verdict: isReady(active) });
   });
 
-  test('trusts the roots in ca.crt, too', () => {
+  test('also trusts the roots in ca.crt', () => {
     const plan = planRoot(observe(secretOf(active, [former, active, other])));
     assert.deepEqual(plan, { step: keep, verdict: isReady(active, former, other) });
   });
@@ -171,12 +170,12 @@ describe('an authority with its Secret', () => {
     assert.deepEqual(plan, { step: keep, verdict: isReady(active) });
   });
 
-  test('ends trust in a root that a person took out of ca.crt', () => {
+  test('stops trusting a root that an administrator removed from ca.crt', () => {
     const plan = planRoot(observe(secretOf(active, [active]), { status: statusAfter(active, former) }));
     assert.deepEqual(plan, { step: keep, verdict: isReady(active) });
   });
 
-  test('never writes a root over one that is bad', () => {
+  test('never overwrites a root that may not sign', () => {
     const { crt } = encodedRoot(active);
     const bad: [inspection: IssuerInspection, reason: string][] = [
       [inspectIssuer('', '', now), 'RootMalformed'],
@@ -190,7 +189,7 @@ describe('an authority with its Secret', () => {
     }
   });
 
-  test('does not sign while its ca.crt cannot be read, since nobody knows whom to trust', () => {
+  test('does not sign while ca.crt is not valid, because the trusted roots are unknown', () => {
     const secret = { ...secretOf(active), anchors: { problem: 'a PEM block is not base64' } };
     assert.deepEqual(planRoot(observe(secret)), {
       step: keep,
@@ -212,7 +211,7 @@ describe('the status of an authority', () => {
     notAfter: notAfter.toISOString().replace('.000', ''),
   });
 
-  test('names the root that signs, all that are trusted, and who uses it', () => {
+  test('names the signing root, all trusted roots and the number of certificates', () => {
     const { status, requeueAt } = statusOf(observe(secretOf(active, [active, former]), { generation: 4 }));
     const { subject: _, ...activeRoot } = status.activeRoot ?? { subject: '' };
     const { subject, ...expected } = entry(active, /CN=Active/);
@@ -227,12 +226,12 @@ describe('the status of an authority', () => {
     const { fingerprint, notAfter } = active.certificate;
     const message = `signs with root ${fingerprint.slice(0, 16)}, valid until ${notAfter.toISOString().replace('.000', '')}`;
     assert.deepEqual(status.conditions, [{ type: 'Ready', status: 'True', reason: 'Ready', message }]);
-    // A tenth of its lifetime before its end it is replaced.
+    // The root is replaced a tenth of its lifetime before it expires.
     const lifetimeMs = notAfter.getTime() - active.certificate.notBefore.getTime();
     assert.deepEqual(requeueAt, new Date(notAfter.getTime() - lifetimeMs / 10));
   });
 
-  test('names the root that an intermediate signs under, and is looked at again when the first of them ends', () => {
+  test('names the root of a signing intermediate, and is planned again when the first of them expires', () => {
     const below = intermediate(active, { durationMs: days(60) });
     const observed = observe(secretOf(below, [former]));
     const { verdict, step } = planRoot(observed);
@@ -251,7 +250,7 @@ describe('the status of an authority', () => {
     assert.deepEqual(requeueAt, below.certificate.notAfter);
   });
 
-  test('keeps what was published while the root is bad, and says what is wrong', () => {
+  test('keeps published roots while the root may not sign, and says what is wrong', () => {
     const known = statusAfter(active, former);
     const inspection = inspectIssuer('', '', now);
     const { status, requeueAt } = statusOf(
@@ -263,11 +262,11 @@ describe('the status of an authority', () => {
       certificates: 3,
       conditions: [{ type: 'Ready', status: 'False', reason: 'RootMalformed', message }],
     });
-    // It ends with a write to the Secret; the look is for an event that was missed.
+    // A write to the Secret ends this state. The timer covers a missed event.
     assert.deepEqual(requeueAt, new Date(now.getTime() + 600_000));
   });
 
-  test('keeps what was said of keys and CRLs while the root is bad', () => {
+  test('keeps the conditions about keys and CRLs while the root may not sign', () => {
     const lastTransitionTime = now.toISOString();
     const conditions = ['IssuerKeyMissing', 'CrlNearlyFull'].map((type) => {
       return { type, status: 'True' as const, reason: 'Said', message: 'm', lastTransitionTime };
@@ -279,13 +278,13 @@ describe('the status of an authority', () => {
     );
   });
 
-  test('keeps what was published while the Secret is gone', () => {
+  test('keeps published roots while the Secret is gone', () => {
     const known = statusAfter(active);
     const { status } = statusOf(observe(undefined, { status: known, spec: brought }));
     assert.deepEqual([status.activeRoot, status.trustBundle], [known.activeRoot, known.trustBundle]);
   });
 
-  test('is looked at again when the root may have become valid', () => {
+  test('is planned again when the root may have become valid', () => {
     const at = later(-days(400));
     const young = secretOf(active, [active], at);
     const observed = observe(young);
@@ -299,7 +298,7 @@ describe('the status of an authority', () => {
     ['NextRootMissing', 600_000],
   ];
   for (const [reason, inMs] of refusals) {
-    test(`is looked at again when a rotation was asked for and cannot begin: ${reason}`, () => {
+    test(`is planned again when a requested rotation cannot start: ${reason}`, () => {
       const observed = observe(secretOf(active, [active]));
       const plan = { ...planRoot(observed), problem: { reason, message: 'm' } };
       const { requeueAt } = planAuthorityStatus(observed, plan, now);

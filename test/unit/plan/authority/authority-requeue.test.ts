@@ -10,12 +10,12 @@ import { old } from '../rotation/rotation-roots.ts';
 import { knows, observedIn, type Situation, secretsOf } from '../rotation/rotation-situation.ts';
 import { making, rotating } from '../rotation/rotation-specs.ts';
 
-/** Roots that the operator makes, at an age at which they are soon due, and one that is not valid yet. */
+/** Generated roots of an age at which they are soon due, and one that is not valid yet. */
 const ageing = [days(89), days(90) - minutes(10), days(90) - 1, days(99)].map((ageMs) =>
   root({ name: 'Ageing', at: earlier(ageMs), durationMs: days(100) }),
 );
 const young = root({ name: 'Young', at: later(hours(1)) });
-/** A root of before that is trusted still, and expires while nothing else happens. */
+/** A former root that is still trusted, and expires without an event. */
 const ending = root({ name: 'Ending', at: earlier(days(99)), durationMs: days(100) });
 const trustingEnding: Situation = {
   ...quiet,
@@ -41,8 +41,8 @@ const situations = fc.constantFrom<Situation>(
   trustingEnding,
 );
 
-// Broken if it fails: a root is not renewed, or a rotation does not go on, until something else happens.
-test('nothing is due for an authority before the moment at which it is read again', () => {
+// If this fails, a root is not renewed or a rotation does not continue until an unrelated event.
+test('no step is due for an authority before its requeue time', () => {
   const ages = fc.array(fc.integer({ min: 0, max: minutes(4) }), { minLength: 2, maxLength: 2 });
   const shares = fc.nat({ max: 1_000_000 }).map((part) => part / 1_000_000);
   let kept = 0;
@@ -59,7 +59,7 @@ test('nothing is due for an authority before the moment at which it is read agai
       const first = at(0);
       if (first.plan.step.step !== 'keep') return;
       kept += 1;
-      // A gate is judged again a millisecond after it opens, since its clock has fractions of one.
+      // A gate is checked again a millisecond after it opens, because its clock has fractions of a millisecond.
       const waitMs = (first.requeueAt?.getTime() ?? now.getTime() + days(4000)) - 2 - now.getTime();
       for (const ms of [Math.floor(waitMs * share), waitMs]) {
         const { plan } = at(ms);
@@ -72,5 +72,5 @@ test('nothing is due for an authority before the moment at which it is read agai
   assert.ok(kept > 100, `only ${kept} situations waited: the property says little`);
 });
 
-/** What certificates and peers see of an authority. */
+/** The parts of a plan that certificates and peers depend on. */
 const verdictOf = ({ verdict }: RootPlan) => [verdict.state, verdict.state === 'ready' ? verdict.bundle.digest : ''];

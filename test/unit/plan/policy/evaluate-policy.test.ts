@@ -17,7 +17,7 @@ const mayHaveUri = (uri: string, scope = shop): boolean =>
 const mayHaveCommonName = (commonName: string, role: Role, scope = shop): boolean =>
   deniedNames({ role, subject: { commonName }, names: none }, scope).length === 0;
 
-/** What a role is told when it asks for these names and this subject. */
+/** The messages when a role requests these names and this subject. */
 const told = (role: Role, names: Partial<SubjectAltNames>, subject: Subject = {}, scope = shop): string[] =>
   deniedNames({ role, subject, names: { ...none, ...names } }, scope);
 
@@ -38,7 +38,7 @@ describe('a namespace may have', () => {
     'payments.shop.svc.',
   ];
   for (const name of own) {
-    test(`the DNS name ${name}, a client or peer only with its namespace in it`, () => {
+    test(`the DNS name ${name}, for a client or peer only if it contains the namespace`, () => {
       assert.ok(mayHaveDns(name));
       for (const role of ['client', 'peer'] as const) assert.equal(mayHaveDns(name, shop, role), name.includes('.'));
     });
@@ -47,7 +47,7 @@ describe('a namespace may have', () => {
   test('the SPIFFE ID of each of its ServiceAccounts', () => {
     assert.ok(mayHaveUri('spiffe://cluster.local/ns/shop/sa/checkout'));
     assert.ok(mayHaveUri('spiffe://cluster.local/ns/shop/sa/check.out-1'));
-    assert.ok(mayHaveUri('spiffe://CLUSTER.local/ns/shop/sa/checkout'), 'a trust domain has no case');
+    assert.ok(mayHaveUri('spiffe://CLUSTER.local/ns/shop/sa/checkout'), 'a trust domain is not case-sensitive');
     assert.ok(mayHaveUri('spiffe://example.org/ns/shop/sa/a', { ...shop, trustDomain: 'example.org' }));
   });
 
@@ -77,7 +77,7 @@ describe('a namespace may have', () => {
     test(`${JSON.stringify(commonName)} as the common name of ${server ? '' : 'no '}server and ${client ? '' : 'no '}client`, () => {
       assert.equal(mayHaveCommonName(commonName, 'server'), server);
       assert.equal(mayHaveCommonName(commonName, 'client'), client);
-      assert.equal(mayHaveCommonName(commonName, 'peer'), client, 'a peer is a client, too');
+      assert.equal(mayHaveCommonName(commonName, 'peer'), client, 'a peer is also a client');
     });
   }
 });
@@ -160,7 +160,7 @@ describe('a namespace may not have', () => {
   ];
   for (const uri of uris) test(`the URI ${JSON.stringify(uri)}`, () => assert.ok(!mayHaveUri(uri)));
 
-  test('addresses, mailboxes or names of other types at all', () => {
+  test('IP addresses, e-mail addresses or otherNames', () => {
     const otherNames = [{ oid: '1.2.3', utf8Value: 'shop' }];
     assert.deepEqual(told('client', { ipAddresses: ['10.0.0.1'], emailAddresses: ['a@shop.svc'], otherNames }), [
       `IP address "10.0.0.1": namespace shop may have only IP addresses ${granted}`,
@@ -169,7 +169,7 @@ describe('a namespace may not have', () => {
     ]);
   });
 
-  test('any attribute of a subject beside the common name', () => {
+  test('any attribute of a subject except the common name', () => {
     const subject: Required<Subject> = {
       commonName: 'a.shop.svc',
       organizations: ['Example Org', 'system:masters'],
@@ -250,7 +250,7 @@ describe('a denied name is answered with', () => {
     [`${'a.'.repeat(118)}b.shop.cluster.local`, undefined],
   ];
   for (const [asked, meant] of misses) {
-    test(`${meant === undefined ? 'no guess' : meant} for ${asked.slice(0, 60)}`, () => {
+    test(`${meant === undefined ? 'no suggestion' : meant} for ${asked.slice(0, 60)}`, () => {
       const [message = ''] = told('server', { dnsNames: [asked] });
       assert.equal(/ \(did you mean "(.*)"\?\)$/.exec(message)?.[1], meant, message);
       if (meant !== undefined) assert.ok(mayHaveDns(meant));
@@ -267,7 +267,7 @@ describe('a denied name is answered with', () => {
     ['https://cluster.local/ns/shop/sa/checkout', undefined],
   ];
   for (const [asked, meant] of ids) {
-    test(`${meant ?? 'no guess'} for ${asked}, as a URI and as a common name`, () => {
+    test(`${meant ?? 'no suggestion'} for ${asked}, as a URI and as a common name`, () => {
       for (const [message = ''] of [told('client', { uris: [asked] }), told('client', {}, { commonName: asked })]) {
         assert.equal(/ \(did you mean "(.*)"\?\)$/.exec(message)?.[1], meant, message);
       }
@@ -275,7 +275,7 @@ describe('a denied name is answered with', () => {
     });
   }
 
-  test('a guess that the namespace may have, whatever was asked for', () => {
+  test('a suggestion that the namespace may always have', () => {
     const label = fc.constantFrom('shop', 'other', 'svc', 'cluster', 'local', 'a', '*', 'localhost', 'A', '1');
     const names = fc.array(label, { minLength: 1, maxLength: 6 }).map((labels) => labels.join('.'));
     let guesses = 0;
@@ -290,22 +290,22 @@ describe('a denied name is answered with', () => {
       }),
       { numRuns: 3000 },
     );
-    assert.ok(guesses > 100, 'there were hardly any guesses');
+    assert.ok(guesses > 100, 'there were hardly any suggestions');
   });
 
-  test('a message that fits into a condition, whatever was asked for', () => {
+  test('a message that always fits into a condition', () => {
     const long = Array.from({ length: 100 }, (_, i) => `${'\u0001'.repeat(5000)}${i}`);
     const names = { dnsNames: long, ipAddresses: long, uris: long, emailAddresses: long };
     const otherNames = long.map((utf8Value) => ({ oid: '1.2.3', utf8Value }));
     const subject = { commonName: long[0] ?? '', organizations: long, localities: long };
     const scope = { ...shop, namespace: 'n'.repeat(63), authority: 'a'.repeat(253), trustDomain: 't'.repeat(255) };
     const messages = told('client', { ...names, otherNames }, subject, { ...scope, clusterDomain: 'c'.repeat(121) });
-    // A condition has room for 32768 characters, a message for the five first of them, and there are three roles.
+    // A condition has room for 32768 characters. It holds a message with five names for each of three roles.
     for (const message of messages) assert.ok(message.length * 15 < 32_768, String(message.length));
   });
 });
 
-test('a pattern with a control character grants nothing, whatever gets as far as the gate', () => {
+test('a pattern with a control character grants no name, even if it passes the schema', () => {
   const grantOf = (text: string) => ({ namespaceSelector: {}, otherNames: [{ oid: '1.2.3', utf8Values: [text] }] });
   const isDenied = (text: string): boolean => {
     const scope = { ...shop, issuance: issuancePolicy({ allow: [grantOf(text)] }) };
@@ -317,12 +317,12 @@ test('a pattern with a control character grants nothing, whatever gets as far as
 });
 
 describe('a namespace with the name of a part of the domain', () => {
-  // Names of Services of namespace `shop`, which none of these may have.
+  // None of these namespaces may have the Service names of namespace `shop`.
   const victims = ['payments', 'db-0.db', '*'].flatMap((service) =>
     ['shop.svc', 'shop.svc.cluster.local'].map((rest) => `${service}.${rest}`),
   );
   for (const namespace of ['svc', 'cluster', 'local', 'com', 'default', 'payments', 'db']) {
-    test(`${namespace} has its own names and none of others`, () => {
+    test(`${namespace} has its own names and no names of other namespaces`, () => {
       const scope = { ...shop, namespace };
       assert.ok(mayHaveDns(`a.${namespace}.svc`, scope) && mayHaveDns(`a.${namespace}.svc.cluster.local`, scope));
       for (const name of victims) assert.ok(!mayHaveDns(name, scope), name);
@@ -330,7 +330,7 @@ describe('a namespace with the name of a part of the domain', () => {
   }
 
   for (const clusterDomain of ['svc', 'foo.svc', 'svc.svc', 'shop.svc']) {
-    test(`cannot make use of a cluster domain like ${clusterDomain}`, () => {
+    test(`gains no names from a cluster domain like ${clusterDomain}`, () => {
       for (const namespace of ['svc', 'foo', 'shop']) {
         const scope = { ...shop, namespace, clusterDomain };
         assert.ok(mayHaveDns(`a.${namespace}.svc.${clusterDomain}`, scope));
@@ -341,10 +341,10 @@ describe('a namespace with the name of a part of the domain', () => {
   }
 });
 
-describe('whatever is asked for', () => {
+describe('for random requests', () => {
   /**
-   * Said in another way than the code says it: the names that cluster DNS and its search paths give to Services of the
-   * namespace, as one regular expression over the normal form.
+   * An independent implementation: the names that cluster DNS and its search paths give to Services of the namespace,
+   * as one regular expression over the normal form.
    */
   const isOwn = (name: string, { namespace, clusterDomain }: PolicyScope): boolean => {
     const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
@@ -390,7 +390,7 @@ describe('whatever is asked for', () => {
   );
   const namespaces = fc.constantFrom('shop', 'svc', 'cluster', 'local', 'a');
 
-  test('a DNS name is let through only if its normal form is the namespace’s own', () => {
+  test('a DNS name is allowed only if its normal form is the namespace’s own', () => {
     let granted = 0;
     fc.assert(
       fc.property(attacks, namespaces, (name, namespace) => {
@@ -401,10 +401,10 @@ describe('whatever is asked for', () => {
       }),
       { numRuns: 5000 },
     );
-    assert.ok(granted > 100, 'hardly any name was granted: the property says nothing');
+    assert.ok(granted > 100, 'hardly any name was granted, so the property tests too little');
   });
 
-  test('a URI is let through only if it is, letter by letter, a SPIFFE ID of the namespace', () => {
+  test('a URI is allowed only if it is exactly a SPIFFE ID of the namespace', () => {
     const parts = fc.constantFrom(
       'spiffe://',
       'cluster.local',
@@ -432,6 +432,6 @@ describe('whatever is asked for', () => {
       }),
       { numRuns: 5000 },
     );
-    assert.ok(granted > 10, 'hardly any URI was granted: the property says nothing');
+    assert.ok(granted > 10, 'hardly any URI was granted, so the property tests too little');
   });
 });

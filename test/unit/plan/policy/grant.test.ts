@@ -9,7 +9,7 @@ import { certificate } from '../../../support/fixtures/certificate.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
-/** What comes of a request from namespace `shop`; its labels are null when it is not known. */
+/** The result of a request from namespace `shop`. Its labels are null while they are unknown. */
 function ask(spec: Partial<MtlsCertificateSpec>, issuance: Issuance, labels: Labels | null = {}) {
   const policy = { ...rules, issuance: issuancePolicy(issuance) };
   const scope = { namespace: 'shop', labels: labels ?? undefined, authority: 'default', ...policy };
@@ -33,14 +33,14 @@ const asking: Record<Kind, (name: string) => Partial<MtlsCertificateSpec>> = {
   subject: (name) => ({ client: { serviceAccount: 'a' }, subject: subjectOf(...split(name)) }),
 };
 
-/** An attribute of a subject is written here as its field in a grant, a blank, and its value. */
+/** A subject attribute is written here as its field in a grant, a space, and its value. */
 const subjectOf = (field: string, value: string): Subject =>
   field === 'serialNumbers' ? { serialNumber: value } : { [field]: [value] };
 
-/** An otherName is written here as its object identifier, a blank, and its value. */
+/** An otherName is written here as its object identifier, a space, and its value. */
 const split = (name: string): [oid: string, value: string] => [name.split(' ')[0] ?? '', name.replace(/^\S+ /, '')];
 
-/** A field of a grant with these patterns alone. */
+/** A grant with only these patterns, in one field. */
 function granting(kind: Kind, patterns: readonly string[]) {
   if (kind === 'otherNames') {
     return { [kind]: patterns.map((text) => ({ oid: split(text)[0], utf8Values: [split(text)[1]] })) };
@@ -214,7 +214,7 @@ const tables: Record<Kind, readonly Row[]> = {
     ['spiffe://*/a', 'spiffe://example.org/a', false],
     ['spiffe://example.org', 'spiffe://example.org', true],
     ['spiffe://example.org/**', 'spiffe://example.org', false],
-    // Other namespaces' ServiceAccounts, in the authority's own trust domain: only where a pattern says so in words.
+    // ServiceAccounts of other namespaces, in the authority's own trust domain: a pattern must spell them out.
     ['spiffe://cluster.local/ns/other/sa/a', 'spiffe://cluster.local/ns/other/sa/a', true],
     ['spiffe://cluster.local/ns/other/sa/*', 'spiffe://cluster.local/ns/other/sa/a', true],
     ['spiffe://cluster.local/ns/other/**', 'spiffe://cluster.local/ns/other/sa/a', true],
@@ -381,7 +381,7 @@ const tables: Record<Kind, readonly Row[]> = {
     [`${upn} *@example.com`, '1.3.6.1.4.1.311.20.2.4 ops@example.com', false],
     [`${upn} *@example.com`, '1.3.6.1.4.1.311.20.2 ops@example.com', false],
     [`${upn} *@example.com`, `${upn}.1 ops@example.com`, false],
-    // What a coder of 32 bits takes for the same type.
+    // A 32-bit parser reads the same type.
     [`${upn} *@example.com`, '1.3.6.1.4.1.311.20.2.4294967299 ops@example.com', false],
     ['1.3.6.1.4.1.311.20.2.4294967299 *', '1.3.6.1.4.1.311.20.2.4294967299 ops', false],
     [`${upn} ops@example.com`, `${upn} ops@example.com`, true],
@@ -440,7 +440,7 @@ const tables: Record<Kind, readonly Row[]> = {
     ['organizations *', 'organizations \u682a\u5f0f\u4f1a\u793e\u4f8b', true],
     ['organizations *', 'organizations group:admins', true],
     ['organizations *', 'organizations the system:masters', true],
-    // Kubernetes reads an organization as a group, and has groups of its own.
+    // Kubernetes reads an organization as a group, and reserves system: groups.
     ['organizations *', 'organizations system:masters', false],
     ['organizations *', 'organizations System:Masters', false],
     ['organizations *', 'organizations \u017fystem:masters', false],
@@ -457,7 +457,7 @@ const tables: Record<Kind, readonly Row[]> = {
     ['organizations system:*', 'organizations system:masters', true],
     ['organizations system:*', 'organizations system:node:a', false],
     ['organizationalUnits *', 'organizationalUnits system:masters', false],
-    // What makes a list of attributes, or a pattern, in the eyes of a program.
+    // Characters that some programs read as a list of attributes or as a pattern.
     ['organizations *', 'organizations Org,OU=admins', false],
     ['organizations *', 'organizations Org/CN=admin', false],
     ['organizations *', 'organizations Org\\', false],
@@ -522,12 +522,12 @@ describe('a pattern', () => {
     });
   }
 
-  test('of a common name with many `*` is compared in no time', { timeout: 5000 }, () => {
+  test('of a common name with many `*` is compared without backtracking', { timeout: 5000 }, () => {
     const allow = [{ namespaceSelector: {}, commonNames: [`${'*-'.repeat(30)}.`] }];
     assert.ok(!isGranted(asking.commonNames('-'.repeat(64)), { allow }));
   });
 
-  test('is nobody’s way to another name of the same request', () => {
+  test('does not grant another name of the same request', () => {
     const allow = [{ namespaceSelector: {}, dnsNames: ['*.example.com'] }];
     const spec = {
       server: { service: 'db', dnsNames: ['a.example.com', 'a.example.org'], commonName: 'a.example.com' },
@@ -560,7 +560,7 @@ describe('a pattern', () => {
     }
   });
 
-  test('grants every value of an attribute, or the request is denied', () => {
+  test('must grant every value of an attribute, or the request is denied', () => {
     const allow = [
       { namespaceSelector: {}, subject: { organizations: ['a'], organizationalUnits: ['*'] } },
       { namespaceSelector: {}, subject: { organizations: ['b'] } },
@@ -572,7 +572,7 @@ describe('a pattern', () => {
     assert.match(refusal.message, /^subject\.organizations "c": [^;]*$/);
   });
 
-  test('that has not the form of its schema grants nothing, and breaks nothing', () => {
+  test('that does not match its schema grants nothing and throws nothing', () => {
     const odd: unknown[] = ['1.2.3', {}, { oid: '1.2.3' }, { utf8Values: ['a'] }, { oid: '1.2.3', utf8Values: [] }];
     const allow = [{ namespaceSelector: {}, otherNames: odd as never, commonNames: ['*'] }];
     assert.ok(!isGranted(asking.otherNames('1.2.3 a'), { allow }));
@@ -581,7 +581,7 @@ describe('a pattern', () => {
     }
   });
 
-  test('of one type of name is none of another type, also in the same grant', () => {
+  test('for one type of otherName does not match another type in the same grant', () => {
     const otherNames = [
       { oid: '1.2.3', utf8Values: ['a', 'b'] },
       { oid: '1.2.4', utf8Values: ['c'] },
@@ -594,7 +594,7 @@ describe('a pattern', () => {
 });
 
 describe('the names that are signed', () => {
-  test('are in normal form, own ones and granted ones', () => {
+  test('are in normal form, both own and granted names', () => {
     const allow = [
       {
         namespaceSelector: {},
@@ -613,7 +613,7 @@ describe('the names that are signed', () => {
       uris: ['HTTPS://Example.org/a'],
       emailAddresses: ['Ops@EXAMPLE.com'],
       commonName: 'A.Example.com.',
-      // As they are written, each once.
+      // Unchanged, each once.
       otherNames: ['Ops', 'ops', 'Ops'].map((mailbox) => ({ oid: upn, utf8Value: `${mailbox}@Example.com` })),
     };
     const request = ask({ server }, { allow });
@@ -651,15 +651,25 @@ describe('a grant', () => {
   const name = asking.dnsNames('www.example.com');
 
   const rows: [title: string, selector: LabelSelector, labels: Labels | null, granted: boolean][] = [
-    ['to all namespaces reaches one without labels', {}, {}, true],
-    ['to all namespaces reaches one that is not known', {}, null, true],
-    ['to a label reaches who has it', { matchLabels: { team: 'edge' } }, { team: 'edge', a: 'b' }, true],
-    ['to a label misses another value', { matchLabels: { team: 'edge' } }, { team: 'Edge' }, false],
-    ['to a label misses who has none', { matchLabels: { team: 'edge' } }, {}, false],
-    ['to an empty value misses who has no label', { matchLabels: { team: '' } }, {}, false],
-    ['to a label misses who is not known', { matchLabels: { team: 'edge' } }, null, false],
+    ['to all namespaces reaches a namespace without labels', {}, {}, true],
+    ['to all namespaces reaches a namespace with unknown labels', {}, null, true],
     [
-      'to who lacks a label misses who is not known',
+      'to a label reaches a namespace with that label',
+      { matchLabels: { team: 'edge' } },
+      { team: 'edge', a: 'b' },
+      true,
+    ],
+    [
+      'to a label does not reach a namespace with another value',
+      { matchLabels: { team: 'edge' } },
+      { team: 'Edge' },
+      false,
+    ],
+    ['to a label does not reach a namespace without labels', { matchLabels: { team: 'edge' } }, {}, false],
+    ['to an empty value does not reach a namespace without the label', { matchLabels: { team: '' } }, {}, false],
+    ['to a label does not reach a namespace with unknown labels', { matchLabels: { team: 'edge' } }, null, false],
+    [
+      'to namespaces without a label does not reach a namespace with unknown labels',
       { matchExpressions: [{ key: 'team', operator: 'DoesNotExist' }] },
       null,
       false,
@@ -669,7 +679,7 @@ describe('a grant', () => {
     test(title, () => assert.equal(isGranted(name, toEdge(selector), labels), granted));
   }
 
-  test('adds to the others, and takes nothing from them', () => {
+  test('adds to the other grants and removes nothing from them', () => {
     const allow = [
       { namespaceSelector: { matchLabels: { team: 'edge' } }, dnsNames: ['a.example.com'] },
       { namespaceSelector: {}, dnsNames: ['b.example.com'] },
@@ -679,7 +689,7 @@ describe('a grant', () => {
     assert.ok(!isGranted(spec, { allow }, {}));
   });
 
-  test('is hinted at by the name of the authority when a name is denied', () => {
+  test('can be added to the authority that the message of a denied name mentions', () => {
     const refusal = ask(name, toEdge({ matchLabels: { team: 'edge' } }));
     assert.deepEqual(refusal, {
       reason: 'Denied',
@@ -722,10 +732,10 @@ describe('a usage', () => {
     });
   }
 
-  test('of the key alone needs no grant, of an RSA key neither', () =>
+  test('of the key needs no grant, for an RSA key too', () =>
     assert.ok(isGranted(asking(['contentCommitment', 'dataEncipherment'], 'RSA'), {})));
 
-  test('is denied with its name and the rule', () => {
+  test('is denied with a message that names it and the rule', () => {
     assert.deepEqual(ask(asking(['keyAgreement', 'emailProtection', 'ipsecIKE']), { allow }), {
       reason: 'Denied',
       message:
@@ -733,7 +743,7 @@ describe('a usage', () => {
     });
   });
 
-  test('that is granted brings no name with it, and a name no usage', () => {
+  test('that is granted does not grant a name, and a granted name does not grant a usage', () => {
     const dnsNames = ['www.example.com'];
     const both = { server: { dnsNames, usages: ['codeSigning'] as const } };
     assert.ok(!isGranted(both, { allow: [{ namespaceSelector: {}, usages: ['codeSigning'] }] }));
@@ -742,7 +752,7 @@ describe('a usage', () => {
   });
 });
 
-describe('a field that is left empty never widens what is allowed:', () => {
+describe('an empty field never allows more:', () => {
   const names: Partial<MtlsCertificateSpec>[] = [
     asking.dnsNames('www.example.com'),
     asking.ipRanges('10.0.0.1'),
@@ -768,18 +778,18 @@ describe('a field that is left empty never widens what is allowed:', () => {
     }),
   ];
   for (const issuance of own) {
-    test(`${JSON.stringify(issuance)} grants a namespace its own names alone`, () => {
+    test(`${JSON.stringify(issuance)} leaves a namespace only its own names`, () => {
       assert.ok(isGranted({ server: { service: 'db' } }, issuance));
       for (const spec of names) assert.ok(!isGranted(spec, issuance), JSON.stringify(spec));
     });
   }
 
-  test('an entry that is older than its schema and has no selector grants nothing', () => {
+  test('an entry without a selector, from before the schema required one, grants nothing', () => {
     const allow = [{ dnsNames: ['www.example.com'], uris: ['urn:a'], commonNames: ['postgres'] }] as unknown as Grant[];
     for (const spec of names) assert.ok(!isGranted(spec, { allow }));
   });
 
-  test('an expression without an operator, or without the values it needs, selects nobody', () => {
+  test('an expression without an operator, or without the values it needs, selects no namespace', () => {
     const broken = [
       { key: 'a' },
       { key: 'a', operator: 'In' },
@@ -792,7 +802,7 @@ describe('a field that is left empty never widens what is allowed:', () => {
     }
   });
 
-  test('an empty duration allows none', () => {
+  test('an empty maxDuration allows no certificate', () => {
     const refusal = ask({ server: { service: 'db' } }, { maxDuration: '' });
     assert.deepEqual(refusal, {
       reason: 'Denied',
@@ -813,7 +823,7 @@ describe('the longest duration', () => {
     ['24h', '0s', false],
   ];
   for (const [duration, maxDuration, granted] of rows) {
-    test(`${maxDuration ?? 'without limit'} ${granted ? 'allows' : 'does not allow'} ${duration}`, () => {
+    test(`${maxDuration ?? 'absent'} ${granted ? 'allows' : 'does not allow'} ${duration}`, () => {
       const issuance = maxDuration === undefined ? {} : { maxDuration };
       assert.equal(isGranted({ duration, server: { service: 'db' } }, issuance), granted);
     });
@@ -836,10 +846,10 @@ describe('an authority for some namespaces', () => {
     allow: [{ namespaceSelector: {}, dnsNames: ['www.example.com'] }],
   };
 
-  test('serves those', () =>
+  test('serves the selected namespaces', () =>
     assert.ok(isGranted({ server: { service: 'db' } }, issuance, { team: 'edge', stage: 'prod' })));
 
-  test('waits for the labels of a namespace that has not been seen', () => {
+  test('waits for the labels of a namespace that has not been read', () => {
     assert.deepEqual(ask({ server: { service: 'db' } }, issuance, null), {
       reason: 'Pending',
       message: 'the operator has not read namespace shop yet; its labels decide which names it may have',
@@ -847,7 +857,7 @@ describe('an authority for some namespaces', () => {
   });
 
   for (const labels of [{}, { team: 'edge' }, { team: 'core', stage: 'prod' }]) {
-    test(`denies others all names, and says who may have some: ${JSON.stringify(labels)}`, () => {
+    test(`denies every name to other namespaces, and names the required labels: ${JSON.stringify(labels)}`, () => {
       assert.deepEqual(ask({ server: { service: 'db', dnsNames: ['www.example.com'] } }, issuance, labels), {
         reason: 'Denied',
         message:
@@ -857,7 +867,7 @@ describe('an authority for some namespaces', () => {
   }
 });
 
-test('messages stay within what a condition takes, whatever was asked for and is granted', () => {
+test('messages always fit into a condition, for every request and grant', () => {
   const long = (text: string) => text.repeat(2000);
   const values = Array.from({ length: 64 }, (_, i) => `${i}${'a'.repeat(60)}`);
   const selector = {
@@ -874,7 +884,7 @@ test('messages stay within what a condition takes, whatever was asked for and is
   ] as const) {
     const refusal = ask(spec, issuance);
     assert.ok('message' in refusal);
-    // A third of it, since a resource has three roles.
+    // A third of the limit, because a resource has three roles.
     assert.ok(refusal.message.length < 10_000, `${refusal.message.length} characters`);
   }
 });

@@ -46,7 +46,7 @@ describe('a selector', () => {
     });
   }
 
-  test('selects all there is only when it requires nothing', () => {
+  test('selects every object only when it requires nothing', () => {
     assert.ok(selectsAll({}) && selectsAll({ matchLabels: {}, matchExpressions: [] }));
     assert.ok(!selectsAll({ matchLabels: { a: '' } }));
     assert.ok(!selectsAll(where({ key: 'a', operator: 'DoesNotExist' })));

@@ -60,7 +60,7 @@ const tables: [kind: string, normalise: (name: string) => string | undefined, ta
       ['user@a', undefined],
       ['%2f.a', undefined],
       ['münchen.de', undefined],
-      // Characters that become ASCII, or nothing, once somebody changes their case or their form.
+      // Characters that turn into ASCII, or vanish, when a program changes their case or normalises them.
       ['\u212aafka.shop.svc', undefined],
       ['\u017fhop.svc', undefined],
       ['\uff41.shop.svc', undefined],
@@ -71,7 +71,7 @@ const tables: [kind: string, normalise: (name: string) => string | undefined, ta
       ['1.2.3.4', undefined],
       ['a.1', undefined],
       ['123', undefined],
-      // What inet_aton(3) reads as an address.
+      // inet_aton(3) reads these as addresses.
       ['0x7f000001', undefined],
       ['0X7F000001', undefined],
       ['127.0x1', undefined],
@@ -222,7 +222,7 @@ for (const [kind, normalise, table] of tables) {
       );
     }
 
-    test('is its own normal form, is ASCII, and is there or not for any text', () => {
+    test('is stable and ASCII, and exists or not for every text', () => {
       const known = fc.constantFrom(...table.map(([name]) => name));
       const mixed = fc.tuple(known, known, fc.nat(40)).map(([a, b, at]) => a.slice(0, at) + b.slice(at));
       fc.assert(
@@ -238,7 +238,7 @@ for (const [kind, normalise, table] of tables) {
   });
 }
 
-test('the normal form of an IPv6 address is that of all its spellings', () => {
+test('all spellings of an IPv6 address have the same normal form', () => {
   fc.assert(
     fc.property(fc.ipV6(), (address) => {
       const normal = normaliseIpAddress(address);

@@ -1,9 +1,8 @@
 /**
- * The gate against names that were made to get past it: near misses of what a namespace has and of what an authority
- * grants. Whatever is asked for, what comes out is exactly what an independent oracle allows, and certificates hold no
- * name beside that.
+ * Tests the policy with near misses: names that nearly match the own names of a namespace or the grants of an authority.
+ * A request is accepted exactly when an independent oracle allows it, and the certificate holds no other name.
  *
- * Seeded, a part of it on every run. The long run, with a seed of its own if one is given:
+ * Every run tests a seeded part. For a long run, optionally with another seed:
  *
  *     FUZZ_CASES=1000000 FUZZ_SEED=7 npm test -- unit plan/policy/policy-fuzz
  */
@@ -36,7 +35,7 @@ const { numRuns, seed } = fuzzRuns(30_000, 20_261_124);
 
 type Kind = Exclude<keyof Grant, 'namespaceSelector' | 'usages'>;
 
-/** What an authority might grant, good and odd. */
+/** Patterns that an authority may grant, usual and unusual ones. */
 const patterns: Record<Kind, readonly string[]> = {
   dnsNames: [
     'www.example.com',
@@ -124,7 +123,7 @@ const patterns: Record<Kind, readonly string[]> = {
     ' a ',
     '',
   ],
-  // The object identifier, and behind the blank the value.
+  // The object identifier, a space, and the value.
   otherNames: [
     '1.3.6.1.4.1.311.20.2.3 *@example.com',
     '1.3.6.1.4.1.311.20.2.3 *@Example.COM',
@@ -147,7 +146,7 @@ const patterns: Record<Kind, readonly string[]> = {
     '1.2.3 ',
     ' *',
   ],
-  // The field of the grant, and behind the blank the value.
+  // The field of the grant, a space, and the value.
   subject: [
     'organizations Example Org',
     'organizations *',
@@ -172,7 +171,7 @@ const patterns: Record<Kind, readonly string[]> = {
   ],
 };
 
-/** Names to begin with beside those that fit a pattern. */
+/** More names to start from, in addition to those that match a pattern. */
 const others: Record<Kind, readonly string[]> = {
   dnsNames: [
     'payments',
@@ -219,7 +218,7 @@ const others: Record<Kind, readonly string[]> = {
 };
 
 const word = fc.constantFrom('a', 'b-1', 'shop', 'other', 'xn--mnchen-3ya', 'A', '0', '*', 'a_b', 'ns', 'sa');
-/** A name that fits a pattern, or nearly does. */
+/** A name that matches a pattern, or nearly does. */
 const fitting = (kind: Kind, pattern: string): fc.Arbitrary<string> =>
   kind === 'ipRanges'
     ? addressNear(pattern)
@@ -227,7 +226,7 @@ const fitting = (kind: Kind, pattern: string): fc.Arbitrary<string> =>
         .array(word, { minLength: 6, maxLength: 6 })
         .map((words) => pattern.split('*').reduce((sum, part, i) => `${sum}${words[i % 6]}${part}`));
 
-/** The first and last address of a range, their neighbours, and some in it, in several notations. */
+/** The first and last address of a range, their neighbours, and some between them, in several notations. */
 function addressNear(range: string): fc.Arbitrary<string> {
   const [, base = '', length = '0'] = /^(.*?)(?:\/(\d+))?$/.exec(range) ?? [];
   const { value, bits } = oracle.numberOf(base) ?? { value: 0n, bits: 32 as const };
@@ -259,7 +258,7 @@ function addressText(value: bigint, bits: 32 | 128, form: number): string {
 
 type Change = (name: string) => string;
 
-/** Changes that have got past others, of any name and of each kind. */
+/** Changes that have passed the checks of other programs, for any name and for each kind. */
 const anyChanges: readonly Change[] = [
   (name) => name.toUpperCase(),
   (name) => name.toLowerCase(),
@@ -401,7 +400,7 @@ const changes: Record<Kind, readonly Change[]> = {
   ],
 };
 
-/** Up to two of them, or a character too many or too few. */
+/** Up to two changes, or one character too many or too few. */
 const changesOf = (kind: Kind): fc.Arbitrary<Change[]> => {
   const inserted = fc
     .tuple(fc.nat(), fc.oneof(fc.string({ maxLength: 2 }), fc.string({ unit: 'binary', maxLength: 2 })))
@@ -442,7 +441,7 @@ const grant = (kind: Kind) =>
     list: fc.subarray([...patterns[kind]], { maxLength: 4 }),
   });
 
-/** Of an otherName or a subject: what is in front of the first blank, and what is behind it. */
+/** Splits an otherName or a subject attribute at the first space. */
 const splitName = (text: string): [oid: string, value: string] => {
   const blank = text.indexOf(' ');
   return blank < 0 ? [text, ''] : [text.slice(0, blank), text.slice(blank + 1)];
@@ -458,13 +457,13 @@ function subjectGrant(list: readonly string[]): SubjectGrant {
   return Object.fromEntries(fields);
 }
 
-/** A field of a grant with these patterns alone. */
+/** A grant with only these patterns, in one field. */
 function granting(kind: Kind, list: readonly string[]): Partial<Grant> {
   if (kind === 'otherNames') return { otherNames: list.map(otherNameGrant) };
   return kind === 'subject' ? { subject: subjectGrant(list) } : { [kind]: list };
 }
 
-/** A policy for one kind of name, who asks under it, and for what. */
+/** A policy for one kind of name, with a requesting namespace and a requested name. */
 interface Case {
   readonly kind: Kind;
   readonly issuance: Issuance;
@@ -474,7 +473,7 @@ interface Case {
   readonly name: string;
 }
 
-/** How Node.js calls the attributes, and a grant. */
+/** The names of attributes in Node.js and in a grant. */
 const attributeFields: Readonly<Record<string, string>> = {
   O: 'organizations',
   OU: 'organizationalUnits',
@@ -486,7 +485,7 @@ const attributeFields: Readonly<Record<string, string>> = {
   serialNumber: 'serialNumbers',
 };
 
-/** The API server stores no attribute that the schema does not know. */
+/** The API server stores no attribute that is missing in the schema. */
 const storable = (kind: Kind, name: string): string =>
   kind !== 'subject' || Object.values(attributeFields).includes(splitName(name)[0])
     ? name
@@ -529,7 +528,7 @@ const fields = {
   emailAddresses: 'emailAddresses',
 } as const;
 
-/** A resource that asks for the one name, and for an own one beside what is no name by itself. */
+/** A resource that requests the name, together with an own name if it could not be requested alone. */
 const specOf = (given: Case): MtlsCertificateSpec => ({
   ...certificate().record.spec,
   [given.role]: askedOf(given),
@@ -545,7 +544,7 @@ function askedOf({ kind, name, namespace }: Case): object {
   if (kind === 'subject') return own;
   if (kind !== 'otherNames') return { [fields[kind]]: [name] };
   const [oid, utf8Value] = splitName(name);
-  // otherNames alone are not issued.
+  // A certificate cannot have otherNames alone.
   return { otherNames: [{ oid, utf8Value }], commonName: `own.${namespace}.svc` };
 }
 
@@ -565,7 +564,7 @@ function oracleAllows({ kind, name, role, ...rest }: Case): boolean {
   return allowed[kind]();
 }
 
-/** Every name of a request or a certificate, as a case of its own. */
+/** Every name of a request, as its own case. */
 function namesIn(request: LeafRequest, given: Case): Case[] {
   const { names, subject } = request.profile;
   const as = (kind: Kind, list: readonly string[]) => list.map((name) => ({ ...given, kind, name }));
@@ -593,7 +592,10 @@ function namesIn(request: LeafRequest, given: Case): Case[] {
 const signer = root();
 const key = privateKey();
 
-/** The names of the certificate that is signed for a request, as Node.js (OpenSSL) reads them; otherNames, as they lie there. */
+/**
+ * The names in the certificate that is signed for a request, as Node.js (OpenSSL) reads them; otherNames from their
+ * bytes.
+ */
 function namesSigned(request: LeafRequest, given: Case): Case[] {
   const context = { now, serialSeed: randomBytes(20) };
   const signed = issueLeafNow(request.profile, createPublicKey(key), signer, context);
@@ -636,7 +638,7 @@ const subjectSigned = (leaf: X509Certificate, given: Case): Case[] =>
     }),
   );
 
-test(`${numRuns} requests with seed ${seed}: nobody gets what the oracle would not give, and nobody less`, (t) => {
+test(`${numRuns} requests with seed ${seed}: a namespace gets exactly the names that the oracle allows`, (t) => {
   const counts = { requests: 0, allowed: 0, granted: 0, signed: 0 };
   const grantedOf = Object.fromEntries(kinds.map((kind) => [kind, 0])) as Record<Kind, number>;
   fc.assert(
@@ -650,28 +652,28 @@ test(`${numRuns} requests with seed ${seed}: nobody gets what the oracle would n
         assert.ok(!isAllowed, `refused: ${request.message}`);
         return;
       }
-      assert.ok(isAllowed, 'it came out, and is foreign');
+      assert.ok(isAllowed, 'a denied name was accepted');
       for (const name of namesIn(request, given))
-        assert.ok(oracleAllows(name), `${name.name} came out, and is foreign`);
+        assert.ok(oracleAllows(name), `${name.name} is in the request and not allowed`);
       counts.allowed += 1;
       if (oracleAllows({ ...given, issuance: {} })) return;
       counts.granted += 1;
       grantedOf[given.kind] += 1;
-      // The first of every kind, and then all along the run.
+      // Sign the first ones of every kind, and a sample of the rest.
       if (grantedOf[given.kind] > 30 && counts.granted % 200 !== 0) return;
       counts.signed += 1;
       const names = namesSigned(request, given);
-      assert.equal(names.length, namesIn(request, given).length, 'the certificate has other names than were asked for');
-      for (const name of names) assert.ok(oracleAllows(name), `${name.name} is in the certificate, and is foreign`);
+      assert.equal(names.length, namesIn(request, given).length, 'the certificate has other names than the request');
+      for (const name of names) assert.ok(oracleAllows(name), `${name.name} is in the certificate and not allowed`);
     }),
     { numRuns, seed },
   );
   t.diagnostic(JSON.stringify({ ...counts, grantedOf }));
-  for (const kind of kinds) assert.ok(grantedOf[kind] > numRuns / 1000, `hardly any of ${kind} was granted`);
-  assert.ok(counts.signed >= 100, 'hardly anything was signed');
+  for (const kind of kinds) assert.ok(grantedOf[kind] > numRuns / 1000, `hardly any name of ${kind} was granted`);
+  assert.ok(counts.signed >= 100, 'hardly any certificate was signed');
 });
 
-/** What may be asked for, and what no leaf may be. */
+/** Usages that may be requested, and usages that no leaf may have. */
 const usageNames = [
   'contentCommitment',
   'dataEncipherment',
@@ -700,11 +702,11 @@ const usageOids: Record<string, string> = {
 };
 const rsaKey = privateKey({ algorithm: 'RSA', size: 2048 });
 
-test('no certificate is for more than its role, its key and the authority allow, and none for less', (t) => {
+test('a certificate has exactly the usages that its role, its key and the authority allow', (t) => {
   const counts = { requests: 0, allowed: 0 };
   const usageGrant = fc.record({
     namespaceSelector: fc.constantFrom(...selectors),
-    // Also what no schema lets through.
+    // Includes usages that the schema rejects.
     usages: fc.subarray([...usageNames]),
   });
   const asked = fc.record({
@@ -726,7 +728,11 @@ test('no certificate is for more than its role, its key and the authority allow,
       const request = leafRequest(ask, role, { ...scope, issuance: issuancePolicy(issuance) });
       counts.requests += 1;
       const isAllowed = usages.every((usage) => oracle.mayHaveUsage(usage, algorithm, { ...scope, issuance }));
-      assert.equal('profile' in request, isAllowed, 'message' in request ? request.message : 'it came out');
+      assert.equal(
+        'profile' in request,
+        isAllowed,
+        'message' in request ? request.message : 'a denied usage was accepted',
+      );
       if ('reason' in request) return;
       counts.allowed += 1;
       const context = { now, serialSeed: randomBytes(20) };
@@ -737,7 +743,7 @@ test('no certificate is for more than its role, its key and the authority allow,
         ...(leaf.extendedKeyUsage ?? []).map((id) => usageOids[id] ?? id),
       ];
       const ofRole = { server: ['serverAuth'], client: ['clientAuth'], peer: ['serverAuth', 'clientAuth'] }[role];
-      // RFC 5280 4.2.1.12: it goes with serverAuth and emailProtection.
+      // RFC 5280 4.2.1.12: serverAuth and emailProtection are consistent with it.
       const receivesKeys = algorithm === 'RSA' && (role !== 'client' || usages.includes('emailProtection'));
       const ofKey = ['digitalSignature', ...(receivesKeys ? ['keyEncipherment'] : [])];
       assert.deepEqual(has.sort(), [...new Set([...ofRole, ...ofKey, ...usages])].sort());

@@ -2,8 +2,8 @@ import type { Grant, Issuance, LabelSelector, SubjectGrant } from '../../../../s
 import type { Role } from '../../../../src/pki/index.ts';
 
 /**
- * What a namespace may have, said in another way than the code says it: every pattern is one regular expression over the
- * whole name, addresses are numbers, nothing is parsed into parts. Slow, and shares nothing with src/plan.
+ * An independent implementation of the policy: every pattern is one regular expression over the whole name, addresses
+ * are numbers, and nothing is parsed into parts. It is slow and shares no code with src/plan.
  */
 
 export interface OracleScope {
@@ -17,7 +17,7 @@ export interface OracleScope {
 const label = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 const printable = /^[!-~]+$/;
 
-/** Of expressions only DoesNotExist, which is all that the tests use. */
+/** Implements only the expression DoesNotExist, which is all that the tests use. */
 const isSelected = (selector: LabelSelector | undefined, labels: OracleScope['labels']): boolean =>
   selector !== undefined &&
   Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels !== undefined && labels[key] === value) &&
@@ -34,7 +34,7 @@ const patternsOf = (
 const matchesOneOf = (patterns: readonly string[], text: string, toSource: (pattern: string) => string): boolean =>
   patterns.some((pattern) => new RegExp(`^(?:${toSource(pattern)})$`).test(text));
 
-/** Lower case without the dot at the end; undefined for what is not a DNS name. */
+/** Lower case without the trailing dot. Undefined for a text that is not a DNS name. */
 export function normalDns(name: string): string | undefined {
   const normal = name.toLowerCase().replace(/\.$/, '');
   const isName = new RegExp(`^(?:\\*\\.)?(?:${label}\\.)*${label}$`).test(normal);
@@ -47,7 +47,7 @@ export function mayHaveDns(name: string, role: Role, scope: OracleScope): boolea
   const normal = normalDns(name);
   if (normal === undefined) return false;
   const [ns, domain] = [RegExp.escape(scope.namespace), RegExp.escape(scope.clusterDomain)];
-  // The names that cluster DNS gives a Service, and its bare name to servers alone.
+  // The names that cluster DNS gives a Service. The bare name is for servers only.
   const bare = role === 'server' ? `${label}|` : '';
   const own = `(?:${bare}${label}\\.${ns}|(?:\\*\\.|${label}\\.)(?:${label}\\.)*${ns}\\.svc(?:\\.${domain})?)`;
   if (normal !== 'localhost' && new RegExp(`^${own}$`).test(normal)) return true;
@@ -62,7 +62,7 @@ export function mayHaveDns(name: string, role: Role, scope: OracleScope): boolea
   );
 }
 
-/** An address as a number, and of how many bits. */
+/** An address as a number, with its size in bits. */
 export function numberOf(address: string): { value: bigint; bits: 32 | 128 } | undefined {
   const quad = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
   const four = quad.exec(address)?.slice(1);
@@ -100,7 +100,7 @@ export function mayHaveIp(address: string, scope: OracleScope): boolean {
   });
 }
 
-/** Scheme and host in lower case; undefined for what is not a URI, or not a SPIFFE ID. */
+/** Scheme and host in lower case. Undefined for a text that is not a URI or a SPIFFE ID. */
 export function normalUri(uri: string): string | undefined {
   const illegal = /["<>\\^`{|}]|%(?![0-9a-f]{2})/i;
   if (!printable.test(uri) || illegal.test(uri) || !/^[a-z][a-z0-9+.-]*:./i.test(uri)) return undefined;
@@ -135,7 +135,8 @@ export function mayHaveUri(uri: string, scope: OracleScope): boolean {
   const owner = new RegExp(`^spiffe://${RegExp.escape(trustDomain)}/ns(?:/([^/]+)|$)`).exec(normal);
   const isOfAnother = owner !== null && owner[1] !== namespace;
   const wild = patterns
-    // A star that is no whole segment, or two that are not the last, and a path that is not plain: no pattern.
+    // Not a pattern: a star that is only part of a segment, two stars that are not the last segment, or a path that is
+    // not plain.
     .filter((pattern) => /^[a-z][a-z0-9+.-]*:\/\/[\w.-]+(?::\d+)?(?:\/(?:\*|[\w.~-]+))*(?:\/\*\*)?$/i.test(pattern))
     .filter((pattern) => pattern.includes('*') && !/\/\.{1,2}(?:\/|$)/.test(pattern))
     .map((pattern) => pattern.replace(/^[^:]+:\/\/[^/]+/, (origin) => origin.toLowerCase()))
@@ -190,10 +191,10 @@ export function mayHaveCommonName(commonName: string, role: Role, scope: OracleS
   );
 }
 
-/** True for what Kubernetes keeps for itself, in any case and width of its letters. */
+/** True for names that Kubernetes reserves, in any case and width of their letters. */
 const isOfKubernetes = (text: string): boolean => /^system:/i.test(text.normalize('NFKC'));
 
-/** The value as `<field of a grant> <value>`; a field that there is not is nothing that may be had. */
+/** The value as `<field of a grant> <value>`. A field that does not exist allows no value. */
 export function mayHaveSubject(text: string, { issuance, labels }: OracleScope): boolean {
   const [, field = '', value = ''] = /^([^ ]*) ([^]*)$/.exec(text) ?? [];
   const bounds: Record<string, RegExp> = {
@@ -213,7 +214,7 @@ export function mayHaveSubject(text: string, { issuance, labels }: OracleScope):
     .flatMap(({ subject }) => subject?.[field as keyof SubjectGrant] ?? [])
     .filter((pattern) => isText(pattern) && Array.from(pattern).length <= 128)
     .filter((pattern) => !isOfKubernetes(value) || isOfKubernetes(pattern));
-  // Unassigned, private, invisible and formatting characters have no place in what nobody has spelled out.
+  // `*` never stands for unassigned, private, invisible or formatting characters.
   const isPlain = !/[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}=*\\]/u.test(value.replaceAll(' ', ''));
   if (patterns.includes('*') && isPlain) return true;
   return matchesOneOf(
@@ -258,7 +259,7 @@ export function mayHaveOtherName(name: string, { issuance, labels }: OracleScope
   );
 }
 
-/** Key usages by the kinds of keys that have them, and extended ones by the word of an authority. */
+/** Key usages depend on the kind of key, extended usages on a grant. */
 export function mayHaveUsage(usage: string, algorithm: string, { issuance, labels }: OracleScope): boolean {
   const always = [
     ...(algorithm === 'RSA' ? ['dataEncipherment'] : []),

@@ -18,18 +18,18 @@ const ready = (status: Condition['status'], reason = 'R', observedGeneration = 1
   observedGeneration,
 });
 
-test('a condition whose status is the same keeps its time, whatever else changed', () => {
+test('a condition with the same status keeps its lastTransitionTime, even if other fields change', () => {
   const previous = [{ ...ready('True'), lastTransitionTime: then }];
   const merged = mergeConditions(previous, [ready('True', 'Other', 2)], now);
   assert.deepEqual(merged, [{ ...ready('True', 'Other', 2), lastTransitionTime: then }]);
 });
 
-test('a condition whose status changed is dated now', () => {
+test('a condition whose status changes gets the current time', () => {
   const previous = [{ ...ready('True'), lastTransitionTime: then }];
   assert.equal(mergeConditions(previous, [ready('False')], now)[0]?.lastTransitionTime, '2026-02-03T04:05:06Z');
 });
 
-test('a type that is no longer wanted goes, the others keep their places, new ones come last', () => {
+test('a type that is no longer desired is removed, the others keep their places, and new ones come last', () => {
   const types = (conditions: readonly { type: string }[]): string => conditions.map(({ type }) => type).join();
   const of = (type: string): WantedCondition => ({ ...ready('True'), type });
   const previous = ['A', 'B', 'C'].map((type) => ({ ...of(type), lastTransitionTime: then }));
@@ -37,7 +37,7 @@ test('a type that is no longer wanted goes, the others keep their places, new on
   assert.equal(types(mergeConditions(undefined, ['D', 'C'].map(of), now)), 'D,C');
 });
 
-test('merging the same facts again, at any later time, changes nothing', () => {
+test('merging the same conditions again at a later time changes nothing', () => {
   const wanted = fc.uniqueArray(
     fc.record(
       {
@@ -55,7 +55,7 @@ test('merging the same facts again, at any later time, changes nothing', () => {
     fc.property(wanted, wanted, fc.date({ noInvalidDate: true }), (before, after, later) => {
       const merged = mergeConditions(mergeConditions([], before, now), after, now);
       assert.deepEqual(mergeConditions(merged, after, later), merged);
-      // As the API server gives it back.
+      // As the API server returns it.
       assert.deepEqual(
         JSON.parse(JSON.stringify(merged)),
         merged.map((condition) => ({ ...condition })),
@@ -64,7 +64,7 @@ test('merging the same facts again, at any later time, changes nothing', () => {
   );
 });
 
-test('times have the precision that their types have', () => {
+test('times have the precision of their types', () => {
   assert.equal(timestamp(now), '2026-02-03T04:05:06Z');
   assert.equal(microTimestamp(now), '2026-02-03T04:05:06.789000Z');
 });

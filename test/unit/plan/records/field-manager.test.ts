@@ -15,16 +15,16 @@ const crt = { 'f:data': { '.': {}, 'f:tls.crt': {} } };
 describe('the last writer of a Secret', () => {
   const rows: [title: string, fields: unknown, writer: string | undefined][] = [
     [
-      'is the newest but for the operator',
+      'is the most recent one other than the operator',
       [entry('a', '01', crt), entry('b', '02', crt), entry('mtls-operator', '03', crt)],
       'b (data.tls.crt)',
     ],
     [
-      'has to have changed what the operator writes',
+      'must have changed a field that the operator writes',
       [entry('a', '01', crt), entry('b', '02', { 'f:metadata': { 'f:annotations': { 'f:x': {} } } })],
       'a (data.tls.crt)',
     ],
-    ['is not one of status', [entry('a', '01', crt, { subresource: 'status' })], undefined],
+    ['is not a writer of status', [entry('a', '01', crt, { subresource: 'status' })], undefined],
     [
       'is named with its fields',
       [entry('a', '01', { 'f:data': { 'f:tls.crt': {}, 'f:tls.key': {} }, 'f:type': {} })],
@@ -42,17 +42,17 @@ describe('the last writer of a Secret', () => {
     ],
     ['may have no name', [entry('', '01', crt)], 'a client without a name (data.tls.crt)'],
     [
-      'is named by a plain name only, since whoever writes chooses it and administrators read it',
-      [entry('; all is well, go on with: kubectl annotate mtlsauthority default x=y #', '01', crt)],
+      'is named only by a plain name, because any client can choose its name and administrators read it',
+      [entry('; all is well, continue with: kubectl annotate mtlsauthority default x=y #', '01', crt)],
       'a client whose name has unusual characters (data.tls.crt)',
     ],
-    ['has keys that are plain, too', [entry('a', '01', { 'f:data': { 'f:a; b': {}, 'f:c': {} } })], 'a (data.c)'],
-    ['is not known where nothing says it', [], undefined],
+    ['is reported with plain keys only', [entry('a', '01', { 'f:data': { 'f:a; b': {}, 'f:c': {} } })], 'a (data.c)'],
+    ['is not known with empty managedFields', [], undefined],
     ['is not known without managedFields', undefined, undefined],
   ];
   for (const [title, fields, writer] of rows) test(title, () => assert.equal(lastWriter(fields), writer));
 
-  test('is looked for in anything without an error', () => {
+  test('is searched in every value without an error', () => {
     fc.assert(
       fc.property(fc.anything(), fc.anything(), (a, b) => {
         lastWriter(a);

@@ -17,7 +17,7 @@ const renamed = (one: Secret) => withMetadata(() => ({ name: 'other' }))(one);
 const noted = (name: string, uid?: string) =>
   withMarks('annotations', { [annotations.secretName]: name, [annotations.certificateUid]: uid });
 
-// What a resource may do with a Secret, from what the Secret says of its owner.
+// The rights of a resource to a Secret, derived from the owner that the Secret names.
 const rows: [title: string, secret: Secret, is: { belongs: boolean; owned: boolean; canOwn: boolean }][] = [
   ['with its ownerReference', secret, { belongs: true, owned: true, canOwn: true }],
   ['with its ownerReference, under another name', renamed(secret), { belongs: true, owned: true, canOwn: true }],
@@ -35,23 +35,23 @@ const rows: [title: string, secret: Secret, is: { belongs: boolean; owned: boole
     { belongs: false, owned: false, canOwn: false },
   ],
   [
-    'with an owner that is no controller',
+    'with an owner that is not its controller',
     ownedAs({ controller: false }),
     { belongs: true, owned: false, canOwn: true },
   ],
   ['that was handed over', orphaned(secret), { belongs: true, owned: false, canOwn: true }],
   [
-    'that was handed over under a name that the resource does not give',
+    'that was handed over under another name than a role’s Secret name',
     orphaned(noted('other')(renamed(secret))),
     { belongs: true, owned: false, canOwn: false },
   ],
   [
-    'that it keeps, under such a name',
+    'that it retained, under another name',
     orphaned(noted('other', 'certificate-uid')(renamed(secret))),
     { belongs: true, owned: true, canOwn: true },
   ],
   [
-    'that it keeps, in another namespace',
+    'that it retained, in another namespace',
     withMetadata(() => ({ namespace: 'evil' }))(orphaned(noted('payments-server-tls', 'certificate-uid')(secret))),
     { belongs: false, owned: false, canOwn: false },
   ],
@@ -88,7 +88,7 @@ describe('a resource and a Secret', () => {
   }
 });
 
-test('of an owner with a name or UID that no object can have nothing is kept', () => {
+test('an owner with a name or UID that no object can have is not kept', () => {
   const claim = { name: secret.metadata.name, labels: {}, annotations: {} };
   for (const [change, isKept] of [
     [{ name: 'n'.repeat(253), uid: 'u'.repeat(64) }, true],
