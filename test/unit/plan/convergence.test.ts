@@ -107,7 +107,10 @@ const isNotOurs = (secret: Secret | undefined, role: string): boolean => {
   return ownerReferences?.length === 0 && !isHandedOver;
 };
 
-/** A resource whose Secrets were issued for an earlier spec, by some root at some time, and changed by somebody since. */
+/**
+ * A resource whose Secrets were issued for an earlier spec, by any root at any time, and changed by another client
+ * since.
+ */
 const worlds = fc
   .record({
     spec: specs,
@@ -138,14 +141,14 @@ const worlds = fc
     return new Simulation(record, secrets);
   });
 
-/** A moment at which the root that signs is valid, and all above it. */
+/** A time at which the signer and all CAs above it are valid. */
 const momentFor = (signer: LeafIssuer, share: number): Date => {
   const { notBefore, notAfter } = commonValidity(pathOf(signer.root));
   const from = Math.max(now.getTime(), notBefore.getTime());
   return new Date(from + Math.floor((notAfter.getTime() - 1 - from) * share ** 4));
 };
 
-/** Judged with node:crypto alone: key, leaf, bundle and root belong together. */
+/** Checks with node:crypto alone that key, leaf, bundle and root belong together. */
 function assertSound(secret: Secret, signer: LeafIssuer): void {
   const text = (key: string): string => Buffer.from(secret.data?.[key] ?? '', 'base64').toString();
   const [leaf, ...intermediates] = certificatesIn(text(secretKeys.certificate));
@@ -174,8 +177,8 @@ const certificatesIn = (pem: string): X509Certificate[] =>
 const isIssuedBy = (certificate: X509Certificate, issuer: X509Certificate): boolean =>
   certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 
-describe('a plan carried out', () => {
-  test('and planned again is empty, whatever was there; its leaves verify and outlive no CA above them', () => {
+describe('a plan that is carried out', () => {
+  test('leaves no further step in every state of the Secrets; its leaves verify and outlive no CA above them', () => {
     const shares = fc.nat({ max: 1_000_000 }).map((part) => part / 1_000_000);
     fc.assert(
       fc.property(worlds, signers, shares, (world, signer, share) => {
@@ -188,7 +191,11 @@ describe('a plan carried out', () => {
         for (const { role, step } of secrets) {
           if (isNotOurs(before.get(role.secretName), role.role)) {
             assert.equal(step.step, 'blocked');
-            assert.equal(world.secrets.get(role.secretName), before.get(role.secretName), 'it was touched');
+            assert.equal(
+              world.secrets.get(role.secretName),
+              before.get(role.secretName),
+              'a Secret without a step was written',
+            );
             continue;
           }
           assert.deepEqual(step, { step: 'keep' }, role.role);
@@ -202,14 +209,14 @@ describe('a plan carried out', () => {
         const status = world.record.status;
         world.reconcile(signer, at);
         assert.equal(world.issued.length, issuedOnce);
-        assert.deepEqual(world.record.status, status, 'the status settles, too');
+        assert.deepEqual(world.record.status, status, 'the status does not settle');
       }),
       { numRuns: 400 },
     );
   });
 
-  // Broken if it fails: a certificate is not renewed, or a rotation of the root waits until something else happens to it.
-  test('leaves nothing that is due before the moment at which the resource is read again', () => {
+  // If this fails, a certificate is not renewed, or a root rotation waits until an unrelated event.
+  test('leaves no step that is due before the requeue time', () => {
     const reissues = fc.record({
       id: fc.constantFrom('r1', 'r2', 'r3'),
       since: fc.constantFrom(-days(1), -minutes(1), 0).map(later),
@@ -235,10 +242,10 @@ describe('a plan carried out', () => {
       }),
       { numRuns: 120 },
     );
-    assert.ok(turns > 12, `only ${turns} resources had a turn soon: the property says little`);
+    assert.ok(turns > 12, `only ${turns} resources were due soon, so the property tests too little`);
   });
 
-  test('keeps what others have put onto a Secret', () => {
+  test('keeps data, labels and annotations of other clients', () => {
     fc.assert(
       fc.property(worlds, signers, (world, signer) => {
         const theirs = (secret: Secret | undefined) => [
@@ -248,7 +255,7 @@ describe('a plan carried out', () => {
         ];
         const { spec, name } = world.record;
         const wanted = rolesOf(spec).map((role) => secretNameOf(name, spec, role));
-        // What stands in the way by its type goes, with all that is on it.
+        // A Secret of another type is replaced, so its other content is lost.
         const kept = wanted.filter((one) => {
           const secret = world.secrets.get(one);
           return secret?.type === 'kubernetes.io/tls' && secret.immutable !== true;
@@ -264,7 +271,7 @@ describe('a plan carried out', () => {
     );
   });
 
-  test('after a crash before any of its writes comes to the same end', () => {
+  test('reaches the same result after a crash before any of its writes', () => {
     fc.assert(
       fc.property(worlds, signers, fc.nat({ max: 4 }), (world, signer, writes) => {
         const at = momentFor(signer, 0);
@@ -279,8 +286,8 @@ describe('a plan carried out', () => {
   });
 });
 
-describe('a life under CAs of which any may end first', () => {
-  /** A root, and up to two intermediates below it, each with an end of its own. */
+describe('renewals under CAs of which any may expire first', () => {
+  /** A root and up to two intermediates below it, each with its own expiry. */
   const chains = fc
     .array(fc.record({ endsInDays: fc.constantFrom(1, 9, 40, 400), isYoung: fc.boolean() }), {
       minLength: 1,
@@ -288,7 +295,7 @@ describe('a life under CAs of which any may end first', () => {
     })
     .map(([top, ...below]) => {
       const lasting = ({ endsInDays = 1, isYoung = false } = {}) => {
-        // A young one began later than a leaf that is issued now is backdated.
+        // A young CA starts later than the backdated start of a leaf that is issued now.
         const at = later(isYoung ? minutes(4) : -days(30));
         return { at, durationMs: later(days(endsInDays)).getTime() - at.getTime() };
       };
@@ -302,7 +309,7 @@ describe('a life under CAs of which any may end first', () => {
     pauses: fc.array(fc.nat({ max: 1_000_000 }), { minLength: 1, maxLength: 5 }),
   });
 
-  test('has no renewal that gains nothing: each lasts longer than the one before, and the last one until a CA ends', () => {
+  test('each last longer than the one before, and the last one lasts until a CA expires', () => {
     const counts = { renewals: 0, cut: 0, rootEndsFirst: 0 };
     fc.assert(
       fc.property(lives, ({ chain, duration, renewal, rotationPolicy, pauses }) => {
@@ -317,7 +324,7 @@ describe('a life under CAs of which any may end first', () => {
         const world = new Simulation(record, []);
         let at = now;
         let last = now;
-        // Each renewal in its time, or late: after a pause of the operator.
+        // Each renewal comes in time, or late after a pause of the operator.
         for (let turn = 0; turn < 15 && at < end; turn += 1) {
           const issuedBefore = world.issued.length;
           world.reconcile(signer, at);
@@ -328,12 +335,12 @@ describe('a life under CAs of which any may end first', () => {
           assert.deepEqual(
             secrets.map(({ step }) => step),
             [{ step: 'keep' }],
-            'it is planned again',
+            'a further step is planned',
           );
           for (const secret of world.secrets.values()) assertSound(secret, signer);
           const isRenewed = world.issued.length > issuedBefore;
           if (isRenewed) assert.ok(notAfter > last, `renewed from ${last.toISOString()} to ${entry.notAfter}`);
-          if (notAfter < end) assert.ok(notAfter > at, 'it has expired, although its CAs have not');
+          if (notAfter < end) assert.ok(notAfter > at, 'the certificate has expired before its CAs');
           if (isRenewed && turn > 0) counts.renewals += 1;
           if (isRenewed && notAfter.getTime() === end.getTime()) counts.cut += 1;
           last = notAfter;
@@ -341,14 +348,14 @@ describe('a life under CAs of which any may end first', () => {
           const late = ((pauses[turn % pauses.length] ?? 0) / 1_000_000) ** 4 * (end.getTime() - due);
           at = new Date(Math.max(Math.floor(due + late), at.getTime() + 1000));
         }
-        // What is left before the end is too short for another one.
+        // The remaining time is too short for another certificate.
         for (const beforeEndMs of [60_000, 2000, 1000, 1]) {
           const lastMoment = new Date(Math.max(end.getTime() - beforeEndMs, at.getTime()));
           if (lastMoment >= end) continue;
           world.reconcile(signer, lastMoment);
           const issued = world.issued.length;
           world.reconcile(signer, lastMoment);
-          assert.equal(world.issued.length, issued, 'it is renewed without end');
+          assert.equal(world.issued.length, issued, 'renewal loops');
         }
         if (path.length > 1 && path.at(-1)?.notAfter === end) counts.rootEndsFirst += 1;
       }),
@@ -356,7 +363,7 @@ describe('a life under CAs of which any may end first', () => {
     );
     assert.ok(
       Object.values(counts).every((count) => count > 10),
-      `hardly any: ${JSON.stringify(counts)}`,
+      `too few cases: ${JSON.stringify(counts)}`,
     );
   });
 });
@@ -369,13 +376,13 @@ describe('a token', () => {
 
   const events: fc.Arbitrary<Event> = fc.oneof(
     fc.constantFrom('a', 'b', 'c', 'd').map((value) => ({ kind: 'token' as const, value })),
-    // Killed before its first write, between its writes, before the status, or not at all.
+    // The process is killed before its first write, between its writes, before the status, or not at all.
     fc.constantFrom(0, 1, 2, 9, 9).map((writes) => ({ kind: 'reconcile' as const, writes })),
     fc.constantFrom(0, 1).map((role) => ({ kind: 'noteLost' as const, role })),
     fc.constantFrom(0, 1).map((role) => ({ kind: 'secretLost' as const, role })),
   );
 
-  test('acts once on every Secret and never twice, through crashes, lost notes and lost Secrets', () => {
+  test('acts exactly once on every Secret, despite crashes, lost annotations and lost Secrets', () => {
     const signer = signerOf(roots.old);
     let rotations = 0;
     fc.assert(
@@ -386,7 +393,7 @@ describe('a token', () => {
         const names = ['payments-server-tls', 'payments-client-tls'];
         const world = new Simulation(fixture.record, [fixture.secret('server'), fixture.secret('client')]);
         const serialOf = (name: string) => world.secrets.get(name)?.data?.[secretKeys.certificate];
-        /** Of the present token: the Secrets when it was set, and where in the list of what was issued that was. */
+        /** For the current token: the Secrets when it was set, and the number of certificates issued before it. */
         let asked: { token: string; serials: unknown[]; issuedBefore: number } | undefined;
         const used = new Set<string>();
 
@@ -400,7 +407,7 @@ describe('a token', () => {
         };
         for (const event of history) {
           if (event.kind === 'token') {
-            // The same value again is no new request, and one from long ago is nobody's intention.
+            // The same value again is not a new request. A value from long ago is not used.
             if (used.has(event.value)) continue;
             used.add(event.value);
             asked = { token: event.value, serials: names.map(serialOf), issuedBefore: world.issued.length };
@@ -413,7 +420,7 @@ describe('a token', () => {
             if (secret === undefined) continue;
             const isHandled = world.record.status.lastHandledRotate === world.record.rotateToken;
             if (event.kind === 'secretLost') world.secrets.delete(name);
-            // Until status knows of the rotation, the note on the Secret is all there is.
+            // Until status records the rotation, only the annotation on the Secret does.
             else if (isHandled)
               world.secrets.set(name, withMarks('annotations', { [annotations.rotate]: undefined })(secret));
           }
@@ -425,12 +432,12 @@ describe('a token', () => {
         rotations += 1;
         assert.equal(world.record.status.lastHandledRotate, asked.token);
         for (const [i, name] of names.entries()) {
-          assert.notEqual(serialOf(name), asked.serials[i], 'it was not acted on');
+          assert.notEqual(serialOf(name), asked.serials[i], 'the token was not acted on');
           assert.equal(world.secrets.get(name)?.metadata.annotations?.[annotations.rotate], asked.token);
         }
       }),
       { numRuns: 300 },
     );
-    assert.ok(rotations > 50, 'hardly any history had a token: the property says nothing');
+    assert.ok(rotations > 50, 'hardly any history had a token, so the property tests too little');
   });
 });

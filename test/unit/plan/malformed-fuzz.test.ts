@@ -1,8 +1,8 @@
 /**
- * Resources with values that no schema lets through, or of other types, since a resource may be older than its schema,
- * and Secrets that hold anything: every decision about them is one, and nothing throws.
+ * Plans for resources with values that the schema rejects or of other types, because a resource may be older than its
+ * schema, and for Secrets with any content: every plan is valid, and no code throws.
  *
- * Seeded, a part of it on every run. The long run, with a seed of its own if one is given:
+ * Every run tests a seeded part. For a long run, optionally with another seed:
  *
  *     FUZZ_CASES=1000000 FUZZ_SEED=7 npm test -- unit plan/malformed-fuzz
  */
@@ -55,7 +55,7 @@ const [good, another] = [encodedRoot(signer), encodedRoot(root())];
 const key = createPublicKey(privateKey());
 const base64 = (text: string): string => Buffer.from(text, 'latin1').toString('base64');
 
-/** What may be under a key of a Secret: good, in the wrong place, or nothing that makes sense. */
+/** Data of a Secret: valid, at the wrong key, or meaningless. */
 const contents = fc.oneof(
   {
     arbitrary: fc.constantFrom(good.crt, good.key, another.crt, another.key, good.crt + another.crt).map(base64),
@@ -118,13 +118,13 @@ const leafSecrets = fc
     return { ...leafSecret, ...(isGood ? {} : rest), metadata: whole };
   });
 
-/** A role that can be had, where there is none. */
+/** Adds a valid role when there is none. */
 const withRole = ({ spec, ...served }: { readonly spec: unknown }): unknown => ({
   ...served,
   spec: typeof spec === 'object' && spec !== null ? { server: { service: 'payments' }, ...spec } : spec,
 });
 
-/** As long as the API server takes a message in a condition. */
+/** The longest message that the API server accepts in a condition. */
 const longestMessage = 32_768;
 
 function assertSayable(conditions: readonly { readonly reason: string; readonly message: string }[]): void {
@@ -135,9 +135,9 @@ function assertSayable(conditions: readonly { readonly reason: string; readonly 
 }
 
 for (const wrongTypes of [false, true]) {
-  const kind = wrongTypes ? 'of other types' : 'that no schema lets through';
+  const kind = wrongTypes ? 'of other types' : 'that the schema rejects';
 
-  test(`${numRuns} certificates with values ${kind}, with seed ${seed}, are decided about`, (t) => {
+  test(`${numRuns} certificates with values ${kind}, with seed ${seed}, get a plan`, (t) => {
     const counts = { decided: 0, unreadable: 0, issue: 0, update: 0, keep: 0, blocked: 0 };
     const issuances = ofSchema(schemas.MtlsAuthority.spec.properties!['issuance']!, false);
     const cases = fc.record({
@@ -183,7 +183,7 @@ for (const wrongTypes of [false, true]) {
         for (const { step } of plan.secrets) {
           counts[step.step] += 1;
           if (step.step !== 'issue') continue;
-          // The last check stands where it is signed: an odd value that came as far may be refused there.
+          // The last check runs at signing. An unusual value that got that far may be rejected there.
           const sign = () => issueLeafNow(step.request.profile, key, signer, { now, serialSeed: randomBytes(20) });
           onlyPkiErrors(sign);
         }
@@ -191,12 +191,12 @@ for (const wrongTypes of [false, true]) {
       { numRuns, seed },
     );
     t.diagnostic(JSON.stringify(counts));
-    assert.ok(Math.min(counts.issue, counts.blocked) > numRuns / 20, 'hardly any gets far');
-    assert.ok(counts.update + counts.keep > numRuns / 100, 'hardly any is what it should be');
+    assert.ok(Math.min(counts.issue, counts.blocked) > numRuns / 20, 'hardly any case gets far');
+    assert.ok(counts.update + counts.keep > numRuns / 100, 'hardly any case is up to date');
     assert.equal(counts.unreadable > 0, wrongTypes);
   });
 
-  test(`${numRuns} authorities with values ${kind}, with seed ${seed}, are decided about`, (t) => {
+  test(`${numRuns} authorities with values ${kind}, with seed ${seed}, get a plan`, (t) => {
     const counts = { decided: 0, unreadable: 0, ready: 0, rotating: 0 };
     const names = [secretKeys, ...Object.values(rotationKeys)].flatMap(({ certificate: crt, privateKey: pem }) => [
       crt,
@@ -248,12 +248,12 @@ for (const wrongTypes of [false, true]) {
       { numRuns, seed },
     );
     t.diagnostic(JSON.stringify(counts));
-    assert.ok(counts.ready > numRuns / 50 && counts.rotating > numRuns / 50, 'hardly any gets far');
+    assert.ok(counts.ready > numRuns / 50 && counts.rotating > numRuns / 50, 'hardly any case gets far');
     assert.equal(counts.unreadable > 0, wrongTypes);
   });
 }
 
-test('annotations of the operator that somebody has changed are read as what they still are', () => {
+test('the operator’s annotations that another client changed are parsed as far as they are valid', () => {
   const spoilt = fc.oneof(
     oddText,
     fc.json(),

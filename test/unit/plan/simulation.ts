@@ -35,27 +35,26 @@ import { ownedAmong } from '../../support/fixtures/certificate.ts';
 import { privateKey } from '../../support/fixtures/roots.ts';
 import { issueContent } from '../../support/sign.ts';
 
-/** What was issued for a role, and why. */
+/** A certificate that was issued for a role, and the reason. */
 export interface Issued {
   readonly role: string;
   readonly reason: IssueReason;
 }
 
 /**
- * One resource and the Secrets of its namespace, in memory. Plans are carried out as the operator carries them out, with
- * real keys and certificates; only the API server is not there.
+ * One resource and the Secrets of its namespace, in memory. Plans are carried out like in the operator, with real keys
+ * and certificates, but without an API server.
  */
 export class Simulation {
   record: CertificateRecord;
   readonly secrets: Map<string, Secret>;
   readonly issued: Issued[] = [];
-  /** What the authority's view says besides root and bundle. */
+  /** Additional fields of the authority's state. */
   under: Pick<ReadyAuthority, 'reissue'> = {};
-  /** When the resource is read again, as of the last reconcile that wrote the status; undefined: when something changes. */
+  /** The requeue time of the last reconcile that wrote status. Undefined when only an event triggers the next one. */
   requeueAt: Date | undefined;
-  /** How often a Secret or the status was written. */
   writes = 0;
-  /** What the operator remembers of its repairs; a test that replaces it restarts the operator. */
+  /** The operator's memory of repairs. Replacing it restarts the operator. */
   limits: RepairLimits | undefined;
   readonly #touched = new Set<string>();
   #revision = 100;
@@ -65,7 +64,7 @@ export class Simulation {
     this.secrets = new Map([...secrets].map((secret) => [secret.metadata.name, secret]));
   }
 
-  /** Another writer changes a Secret, or deletes it. */
+  /** Another client changes or deletes a Secret. */
   damage(name: string, change: (secret: Secret) => Secret | undefined): void {
     const before = this.secrets.get(name);
     if (before === undefined) return;
@@ -108,7 +107,7 @@ export class Simulation {
     return planCertificate(this.observe(signer, now), now);
   }
 
-  /** One reconcile. It stops without a trace before write number `writes`, as a process does that is killed. */
+  /** One reconcile. Like a killed process, it stops before write number `writes`. */
   reconcile(signer: LeafIssuer, now: Date, writes = Number.POSITIVE_INFINITY): void {
     let left = writes;
     const observed = this.observe(signer, now);
@@ -207,7 +206,7 @@ export class Simulation {
   }
 }
 
-/** Times of transitions apart. */
+/** Ignores transition times. */
 function isSameStatus(
   a: MtlsCertificateStatus,
   b: Omit<MtlsCertificateStatus, 'conditions'> & { conditions: readonly object[] },
@@ -219,7 +218,7 @@ function isSameStatus(
   return isDeepStrictEqual(JSON.parse(JSON.stringify(plain(a))), JSON.parse(JSON.stringify(plain(b))));
 }
 
-/** The certificate of the key in a Secret, as it was written. */
+/** The certificate for the key in a Secret, as it was written. */
 function certificateIn(secret: Secret | undefined, { bundle }: LeafIssuer): Record<string, string> {
   const text = (key: string) => Buffer.from(secret?.data?.[key] ?? '', 'base64').toString('latin1');
   const { key } = parsePrivateKey(text(secretKeys.privateKey));

@@ -12,11 +12,11 @@ const entries = (total: number, byNamespace: Readonly<Record<string, number>> = 
 const lastTransitionTime = now.toISOString();
 
 describe('the condition CrlNearlyFull', () => {
-  test('is not there before there is a reason for it', () => {
+  test('is absent until it was True once', () => {
     assert.deepEqual(crlCondition(authority(), entries(3999)), []);
   });
 
-  test('is True from 80 % on, and says whose the entries are and what to type', () => {
+  test('is True from 80 %, and names the namespaces with most entries and the command', () => {
     const [condition] = crlCondition(authority(), entries(4000, { shop: 300, a: 900, b: 900, z: 400 }));
     assert.deepEqual(condition, {
       type: 'CrlNearlyFull',
@@ -29,7 +29,7 @@ describe('the condition CrlNearlyFull', () => {
     });
   });
 
-  test('says the same for a while, or each revocation would be an event', () => {
+  test('keeps its message within a step, so that not each revocation is an event', () => {
     const messages = [4000, 4100, 4249].map((total) => crlCondition(authority(), entries(total))[0]?.message);
     assert.equal(new Set(messages).size, 1);
     assert.match(crlCondition(authority(), entries(4250))[0]?.message ?? '', /^85 %/);

@@ -12,7 +12,7 @@ import { days, hours, later } from '../../../support/fixtures/times.ts';
 import { crlDataNow, issueCrl } from '../../../support/sign.ts';
 
 const first = root({ name: 'First' });
-/** Two with one name and different keys, and another one. */
+/** Two CAs with one name and different keys, and a third CA. */
 const cas = [first, namesakeOf(first), root({ name: 'Other' })];
 const attacker = namesakeOf(first, true);
 const trusted = cas.map(({ anchor }) => anchor);
@@ -31,11 +31,11 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   },
   { arbitrary: fc.record({ kind: fc.constant('wait' as const), days: fc.integer({ min: 1, max: 25 }) }), weight: 3 },
   fc.record({ kind: fc.constant('signers' as const), cas: fc.shuffledSubarray([0, 1, 2], { minLength: 1 }) }),
-  // What somebody does to the root Secret: loses the lists, the note or both, or puts a forged list there.
+  // Another client's changes of the root Secret: it removes the CRLs, the record or both, or adds a forged CRL.
   fc.constantFrom('lists' as const, 'note' as const, 'both' as const, 'forged' as const).map((kind) => ({ kind })),
 );
 
-/** The root Secret, its signers, and what was ever revoked. */
+/** The root Secret, its signers, and every revoked leaf. */
 class World {
   state: RevocationState = { crls: [], revocations: [] };
   signers: readonly Issuer[] = cas;
@@ -51,7 +51,7 @@ class World {
     if (event.kind === 'note' || event.kind === 'both') this.state = { crls: this.state.crls, revocations: [] };
     if (event.kind === 'forged') this.state = { ...this.state, crls: [forged(this.at), ...this.state.crls] };
     if (event.kind === 'revoke') this.#ask(event.ca, event.days);
-    // What was in the Secret before is known to the operator that has seen it.
+    // The operator knows the content that it read before.
     this.#settle({ trusted, before });
     this.#settle({ trusted });
   }
@@ -70,7 +70,7 @@ class World {
     for (let step = 0; ; step += 1) {
       const plan = planCrls(this.state, this.signers, this.#asked, this.at, context);
       if (plan === undefined) return;
-      assert.ok(step < 3, 'plans that are carried out leave others without end');
+      assert.ok(step < 3, 'carrying out plans does not converge');
       const data = crlDataNow(plan, this.signers);
       const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
       this.state = { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
@@ -78,7 +78,7 @@ class World {
   }
 }
 
-/** A list that somebody has made in the name of the first CA, with all identifiers of it. */
+/** A forged CRL with the name and all identifiers of the first CA. */
 const forged = (at: Date): Crl =>
   issueCrl(attacker, {
     number: 10n ** 20n,
@@ -87,7 +87,7 @@ const forged = (at: Date): Crl =>
     revoked: [{ serialNumber: '99', revokedAt: at }],
   });
 
-test('whatever happens to a root Secret, each CA that signs has one list: fresh, with a number that grows, with its own leaves', () => {
+test('after every change of the root Secret, each signer has one fresh CRL with a growing number and its own leaves', () => {
   const counts = { listed: 0, namesakes: 0, dropped: 0 };
   fc.assert(
     fc.property(fc.array(events, { minLength: 3, maxLength: 14 }), (history) => {
@@ -103,13 +103,14 @@ test('whatever happens to a root Secret, each CA that signs has one list: fresh,
           const onIt = new Set(list.revoked.map(({ serialNumber }) => serialNumber));
           const ofIts = [...world.revoked.values()].filter(({ issuer }) => issuer === issuerIdOf(signer));
           const unexpired = ofIts.filter(({ notAfter }) => notAfter > at);
-          for (const { serialNumber } of unexpired) assert.ok(onIt.has(serialNumber), 'a revoked leaf is not on it');
+          for (const { serialNumber } of unexpired)
+            assert.ok(onIt.has(serialNumber), 'a revoked leaf is missing on the CRL');
           for (const serial of onIt)
             assert.ok(
               ofIts.some((one) => one.serialNumber === serial),
-              'on the wrong list',
+              'a leaf is on the CRL of another CA',
             );
-          assert.ok(list.nextUpdate.getTime() - at.getTime() > crlRenewBeforeMs, 'it was due');
+          assert.ok(list.nextUpdate.getTime() - at.getTime() > crlRenewBeforeMs, 'the CRL was due for renewal');
           assert.ok(list.number >= (numbers.get(signer) ?? 0n) && list.number < 10n ** 20n, `number ${list.number}`);
           numbers.set(signer, list.number);
           counts.listed += unexpired.length;
@@ -118,7 +119,7 @@ test('whatever happens to a root Secret, each CA that signs has one list: fresh,
           if (onIt.size < ofIts.length) counts.dropped += 1;
           return list;
         });
-        assert.ok(!state.crls.some((crl) => isCrlOf(crl, attacker.certificate)), 'the forged list stays');
+        assert.ok(!state.crls.some((crl) => isCrlOf(crl, attacker.certificate)), 'the forged CRL was kept');
         const ends = lists.map(({ nextUpdate }) => nextUpdate.getTime());
         assert.equal(crlBundle(state, signers)?.nextUpdate.getTime(), Math.min(...ends));
       }
@@ -127,6 +128,6 @@ test('whatever happens to a root Secret, each CA that signs has one list: fresh,
   );
   assert.ok(
     Object.values(counts).every((count) => count > 50),
-    `hardly any: ${JSON.stringify(counts)}`,
+    `too few cases: ${JSON.stringify(counts)}`,
   );
 });

@@ -24,7 +24,7 @@ const revocation = (serialNumber: string, of = active, notAfter = later(days(30)
 
 type Circumstances = CrlContext & { readonly requested?: readonly Revocation[]; readonly at?: Date };
 
-/** What the root Secret says once everything is carried out; the same when there is nothing to be done. */
+/** The state of the root Secret after every plan was carried out. */
 function carriedOut(
   state: RevocationState,
   signers: readonly Issuer[],
@@ -33,7 +33,7 @@ function carriedOut(
 ): RevocationState {
   const plan = planCrls(state, signers, requested, at, context);
   if (plan === undefined) return state;
-  assert.ok(stepsLeft > 0, 'plans that are carried out leave others without end');
+  assert.ok(stepsLeft > 0, 'carrying out plans does not converge');
   const crls = plan.crls.map((list) => {
     if ('keep' in list) return list.keep;
     const signer = signers.find((one) => issuerIdOf(one) === list.sign.issuer);
@@ -47,31 +47,31 @@ function carriedOut(
 const serialsOn = (crls: readonly Crl[]) => crls.map(({ revoked }) => revoked.map(({ serialNumber }) => serialNumber));
 const numberOf = ({ crls: [first] }: RevocationState): bigint => first?.number ?? 0n;
 
-describe('revocations that were there stay', () => {
+describe('known revocations stay', () => {
   const two = carriedOut(nothing, [active], { requested: [revocation('11'), revocation('22')] });
 
-  test('when the root Secret is written over without them', () => {
+  test('when the root Secret is overwritten without them', () => {
     const after = carriedOut(nothing, [active], { before: two });
     assert.deepEqual(serialsOn(after.crls), [['11', '22']]);
     assert.deepEqual(after.revocations, two.revocations);
     assert.ok(numberOf(after) >= numberOf(two));
   });
 
-  test('when a backup from before the last of them is put back', () => {
+  test('when an older backup is restored', () => {
     const backup = carriedOut(nothing, [active], { requested: [revocation('11')], at: earlier(days(1)) });
     const after = carriedOut(backup, [active], { before: two });
     assert.deepEqual(serialsOn(after.crls), [['11', '22']]);
     assert.ok(numberOf(after) >= numberOf(two));
   });
 
-  test('with a number that grows, when the clock was set back and the list is lost', () => {
+  test('with a growing number when the clock was set back and the CRL was lost', () => {
     const at = earlier(days(2));
     const after = carriedOut(nothing, [active], { before: two, requested: [revocation('33')], at });
     assert.deepEqual(serialsOn(after.crls), [['11', '22', '33']]);
     assert.ok(numberOf(after) > numberOf(two));
   });
 
-  test('when another root was made in place of a lost one, on the last list of the old one', () => {
+  test('on the last CRL of a lost root that was replaced', () => {
     const trusted = [former.certificate, active.certificate];
     const old = carriedOut(nothing, [former], { requested: [revocation('11', former)] });
     const after = carriedOut(nothing, [active], { before: old, trusted });
@@ -79,7 +79,7 @@ describe('revocations that were there stay', () => {
     assert.deepEqual(after.crls[1]?.der, old.crls[0]?.der);
   });
 
-  test('on two lists that somebody has put there of one CA', () => {
+  test('when another client added two CRLs of one CA', () => {
     const one = carriedOut(nothing, [active], { requested: [revocation('11')] });
     const other = carriedOut(nothing, [active], { requested: [revocation('22')], at: later(hours(1)) });
     const after = carriedOut({ crls: [...one.crls, ...other.crls], revocations: [] }, [active]);
@@ -87,7 +87,7 @@ describe('revocations that were there stay', () => {
   });
 });
 
-describe('the list of a CA whose key is not here', () => {
+describe('the CRL of a CA whose key is missing', () => {
   const listOf = (signer: Issuer, until: Date, number = 7n): Crl =>
     issueCrl(signer, { number, thisUpdate: earlier(days(40)), nextUpdate: until, revoked: [] });
   const withList = (crl: Crl): RevocationState => {
@@ -95,7 +95,7 @@ describe('the list of a CA whose key is not here', () => {
     return { ...state, crls: [...state.crls, crl] };
   };
 
-  test('is kept as it is, wherever in ca.crl it was put', () => {
+  test('is kept unchanged at every position in ca.crl', () => {
     const crl = listOf(former, later(days(3)));
     const { crls } = carriedOut({ crls: [crl], revocations: [] }, [active]);
     assert.deepEqual(crls[1]?.der, crl.der);
@@ -106,14 +106,14 @@ describe('the list of a CA whose key is not here', () => {
     );
   });
 
-  test('is kept after its end while its root is trusted, and no longer', () => {
+  test('is kept after its expiry only while its root is trusted', () => {
     const crl = listOf(former, earlier(days(1)));
     const trusted = [active.certificate, former.certificate];
     assert.deepEqual(carriedOut(withList(crl), [active], { trusted }).crls[1]?.der, crl.der);
     assert.equal(carriedOut(withList(crl), [active], { trusted: [active.certificate] }).crls.length, 1);
   });
 
-  test('gives way to a later one of that CA', () => {
+  test('is replaced by a later CRL of that CA', () => {
     const [one, next] = [listOf(former, later(days(3))), listOf(former, later(days(3)), 8n)];
     const state = withList(one);
     const { crls } = carriedOut({ ...state, crls: [...state.crls, next] }, [active]);
@@ -123,14 +123,14 @@ describe('the list of a CA whose key is not here', () => {
     );
   });
 
-  test('has no say in when our own is signed anew', () => {
+  test('does not affect when the signer’s own CRL is renewed', () => {
     const bundle = crlBundle(withList(listOf(former, later(days(3)))), [active]);
     assert.ok(bundle !== undefined);
     assert.deepEqual(crlRenewalTime(bundle), later(days(10)));
   });
 });
 
-describe('what was published is believed', () => {
+describe('a published CRL is restored', () => {
   const listed = (of: TestIssuer, serial: string, at = now) =>
     carriedOut(nothing, [of], { requested: [revocation(serial, of)], at }).crls;
   const own = carriedOut(nothing, [active], { requested: [revocation('11')] });
@@ -139,17 +139,21 @@ describe('what was published is believed', () => {
     string,
     { published: readonly Crl[]; state?: RevocationState; crls: readonly Crl[]; entries: string[] }
   > = {
-    'not where it is what the root Secret has': { published: own.crls, crls: [], entries: [] },
-    'not where it is older': { published: listed(active, '33', earlier(hours(1))), crls: [], entries: [] },
-    'where it is later, with its entries': { published: newer, crls: newer, entries: ['22'] },
-    'where the root Secret has no list': { published: own.crls, state: nothing, crls: own.crls, entries: ['11'] },
-    'as the list of a trusted root whose key is gone, whose entries nobody can list': {
+    'not when the root Secret has it': { published: own.crls, crls: [], entries: [] },
+    'not when it is older': { published: listed(active, '33', earlier(hours(1))), crls: [], entries: [] },
+    'when it is later, with its entries': { published: newer, crls: newer, entries: ['22'] },
+    'when the root Secret has no CRL': { published: own.crls, state: nothing, crls: own.crls, entries: ['11'] },
+    'without its entries when it is the CRL of a trusted root whose key is gone': {
       published: listed(former, '44'),
       crls: listed(former, '44'),
       entries: [],
     },
-    'not as the list of an unknown CA': { published: listed(root({ name: 'Unknown' }), '55'), crls: [], entries: [] },
-    'once, however often it is there': { published: [...newer, ...newer], crls: newer, entries: ['22'] },
+    'not when it is the CRL of an unknown CA': {
+      published: listed(root({ name: 'Unknown' }), '55'),
+      crls: [],
+      entries: [],
+    },
+    'once, even if it was published several times': { published: [...newer, ...newer], crls: newer, entries: ['22'] },
   };
   for (const [title, { published, state = own, crls, entries }] of Object.entries(rows)) {
     test(title, () => {
@@ -162,14 +166,14 @@ describe('what was published is believed', () => {
 });
 
 describe('an entry', () => {
-  test('that nobody can list, since the key of its root is gone, is forgotten when its certificate has expired', () => {
+  test('that cannot be listed because the key of its root is gone is dropped when its certificate has expired', () => {
     const requested = [revocation('11', former, later(days(3)))];
     const remembered = carriedOut(nothing, [active], { requested });
     assert.deepEqual(remembered.revocations, requested);
     assert.deepEqual(carriedOut(remembered, [active], { at: later(days(4)) }).revocations, []);
   });
 
-  test('that is on a list leaves once a list was signed after its certificate had expired, whatever was seen before', () => {
+  test('on a CRL leaves after a CRL was signed after its certificate expired, even if an earlier state held it', () => {
     const before = carriedOut(nothing, [active], { requested: [revocation('11', active, later(days(3)))] });
     const late = later(days(15));
     const after = carriedOut(before, [active], { before, at: late });
@@ -177,7 +181,7 @@ describe('an entry', () => {
     assert.deepEqual(after.revocations, []);
   });
 
-  test('that a person has written into revoked.json goes onto the list', () => {
+  test('that an administrator wrote into revoked.json gets onto the CRL', () => {
     const rows =
       '["22", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"], ["11", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"]';
     const version1 = `{"${active.certificate.fingerprint}": [${rows}]}`;
@@ -189,8 +193,8 @@ describe('an entry', () => {
   });
 });
 
-test('as many as there may be fit into a root Secret, beside keys and roots', () => {
-  // Every one of another namespace, with the longest name that a record remembers.
+test('the largest number of entries fits into a root Secret together with keys and roots', () => {
+  // Each entry has another namespace, with the longest name that a record stores.
   const all = Array.from({ length: maxRevocations }, (_, i) => ({
     ...revocation(`7${(i + 1).toString(16).padStart(39, '0')}`),
     namespace: shareName(`${i}-${'n'.repeat(63)}`),
@@ -198,6 +202,6 @@ test('as many as there may be fit into a root Secret, beside keys and roots', ()
   const { crls, revocations } = carriedOut({ ...nothing, revocations: all }, [active]);
   assert.equal(revocations.length, maxRevocations);
   const size = encodeCrls(crls).length + encodeRevocations({ revocations, issuers: [active.certificate] }).length;
-  // A Secret has a mebibyte.
+  // A Secret holds at most one mebibyte.
   assert.ok(size < 896 * 1024, `${size} octets`);
 });

@@ -20,7 +20,7 @@ const revocation = (serialNumber: string, of: Issuer): Revocation => ({
   notAfter: later(days(30)),
 });
 
-/** What the root Secret says after a plan was carried out, read back from its bytes; the same when there was none. */
+/** The state of the root Secret after a plan was carried out, decoded from its bytes. Unchanged without a plan. */
 function after(
   state: RevocationState,
   signers: readonly Issuer[],
@@ -34,7 +34,10 @@ function after(
   return { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
 }
 
-/** A list of another CA with the name of the signer: later than any of the signer's, and with a leaf of the signer's on it. */
+/**
+ * A CRL of another CA with the name of the signer. It is later than every CRL of the signer, and lists a leaf of the
+ * signer.
+ */
 const listOf = (namesake: Issuer): Crl =>
   issueCrl(namesake, {
     number: 10n ** 20n,
@@ -49,31 +52,31 @@ const kinds = {
   'the key identifier of the signer': namesakeOf(signer, true),
 };
 for (const [title, namesake] of Object.entries(kinds)) {
-  describe(`a list of another CA with the name of the signer and ${title}`, () => {
+  describe(`a CRL of another CA with the name of the signer and ${title}`, () => {
     const foreign = listOf(namesake);
 
-    test('has the name of the signer, and does not verify with its key', () => {
+    test('has the name of the signer but does not verify with its key', () => {
       assert.deepEqual(foreign.issuer, signer.certificate.subject);
       assert.deepEqual([isCrlOf(foreign, signer.certificate), isCrlOf(foreign, namesake.certificate)], [false, true]);
     });
 
     const states: Record<string, [state: RevocationState, before?: RevocationState]> = {
       'alone in the Secret': [{ ...own, crls: [foreign] }],
-      'in front of the list of the signer': [{ ...own, crls: [foreign, ...own.crls] }],
-      'behind the list of the signer': [{ ...own, crls: [...own.crls, foreign] }],
-      'in what was seen before': [own, { ...nothing, crls: [foreign] }],
-      'in both': [
+      'before the CRL of the signer': [{ ...own, crls: [foreign, ...own.crls] }],
+      'after the CRL of the signer': [{ ...own, crls: [...own.crls, foreign] }],
+      'in the earlier state': [own, { ...nothing, crls: [foreign] }],
+      'in both states': [
         { ...own, crls: [foreign] },
         { ...own, crls: [foreign] },
       ],
     };
     for (const [where, [state, before]] of Object.entries(states)) {
-      test(`${where} is not the list of the signer, and puts nothing on it`, () => {
+      test(`${where} is not used as the CRL of the signer and adds no entry to it`, () => {
         const { crls, revocations } = after(state, [signer], [], before);
         const [first] = crls;
         assert.ok(first !== undefined && isCrlOf(first, signer.certificate));
         assert.deepEqual(serialsOn([first]), [['11']]);
-        assert.ok(first.number < foreign.number, 'its number was taken over');
+        assert.ok(first.number < foreign.number, 'its number was used for the CRL of the signer');
         assert.deepEqual(
           revocations.map(({ serialNumber }) => serialNumber),
           ['11'],
@@ -81,12 +84,12 @@ for (const [title, namesake] of Object.entries(kinds)) {
       });
     }
 
-    test('leaves the list of the signer as it is', () => {
+    test('does not change the CRL of the signer', () => {
       const { crls } = after({ ...own, crls: [...own.crls, foreign] }, [signer]);
       assert.deepEqual(crls[0]?.der, own.crls[0]?.der);
     });
 
-    test('is not published as the list of the signer, and has no say in when that one is renewed', () => {
+    test('is not published as the CRL of the signer and does not affect its renewal', () => {
       assert.equal(crlBundle({ ...own, crls: [foreign] }, [signer]), undefined);
       const soon = issueCrl(namesake, {
         number: 1n,
@@ -98,7 +101,7 @@ for (const [title, namesake] of Object.entries(kinds)) {
       assert.deepEqual(bundle?.nextUpdate, own.crls[0]?.nextUpdate);
     });
 
-    test('is not believed when it was published', () => {
+    test('is not restored from a publication', () => {
       assert.deepEqual(publishedState([foreign], nothing, [signer], [signer.anchor]), nothing);
       const both = publishedState([...own.crls, foreign], nothing, [signer], [signer.anchor]);
       assert.deepEqual(serialsOn(both.crls), [['11']]);
@@ -108,7 +111,7 @@ for (const [title, namesake] of Object.entries(kinds)) {
       );
     });
 
-    test('is told apart while both sign: each has a list of its own, with its own leaves', () => {
+    test('is separate from the CRL of the signer while both CAs sign: each lists its own leaves', () => {
       const requested = [revocation('11', signer), revocation('22', namesake)];
       const both = after(nothing, [signer, namesake], requested);
       const listed = [signer, namesake].map(({ certificate }) => both.crls.filter((crl) => isCrlOf(crl, certificate)));
@@ -119,7 +122,7 @@ for (const [title, namesake] of Object.entries(kinds)) {
   });
 }
 
-test('a list with the key identifier of the signer that the signer has not signed goes; one of an unknown CA stays', () => {
+test('a forged CRL with the key identifier of the signer is removed; the CRL of an unknown CA is kept', () => {
   const [own1, forged] = [listOf(kinds['its own key identifier']), listOf(kinds['the key identifier of the signer'])];
   const { crls } = after({ ...own, crls: [...own.crls, forged, own1] }, [signer]);
   assert.deepEqual(
@@ -132,7 +135,7 @@ describe('an intermediate that got a new key under its old name', () => {
   const anchor = root({ name: 'Anchor' });
   const [old, rekeyed] = [intermediate(anchor, { name: 'Issuing' }), intermediate(anchor, { name: 'Issuing' })];
 
-  test('has a list of its own, next to that of the old key, and each entry is on the list of the key that signed', () => {
+  test('has its own CRL next to the CRL of the old key, and each entry is on the CRL of the key that issued the leaf', () => {
     assert.deepEqual(old.certificate.subject, rekeyed.certificate.subject);
     const first = after(nothing, [old], [revocation('11', old)]);
     const both = after(first, [rekeyed, old], [revocation('22', rekeyed), revocation('33', old)]);
@@ -146,7 +149,7 @@ describe('an intermediate that got a new key under its old name', () => {
     );
   });
 
-  test('has an entry of a record of version 1 on the list of the key that has listed it', () => {
+  test('gets an entry of a version 1 record on the CRL of the key that listed it', () => {
     const { crls } = after(nothing, [old], [revocation('11', old)]);
     const version1 = `{"${anchor.anchor.fingerprint}": [["11", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z"]]}`;
     const both = after({ crls, ...parseRevocations(version1) }, [rekeyed, old]);

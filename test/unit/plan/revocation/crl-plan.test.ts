@@ -33,7 +33,7 @@ const revocation = (n: number, more: Partial<Revocation> = {}): Revocation => ({
   ...more,
 });
 
-/** What the root Secret says after a plan was carried out, read back from its bytes; the same when there was none. */
+/** The state of the root Secret after a plan was carried out, decoded from its bytes. Unchanged without a plan. */
 function after(
   state: RevocationState,
   signers: readonly Issuer[],
@@ -53,25 +53,25 @@ const numbersOf = ({ crls }: RevocationState) => crls.map(({ number }) => number
 describe('the CRLs of an authority', () => {
   const fresh = after(nothing, [signer]);
 
-  test('are there before anything is revoked, and empty', () => {
+  test('exist and are empty before the first revocation', () => {
     assert.deepEqual(serialsOf(fresh), [[]]);
     const [crl] = fresh.crls;
     assert.deepEqual(crl?.thisUpdate, earlier(minutes(5)));
     assert.deepEqual(crl?.nextUpdate, later(days(30)));
   });
 
-  test('are left alone when they are right', () => {
+  test('are kept when nothing has changed', () => {
     const state = after(nothing, [signer, other], [revocation(1)]);
     for (const at of [now, later(days(9))]) assert.equal(planCrls(state, [signer, other], [], at), undefined);
     assert.equal(planCrls(state, [signer, other], [revocation(1, { revokedAt: later(1000) })], now), undefined);
   });
 
-  test('have the list of the active signer in front', () => {
+  test('start with the CRL of the active signer', () => {
     const state = after(nothing, [signer, other], [revocation(1)]);
     assert.deepEqual(serialsOf(after(state, [other, signer])), [[], [serial(1)]]);
   });
 
-  test('get what is asked for, each certificate once and by its first date', () => {
+  test('list each requested certificate once, with its first date', () => {
     const first = after(fresh, [signer], [revocation(2), revocation(1), revocation(2)]);
     assert.deepEqual(serialsOf(first), [[serial(1), serial(2)]]);
     const second = after(first, [signer], [revocation(3), revocation(1, { revokedAt: later(hours(1)) })], later(1000));
@@ -79,7 +79,7 @@ describe('the CRLs of an authority', () => {
     assert.deepEqual(second.crls[0]?.revoked[0]?.revokedAt, now);
   });
 
-  test('have numbers that only grow, by the clock when the last one is lost, and past a clock that was set back', () => {
+  test('have growing numbers when the last CRL is lost and when the clock was set back', () => {
     const first = after(nothing, [signer], [], now);
     const second = after(first, [signer], [revocation(1)], earlier(days(3)));
     const third = after(second, [signer], [revocation(2)], earlier(days(3)));
@@ -92,7 +92,7 @@ describe('the CRLs of an authority', () => {
     assert.equal(new Set(all).size, 4);
   });
 
-  test('are signed anew twenty days before they end, with what is on them', () => {
+  test('are renewed with their entries twenty days before they expire', () => {
     const state = after(nothing, [signer], [revocation(1)]);
     assert.equal(planCrls(state, [signer], [], later(days(10) - 1000)), undefined);
     const renewed = after(state, [signer], [], later(days(10)));
@@ -101,7 +101,7 @@ describe('the CRLs of an authority', () => {
     assert.ok((numbersOf(renewed)[0] ?? 0n) > (numbersOf(state)[0] ?? 0n));
   });
 
-  test('are one for each CA that signs, with the leaves of its own root', () => {
+  test('are one for each signer, with the leaves that it issued', () => {
     const state = after(
       nothing,
       [signer, other, signer],
@@ -110,18 +110,18 @@ describe('the CRLs of an authority', () => {
     assert.deepEqual(serialsOf(state), [[serial(1)], [serial(2)]]);
   });
 
-  test('do not have leaves whose root nobody here can speak for; those are remembered, should somebody come who can', () => {
+  test('do not list leaves of a missing signer; the record keeps them in case the signer returns', () => {
     const state = after(fresh, [signer], [revocation(1, { issuer: issuerIdOf(third) })]);
     assert.deepEqual(serialsOf(state), [[]]);
     assert.deepEqual(serialsOf(after(state, [signer, third])), [[], [serial(1)]]);
   });
 
-  test('of a root that comes are there at once, and those on the other list stay', () => {
+  test('of a new root are signed at once, and the entries on the other CRL stay', () => {
     const state = after(after(nothing, [signer], [revocation(1)]), [signer, other]);
     assert.deepEqual(serialsOf(state), [[serial(1)], []]);
   });
 
-  test('of a root whose key is gone are kept as they are until they end', () => {
+  test('of a root whose key is gone are kept until they expire', () => {
     const both = after(nothing, [signer, other], [revocation(1, { issuer: issuerIdOf(other) })]);
     const kept = after(both, [signer], [revocation(2)], later(days(1)));
     assert.deepEqual(serialsOf(kept), [[serial(2)], [serial(1)]]);
@@ -130,7 +130,7 @@ describe('the CRLs of an authority', () => {
     assert.equal(ended.crls.length, 1);
   });
 
-  test('of other CAs, which a person has put there, are kept', () => {
+  test('of other CAs, added by an administrator, are kept', () => {
     const brought = crlOf(third);
     const state = after({ crls: [brought], revocations: [] }, [signer]);
     assert.deepEqual(
@@ -140,7 +140,7 @@ describe('the CRLs of an authority', () => {
     assert.equal(planCrls(state, [signer], [], now), undefined);
   });
 
-  test('with a signature of one that signs that does not verify are replaced', () => {
+  test('of a signer are replaced when the signature does not verify', () => {
     const [own] = fresh.crls;
     assert.ok(own !== undefined);
     const tampered = { ...own, signature: Buffer.from(own.signature).fill(0, 8, 16) };
@@ -149,22 +149,22 @@ describe('the CRLs of an authority', () => {
     assert.ok(isCrlOf(state.crls[0] ?? tampered, signer.certificate));
   });
 
-  test('keep entries of which the note was lost, for as long as their issuer lasts', () => {
+  test('keep entries whose record was lost until their issuer expires', () => {
     const { crls } = after(nothing, [signer], [revocation(1)]);
     const state = after({ crls, revocations: [] }, [signer], [revocation(2)], later(days(40)));
     assert.deepEqual(serialsOf(state), [[serial(1), serial(2)]]);
     assert.deepEqual(state.revocations[0]?.notAfter, signer.certificate.notAfter);
   });
 
-  test('get the entries back that somebody took off, from the note', () => {
+  test('get entries that another client removed back from the record', () => {
     const state = after(nothing, [signer], [revocation(1)]);
-    const mended = after({ ...state, crls: [] }, [signer]);
-    assert.deepEqual(serialsOf(mended), [[serial(1)]]);
+    const repaired = after({ ...state, crls: [] }, [signer]);
+    assert.deepEqual(serialsOf(repaired), [[serial(1)]]);
   });
 
-  test('lose an entry once it was on a list that was signed after its certificate had expired', () => {
+  test('drop an entry after a CRL with it was signed after its certificate expired', () => {
     const state = after(nothing, [signer], [revocation(1, { notAfter: later(days(12)) })]);
-    // Signed anew before it expires, and once more after: both times it is on it.
+    // Renewed once before the certificate expires and once after: both CRLs list it.
     const before = after(state, [signer], [], later(days(10)));
     assert.deepEqual(serialsOf(before), [[serial(1)]]);
     const expired = after(before, [signer], [], later(days(20)));
@@ -174,14 +174,14 @@ describe('the CRLs of an authority', () => {
     assert.deepEqual(gone.revocations, []);
   });
 
-  test('get an entry in the step in which another one leaves: as many entries are not the same entries', () => {
+  test('are signed when one entry replaces another, although the count stays the same', () => {
     const state = after(nothing, [signer], [revocation(1, { notAfter: later(days(12)) })]);
     const last = after(state, [signer], [], later(days(20)));
     const requested = [revocation(2, { notAfter: later(days(60)) })];
     assert.deepEqual(serialsOf(after(last, [signer], requested, later(days(20) + hours(1)))), [[serial(2)]]);
   });
 
-  test('with too few entries, or with as many others, are signed again; what is on them stays', () => {
+  test('with missing or different entries are signed again and keep their entries', () => {
     const right = after(nothing, [signer], [revocation(1), revocation(2)]);
     for (const serials of [[], [1], [1, 3], [3, 4]]) {
       const revoked = serials.map((n) => revocation(n));
@@ -192,7 +192,7 @@ describe('the CRLs of an authority', () => {
     }
   });
 
-  test('take as many as there is room for, and the others when there is', () => {
+  test('list as many leaves as there is room for, and the others later', () => {
     const many = Array.from({ length: maxRevocations + 2 }, (_, n) => revocation(n, { namespace: 'shop' }));
     const state = after(nothing, [signer], many);
     assert.equal(state.revocations.length, maxRevocations / 4);
@@ -209,7 +209,7 @@ describe('the CRLs of an authority', () => {
     assert.equal(planCrls(state, [signer], requested, later(days(9))), undefined);
   });
 
-  test('are empty again after a rotation of the root, full as they were', () => {
+  test('are empty again after a rotation of the root', () => {
     const before = Array.from({ length: maxRevocations }, (_, n) => revocation(n));
     const full = after({ ...nothing, revocations: before }, [signer]);
     const requested = [revocation(maxRevocations + 1, { namespace: 'shop', issuer: issuerIdOf(other) })];
@@ -224,7 +224,7 @@ describe('the CRLs of an authority', () => {
     assert.equal(crlBundle(nothing, [withoutCrlSign]), undefined);
   });
 
-  test('are published with all that is on them, and whose leaves can be put there', () => {
+  test('are published with their entries and the CAs whose leaves they can list', () => {
     const state = after(nothing, [signer, other], [revocation(1)]);
     const bundle = crlBundle(state, [signer, other]);
     assert.deepEqual(parseCrls(bundle?.pem ?? ''), state.crls);
@@ -233,7 +233,7 @@ describe('the CRLs of an authority', () => {
     assert.deepEqual(bundle?.nextUpdate, later(days(30)));
   });
 
-  test('are renewed when the first of them is due, wherever it stands', () => {
+  test('are renewed when the first of them is due, at every position', () => {
     const early = after(nothing, [signer]);
     for (const signers of [
       [signer, other],
@@ -245,7 +245,7 @@ describe('the CRLs of an authority', () => {
       assert.deepEqual([bundle.nextUpdate, crlRenewalTime(bundle)], [later(days(30)), later(days(10))]);
       assert.equal(planCrls(state, signers, [], later(days(10) - 1000)), undefined);
       const renewed = after(state, signers, [], later(days(10)));
-      // Only the list that was due.
+      // Only the CRL that was due is signed.
       const ends = renewed.crls.map(({ nextUpdate }) => nextUpdate);
       assert.deepEqual(
         ends,
@@ -262,19 +262,19 @@ const contentOf = (revoked: readonly Revocation[]) => ({
   revoked,
 });
 const crlOf = (issuer: Issuer): Crl => issueCrl(issuer, contentOf([]));
-/** A root that may sign certificates and nothing else, as parsing would give it. */
+/** A root that may only sign certificates, as parsing returns it. */
 const withoutCrlSign: Issuer = {
   ...signer,
   certificate: { ...signer.certificate, keyUsage: new Set([5]) },
 };
 
-describe('the note of revocations', () => {
+describe('the record of revocations', () => {
   const note = (issuer: string, ...row: readonly string[]) => {
     const revoked = [Object.assign([serial(1), '2026-01-01T00:00:00Z', '2027-01-01T00:00:00Z'], row)];
     return JSON.stringify({ version: 2, issuers: { [issuer]: { revoked } } });
   };
 
-  test('is read as it was written', () => {
+  test('decodes to the encoded value', () => {
     const revocations = [
       revocation(1, { namespace: 'shop' }),
       revocation(2, { notAfter: later(days(3)), issuer: issuerIdOf(other) }),
@@ -288,7 +288,7 @@ describe('the note of revocations', () => {
     );
   });
 
-  test('of version 1 is read with the fingerprint of the root as the issuer', () => {
+  test('of version 1 is decoded with the fingerprint of the root as the issuer', () => {
     const row = [serial(1), '2026-01-01T00:00:00Z', '2027-01-01T00:00:00Z'];
     const { revocations, issuers } = parseRevocations(JSON.stringify({ [signer.anchor.fingerprint]: [row] }));
     assert.deepEqual(
@@ -298,7 +298,7 @@ describe('the note of revocations', () => {
     assert.deepEqual(issuers, []);
   });
 
-  test('of version 2 has no namespaces, nor has an entry that a person has written', () => {
+  test('of version 2 has no namespaces, and neither has an entry that an administrator wrote', () => {
     const { revocations } = parseRevocations(note(issuerIdOf(signer)));
     assert.deepEqual(
       revocations.map(({ serialNumber, namespace }) => [serialNumber, namespace]),
@@ -311,14 +311,14 @@ describe('the note of revocations', () => {
     );
   });
 
-  test('believes no certificate that is not the one of its identity', () => {
+  test('rejects a certificate that does not match its identity', () => {
     const text = encodeRevocations({ revocations: [], issuers: [signer.certificate] });
     const swapped = text.replace(signer.certificate.der.toString('base64'), other.certificate.der.toString('base64'));
     assert.notEqual(swapped, text);
     assert.deepEqual(parseRevocations(swapped).issuers, []);
   });
 
-  test('is of what a CRL can hold, or else it would keep all others from it', () => {
+  test('contains only values that fit into a CRL, because one other value would prevent the signing of all entries', () => {
     const aRoot = 'a'.repeat(64);
     assert.equal(parseRevocations(note(aRoot)).revocations.length, 1);
     for (const odd of [note(aRoot, 'f'.repeat(40)), note(aRoot, `4${'0'.repeat(40)}`), note('A'.repeat(64))]) {
@@ -340,13 +340,13 @@ describe('the note of revocations', () => {
   ];
   const odd = ['', '{', 'null', '7', '{}', '[null]', '[[]]', '[["zz","aa","x","y"]]', '[[1,2,3,4]]', '{"version":3}'];
   for (const text of [...odd, ...inVersion2.map((issuers) => JSON.stringify({ version: 2, issuers }))]) {
-    test(`has nothing to say when it is ${JSON.stringify(text)}`, () => {
+    test(`is empty when the text is ${JSON.stringify(text)}`, () => {
       assert.deepEqual(parseRevocations(text), { revocations: [], issuers: [] });
     });
   }
 });
 
-describe('the leaves that a request to revoke is about', () => {
+describe('the leaves that a request to revoke names', () => {
   const asking = issued.with({ revokeToken: 't1' });
   const leaves = (given: typeof issued, secret: ReturnType<typeof recordOf> | undefined = recordOf(given)) =>
     leavesToRevoke(given.record, 'server', secret, now).map(({ serialNumber }) => serialNumber);
@@ -371,8 +371,8 @@ describe('the leaves that a request to revoke is about', () => {
   });
 
   test('are none without a request', () => assert.deepEqual(leaves(issued), []));
-  test('are what is in the Secret', () => assert.deepEqual(leaves(asking), [mine]));
-  test('are also what was in it before it was lost, or written over', () => {
+  test('include the leaf in the Secret', () => assert.deepEqual(leaves(asking), [mine]));
+  test('include the leaf that was in the Secret before it was lost or overwritten', () => {
     assert.deepEqual(leaves(asking.remembering(remembered('51'))), [mine, '51']);
     assert.deepEqual(
       leavesToRevoke(asking.remembering(remembered('51')).record, 'server', undefined, now).map(
@@ -381,7 +381,7 @@ describe('the leaves that a request to revoke is about', () => {
       ['51'],
     );
   });
-  test('are also those that were replaced, as long as they have not expired', () => {
+  test('include replaced leaves that have not expired', () => {
     const replaced = [
       { serialNumber: '52', rootFingerprint: signer.anchor.fingerprint, notAfter: later(days(1)).toISOString() },
       { serialNumber: '53', rootFingerprint: signer.anchor.fingerprint, notAfter: now.toISOString() },
@@ -390,14 +390,14 @@ describe('the leaves that a request to revoke is about', () => {
     assert.ok(entry !== undefined);
     assert.deepEqual(leaves(asking.remembering({ secrets: [{ ...entry, replaced }] })), [mine, '52']);
   });
-  test('are each named once', () => assert.deepEqual(leaves(asking.remembering(remembered(mine))), [mine]));
-  test('are none that have expired', () => {
+  test('are listed once each', () => assert.deepEqual(leaves(asking.remembering(remembered(mine))), [mine]));
+  test('do not include expired leaves', () => {
     assert.deepEqual(leaves(asking.remembering(remembered('51', now))), [mine]);
     const expired = asking.issuedBy(signer, earlier(days(90)));
     assert.deepEqual(leaves(expired), []);
     assert.deepEqual(leaves(asking.issuedBy(signer, earlier(days(90) - 1000))).length, 1);
   });
-  test('have the issuer that status knows while nothing is known of their root', () => {
+  test('have the issuer from status while their root is unknown', () => {
     const told = asking.remembering(issued.reported(authority).record.status);
     const unknown = secretRecord(issued.secret('server'), []);
     const found = (given: typeof issued) =>
@@ -406,7 +406,7 @@ describe('the leaves that a request to revoke is about', () => {
     assert.deepEqual(found(asking), []);
     assert.deepEqual(found(asking.remembering(remembered('51'))), [['51', signer.anchor.fingerprint]]);
   });
-  test('are none of a role that the request has been handled for', () => {
+  test('do not include a role for which the request was handled', () => {
     const handled = asking.whereSecret('server', (secret) => ({
       ...secret,
       metadata: { ...secret.metadata, annotations: { ...secret.metadata.annotations, [annotations.revoke]: 't1' } },
@@ -414,14 +414,14 @@ describe('the leaves that a request to revoke is about', () => {
     assert.deepEqual(leaves(handled), []);
     assert.deepEqual(leaves(asking.remembering({ lastHandledRevoke: 't1' })), []);
   });
-  test('are what is in the Secret and known to status, whatever another writer has noted on the Secret', () => {
+  test('are the leaves in the Secret and in status, even if another client changed the annotation on the Secret', () => {
     const note = withMarks('annotations', { [annotations.revoke]: 't1' });
     const told = asking.remembering(issued.reported(authority).record.status);
     assert.deepEqual(leaves(told.whereSecret('server', note)), [mine]);
-    // The answer to the request, which status does not know yet.
+    // The leaf that was issued for the request, and is not in status yet.
     assert.deepEqual(leaves(told.issuedBy(signer).whereSecret('server', note)), [mine]);
   });
-  test('are none of a Secret that is not the resource’s own, or cannot be read', () => {
+  test('do not include the leaf of a foreign or corrupted Secret', () => {
     assert.deepEqual(leaves(asking.whereSecret('server', foreign)), []);
     assert.deepEqual(leaves(asking.whereSecret('server', withData({ [secretKeys.certificate]: 'x' }))), []);
   });

@@ -23,7 +23,7 @@ const nothing: RevocationState = { crls: [], revocations: [] };
 const paced = (state: RevocationState, requested: readonly Revocation[] = [], at = now, places = 0) =>
   planCrlsWithinRate(state, [signer], requested, at, { publicationCount: () => places });
 
-/** What the root Secret says after all that is to be done at that time, read back from its bytes. */
+/** The state of the root Secret after every plan at that time was carried out, decoded from its bytes. */
 function after(state: RevocationState, requested: readonly Revocation[] = [], at = now, places = 0): RevocationState {
   const { plan } = paced(state, requested, at, places);
   if (plan === undefined) return state;
@@ -32,13 +32,13 @@ function after(state: RevocationState, requested: readonly Revocation[] = [], at
   return after({ crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) }, requested, at, places);
 }
 
-/** A request: when it is made, in milliseconds after `now`, and what is to be revoked. */
+/** A request: its time in milliseconds after `now`, and the leaves to revoke. */
 type Request = readonly [ms: number, requested: Revocation];
 
 const seconds = (n: number): number => n * 1000;
 let serials = 0;
 
-/** One request of a namespace every so often, for certificates of one hour, until a time. */
+/** Regular requests of one namespace, for certificates of one hour, until a given time. */
 function requests(namespace: string, everyMs: number, untilMs: number): Request[] {
   return Array.from({ length: Math.ceil(untilMs / everyMs) }, (_, i): Request => {
     serials += 1;
@@ -48,8 +48,8 @@ function requests(namespace: string, everyMs: number, untilMs: number): Request[
 }
 
 /**
- * Looks whenever a request is made, and when the pace says so, as the operator does.
- * @returns when lists were signed, and how long each request has waited, all in milliseconds
+ * Plans at each request and at each nextAt, as the operator does.
+ * @returns when CRLs were signed, and how long each request waited, all in milliseconds
  */
 function answer(made: readonly Request[]) {
   const order = made.toSorted(([a], [b]) => a - b);
@@ -85,12 +85,12 @@ const empty = after(nothing);
 const one = after(empty, [revocation('1a')]);
 
 describe('requests to revoke', () => {
-  test('do not wait when nothing was revoked for a while, though a list was signed just now', () => {
+  test('do not wait after a quiet time, even if a CRL was just signed', () => {
     assert.deepEqual(serialsOn(one), ['1a']);
     assert.deepEqual(serialsOn(after(one, [revocation('2b')], later(crlIntervalMs))), ['1a', '2b']);
   });
 
-  test('that come soon after others wait together, and are looked at again then', () => {
+  test('that follow others shortly wait together, and are planned again after the interval', () => {
     const requested = [revocation('2b'), revocation('3c')];
     for (const ms of [0, 1, crlIntervalMs - 1]) {
       assert.deepEqual(paced(one, requested, later(ms)), { nextAt: later(crlIntervalMs) });
@@ -102,7 +102,7 @@ describe('requests to revoke', () => {
     assert.deepEqual(serialsOn(after(one, [revocation('2b')], earlier(days(1)))), ['1a', '2b']);
   });
 
-  test('do not wait because of the list of another CA, though that was signed just now', () => {
+  test('do not wait because the CRL of another CA was just signed', () => {
     const theirs = issueCrl(root({ name: 'Other' }), {
       number: 1n,
       thisUpdate: earlier(minutes(5)),
@@ -114,8 +114,8 @@ describe('requests to revoke', () => {
     assert.ok(serialsOn(after(state, [revocation('2b')], later(1))).includes('2b'));
   });
 
-  test('that wait for room are looked at again when there is some, though others wait for longer', () => {
-    // One namespace has its whole share, and another one asks each minute.
+  test('that wait for room are planned again when there is room, even if others wait longer', () => {
+    // One namespace has used its whole share, and another sends a request each minute.
     const greedy = Array.from({ length: 12 }, (_, i) =>
       revocation(`6${i.toString(16).padStart(7, '0')}`, { namespace: 'greedy', revokedAt: earlier(minutes(12 - i)) }),
     );
@@ -134,12 +134,12 @@ describe('requests to revoke', () => {
     assert.deepEqual(paced(state, [mine, theirs]).nextAt, room);
   });
 
-  test('go along with what has to be signed anyway', () => {
+  test('are included when a CRL is signed for another reason', () => {
     const lost = { ...one, crls: [] };
     assert.deepEqual(serialsOn(after(lost, [revocation('2b')], later(1))), ['1a', '2b']);
   });
 
-  test('are looked at again when the next certificate on the list expires, if there is no room for them', () => {
+  test('without room are planned again when the next certificate on the CRL expires', () => {
     const own = Array.from({ length: 1250 }, (_, i) =>
       revocation(`7${i.toString(16).padStart(7, '0')}`, { notAfter: later(days(i === 3 ? 1 : 30)) }),
     );
@@ -150,24 +150,24 @@ describe('requests to revoke', () => {
     assert.equal(plan, undefined);
     assert.deepEqual(nextAt, later(days(1) + minutes(5) + 1000));
     assert.equal(paced(full, [], later(minutes(1))).nextAt, undefined);
-    // Long before the list is renewed: signed once more with the expired entry (RFC 5280 3.3), and then without.
+    // Long before the CRL is renewed, it is signed once with the expired entry (RFC 5280 3.3) and once without it.
     const freed = after(full, requested, nextAt);
     assert.equal(freed.revocations.length, 1250);
     assert.ok(serialsOn(freed).includes('1a'));
   });
 });
 
-describe('a namespace that asks to revoke again and again', () => {
+describe('a namespace that keeps sending requests to revoke', () => {
   const attack = requests('greedy', seconds(5), minutes(60));
 
-  test('has the list signed a few times in an hour, not each time', (t) => {
+  test('causes only a few signings in an hour', (t) => {
     const { signings, waits } = answer(attack);
     t.diagnostic(`${attack.length} requests, ${signings.length} signings`);
     assert.ok(signings.length <= 24, `${signings.length} signings`);
     assert.ok(Math.max(...waits(attack)) <= minutes(5));
   });
 
-  test('lets no other namespace wait longer than the interval', (t) => {
+  test('does not make another namespace wait longer than the interval', (t) => {
     const half = attack.slice(0, attack.length / 2);
     const [last = 0] = answer(half.slice(0, half.length / 2)).signings.slice(-1);
     const others = ['shop', 'bank', 'post'].flatMap((namespace, i) =>
@@ -181,7 +181,7 @@ describe('a namespace that asks to revoke again and again', () => {
     assert.ok(signings.length <= 24 + others.length, `${signings.length} signings`);
   });
 
-  test('begins afresh after a quiet time: its next requests wait for the interval only', () => {
+  test('starts over after a quiet time: its next requests wait only for the interval', () => {
     const early = requests('greedy', seconds(5), minutes(2));
     const [last = 0] = answer(early).signings.slice(-1);
     const again = requests('greedy', seconds(6), seconds(30)).map(([ms, one]): Request => {
@@ -199,7 +199,7 @@ describe('a namespace that asks to revoke again and again', () => {
     assert.deepEqual(answer([...early, again]).waits([again]), [0]);
   });
 
-  test('is not slowed down by entries whose namespace is not known', () => {
+  test('is not delayed by entries without a known namespace', () => {
     const unknown = requests('greedy', seconds(5), minutes(2)).map(
       ([ms, { serialNumber, issuer, revokedAt, notAfter }]) => {
         const request: Request = [ms, { serialNumber, issuer, revokedAt, notAfter }];
@@ -210,14 +210,14 @@ describe('a namespace that asks to revoke again and again', () => {
   });
 });
 
-test('an incident with twenty resources, one after the other, is answered within a minute', () => {
+test('twenty requests one after the other are answered within a minute', () => {
   const incident = requests('shop', 2500, seconds(50));
   assert.equal(incident.length, 20);
   const { signings } = answer(incident);
   assert.ok(Math.max(...signings) <= minutes(1), signings.join());
 });
 
-test('requests wait for longer when the list is published in many places', () => {
+test('requests wait longer when many objects hold the CRL', () => {
   const waiting = [revocation('2b')];
   assert.deepEqual(paced(one, waiting, later(1), 250), { nextAt: later(crlIntervalMs) });
   assert.deepEqual(paced(one, waiting, later(1), 1000), { nextAt: later(seconds(20)) });

@@ -23,7 +23,7 @@ const requested = (namespace: string, count = 1): Revocation[] =>
     namespace,
   }));
 
-/** The entries after each of these namespaces has asked for all that there is, one after the other. */
+/** The entries after each of these namespaces has requested as much as possible, one after the other. */
 function after(greedy: readonly string[], before: readonly Revocation[] = []): Revocation[] {
   return greedy.reduce<Revocation[]>(
     (entries, namespace) => [...entries, ...withinShares(countEntries(entries), requested(namespace, maxRevocations))],
@@ -34,20 +34,20 @@ function after(greedy: readonly string[], before: readonly Revocation[] = []): R
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `greedy-${i}`);
 
 describe('the share of a namespace', () => {
-  test('is a quarter of what the others leave', () => {
+  test('is a quarter of the room that the others leave', () => {
     assert.equal(after(['a']).length, maxRevocations / 4);
     assert.equal(after(['a', 'b']).length, 1250 + 937);
     assert.equal(shareOf(countEntries(after(['a'])), 'a'), 1250);
     assert.equal(shareOf(countEntries(after(['a'])), 'b'), 937);
   });
 
-  test('and the certificates of one resource fit twice into what a decision goes through', () => {
+  test('and twice the certificates of one resource fit into the requests that one plan reads', () => {
     assert.ok(maxRequestsPerNamespace >= 2 * shareOf(countEntries([]), 'a'));
-    // Three roles, each with its certificate and those that status remembers.
+    // Three roles, each with its certificate and the replaced ones in status.
     assert.ok(maxRequestsPerNamespace >= 2 * 3 * (1 + 256));
   });
 
-  test('does not grow by asking again', () => {
+  test('does not grow with repeated requests', () => {
     const entries = after(['a']);
     assert.deepEqual(withinShares(countEntries(entries), requested('a', 10)), []);
     assert.equal(after(['a', 'a', 'a']).length, 1250);
@@ -59,17 +59,17 @@ describe('the share of a namespace', () => {
     [10, 70],
     [20, 4],
   ] as const) {
-    test(`is still ${left} certificates when ${count} other namespaces have used up theirs`, () => {
+    test(`is still ${left} certificates after ${count} other namespaces used their shares`, () => {
       assert.equal(roomFor(countEntries(after(names(count))), 'honest'), left);
     });
   }
 
-  test('never fills the list, however many namespaces there are', () => {
+  test('never fills the CRL, with any number of namespaces', () => {
     const entries = after(names(200));
     assert.ok(entries.length < maxRevocations, `${entries.length} entries`);
   });
 
-  test('is over what is there already, whoever has asked for that', () => {
+  test('depends on all entries, including entries without a known namespace', () => {
     const unknown = requested('x', 4000).map(({ serialNumber, issuer, revokedAt, notAfter }) => ({
       serialNumber,
       issuer,
@@ -80,7 +80,7 @@ describe('the share of a namespace', () => {
     assert.equal(after(['a'], unknown).length, 4250);
   });
 
-  test('is given in turns to those who ask at the same time, and within a namespace in their order', () => {
+  test('is given to simultaneous requests in turns by namespace, and in order within a namespace', () => {
     const entries = countEntries(after(names(12)));
     const [a, b] = [requested('a', 100), requested('b', 100)];
     const got = withinShares(entries, [...b, ...a]);
@@ -91,10 +91,10 @@ describe('the share of a namespace', () => {
   });
 });
 
-describe('the name by which a namespace is remembered', () => {
-  test('is its own', () => assert.equal(shareName('shop'), 'shop'));
+describe('the name of a namespace in a record', () => {
+  test('is the full name if that is short', () => assert.equal(shareName('shop'), 'shop'));
 
-  test('is short for every namespace, and another one for each', () => {
+  test('is short and unique for every namespace', () => {
     const long = ['a', 'b'].map((end) => shareName(`${'n'.repeat(62)}${end}`));
     assert.equal(new Set(long).size, 2);
     for (const name of [...long, 'shop', shareName('a-'.repeat(30))]) {

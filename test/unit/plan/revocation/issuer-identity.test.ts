@@ -28,7 +28,7 @@ const revocation = (serialNumber: string, signer: Issuer, notAfter = later(days(
   notAfter,
 });
 
-/** What the root Secret says after a plan was carried out, read back from its bytes; the same when there was none. */
+/** The state of the root Secret after a plan was carried out, decoded from its bytes. Unchanged without a plan. */
 function after(
   state: RevocationState,
   signers: readonly Issuer[],
@@ -43,30 +43,26 @@ function after(
   const data = crlDataNow(plan, signers);
   const text = (key: string) => Buffer.from(data[key] ?? '', 'base64').toString('latin1');
   const next = { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
-  assert.equal(
-    planCrls(next, signers, requested, at, context),
-    undefined,
-    'a plan that was carried out leaves another one',
-  );
+  assert.equal(planCrls(next, signers, requested, at, context), undefined, 'a carried out plan leaves another plan');
   return next;
 }
 
-describe('a root that is renewed with the same key', () => {
+describe('a root that was renewed with the same key', () => {
   const state = after(nothing, [anchor], { requested: [revocation('11', anchor)], trusted: anchors(anchor) });
 
-  test('has the CRL of the certificate before, as it is', () => {
+  test('keeps the CRL of the earlier certificate unchanged', () => {
     assert.equal(issuerIdOf(renewed), issuerIdOf(anchor));
     assert.equal(planCrls(state, [renewed], [], now, { trusted: anchors(renewed) }), undefined);
   });
 
-  test('revokes what was signed before it and what is signed since, on one list', () => {
+  test('revokes leaves from before and after the renewal on one CRL', () => {
     const requested = [revocation('22', renewed)];
     const { crls } = after(state, [renewed, anchor], { requested, trusted: anchors(renewed) });
     assert.deepEqual(serialsOn(crls), [['11', '22']]);
     assert.ok((crls[0]?.number ?? 0n) > (state.crls[0]?.number ?? 0n));
   });
 
-  test('and another key identifier has a list that names it: OpenSSL looks for that', () => {
+  test('and another key identifier gets a CRL with that identifier, which OpenSSL looks up', () => {
     const { subject } = anchor.certificate;
     const made = makeCa({ subject: encoded(subject), key: anchor.key, keyId: Buffer.alloc(20, 7) });
     const certificate = parseCertificate(made.der);
@@ -77,7 +73,7 @@ describe('a root that is renewed with the same key', () => {
     assert.equal(crls[0]?.authorityKeyId, '07'.repeat(20));
   });
 
-  test('is one anchor: the one that lasts longest', () => {
+  test('is one anchor: the certificate that lasts longest', () => {
     assert.equal(rootIdOf(renewed), rootIdOf(anchor));
     for (const several of [anchors(anchor, renewed, other), anchors(renewed, other, anchor)]) {
       const fingerprints = uniqueAnchors(several).map(({ fingerprint }) => fingerprint);
@@ -85,7 +81,7 @@ describe('a root that is renewed with the same key', () => {
     }
   });
 
-  test('takes the list of all its certificates along when it is retired', () => {
+  test('loses the CRL for all of its certificates when it is retired', () => {
     const retired = after(state, [other], { trusted: anchors(other) });
     assert.deepEqual(serialsOn(retired.crls), [[]]);
     assert.deepEqual(retired.revocations, []);
@@ -102,7 +98,7 @@ describe('a record of version 1', () => {
       }),
     );
 
-  test('is brought to the issuer that has listed the certificate, though another one signs now', () => {
+  test('is assigned to the issuer that listed the certificate, although another one signs now', () => {
     const old = { crls: listed.crls, ...version1('11') };
     const { revocations, crls } = after(old, [second, first], { trusted: anchors(second) });
     assert.deepEqual(
@@ -112,7 +108,7 @@ describe('a record of version 1', () => {
     assert.deepEqual(serialsOn(crls), [[], ['11']]);
   });
 
-  test('of a certificate on no list is brought to what signs under its root', () => {
+  test('is assigned to the signer under the root of the certificate if no CRL lists it', () => {
     const { crls } = after({ crls: [], ...version1('22') }, [second], { trusted: anchors(second) });
     assert.deepEqual(serialsOn(crls), [['22']]);
   });
@@ -122,13 +118,13 @@ describe('an intermediate that was replaced under the same root', () => {
   const trusted = anchors(anchor);
   const both = after(nothing, [second, first], { requested: [revocation('11', first, later(days(60)))], trusted });
 
-  test('has its own list while its key is there', () => {
+  test('has its own CRL while its key is in the Secret', () => {
     assert.deepEqual(serialsOn(both.crls), [[], ['11']]);
     const { crls } = after(both, [second, first], { requested: [revocation('22', first)], trusted });
     assert.deepEqual(serialsOn(crls), [[], ['11', '22']]);
   });
 
-  test('keeps its last list when its key is gone, while it is in use or an entry of it has not expired', () => {
+  test('keeps its last CRL without its key, while it is in use or has an unexpired entry', () => {
     const isInUse = (issuer: string) => issuer === issuerIdOf(first);
     const kept = after(both, [second], { trusted, isInUse });
     assert.deepEqual(serialsOn(kept.crls), [[], ['11']]);
@@ -139,7 +135,7 @@ describe('an intermediate that was replaced under the same root', () => {
     assert.deepEqual(serialsOn(expired.crls), [[]]);
   });
 
-  test('is told as one whose list cannot be renewed, while it is in use', () => {
+  test('is reported as a CA whose CRL cannot be renewed, while it is in use', () => {
     const bundle = crlBundle(both, [second], { isInUse: (issuer) => issuer === issuerIdOf(first) });
     assert.deepEqual(bundle?.issuers, [issuerIdOf(second)]);
     assert.deepEqual(
@@ -147,10 +143,10 @@ describe('an intermediate that was replaced under the same root', () => {
       [[issuerIdOf(first), both.crls[1]?.nextUpdate]],
     );
     assert.deepEqual(crlBundle(both, [second], { isInUse: () => false })?.unrenewable, []);
-    assert.deepEqual(crlBundle(both, [second, first])?.unrenewable, [], 'its key is there');
+    assert.deepEqual(crlBundle(both, [second, first])?.unrenewable, [], 'its key is in the Secret');
   });
 
-  test('is told by the end of its last list, should there be several', () => {
+  test('is reported with the expiry of the last one of several CRLs', () => {
     const [, early] = both.crls;
     const [, late] = after(both, [second, first], { trusted, at: later(days(10)) }).crls;
     assert.ok(early !== undefined && late !== undefined && late.nextUpdate > early.nextUpdate);
@@ -163,30 +159,30 @@ describe('an intermediate that was replaced under the same root', () => {
     }
   });
 
-  test('never has its certificates on the list of the other one', () => {
+  test('never has its certificates on the CRL of another intermediate', () => {
     const { crls, revocations } = after(both, [second], { requested: [revocation('22', first)], trusted });
     assert.deepEqual(serialsOn(crls), [[], ['11']]);
     assert.deepEqual(serialsOn(after({ crls, revocations }, [second, first], { trusted }).crls), [[], ['11', '22']]);
   });
 });
 
-describe('what is known of a CA whose key is gone', () => {
+describe('the record of a CA whose key is gone', () => {
   const trusted = anchors(anchor);
   const listed = after(nothing, [second, first], { requested: [revocation('11', first, later(days(60)))], trusted });
 
-  test('is its list without entries while it is in use, and no longer', () => {
+  test('holds its CRL without entries only while the CA is in use', () => {
     const empty = after(nothing, [second, first], { trusted });
     const lists = (isInUse: boolean) => after(empty, [second], { trusted, isInUse: () => isInUse }).crls.length;
     assert.deepEqual([lists(true), lists(false)], [2, 1]);
   });
 
-  test('is the list of a trusted root, though nobody uses it', () => {
+  test('holds the CRL of a trusted root that is not in use', () => {
     const both = after(nothing, [anchor, other], { trusted: anchors(anchor, other) });
     const kept = after(both, [anchor], { trusted: anchors(anchor, other), isInUse: () => false });
     assert.equal(kept.crls.length, 2);
   });
 
-  test('is its certificate as long as an entry of it lasts, also without its list', () => {
+  test('holds its certificate as long as it has an entry, even without its CRL', () => {
     const { crls, ...rest } = listed;
     const without = after({ crls: crls.slice(0, 1), ...rest }, [second], { trusted });
     assert.deepEqual(without.issuers?.map(caId).sort(), [first, second].map(issuerIdOf).sort());
@@ -194,7 +190,7 @@ describe('what is known of a CA whose key is gone', () => {
     assert.deepEqual(expired.issuers?.map(caId), [issuerIdOf(second)]);
   });
 
-  test('is its entry where it is not known whom peers trust', () => {
+  test('holds its entries while the trusted roots are unknown', () => {
     const { crls, ...rest } = listed;
     const { revocations } = after({ crls: crls.slice(0, 1), ...rest }, [second]);
     assert.deepEqual(
@@ -203,7 +199,7 @@ describe('what is known of a CA whose key is gone', () => {
     );
   });
 
-  test('ends, where CAs have signed each other and no trusted root leads to them', () => {
+  test('is removed for CAs that signed each other but do not chain to a trusted root', () => {
     const [a, b] = [makeCa({ name: 'A' }), makeCa({ name: 'B' })];
     const signedBy = (ca: typeof a, by: typeof a) =>
       parseCertificate(makeCa({ subject: encoded(ca.subject), key: ca.key, keyId: ca.keyId, by }).der);
@@ -214,7 +210,7 @@ describe('what is known of a CA whose key is gone', () => {
   });
 });
 
-test('an entry stays with the issuer that its record names, whatever list has its serial number', () => {
+test('an entry stays with the issuer in its record, even if another CRL has the same serial number', () => {
   const trusted = anchors(anchor);
   const ofFirst = after(nothing, [first], { requested: [revocation('11', first)], trusted });
   const record = { revocations: [revocation('11', second)], issuers: [first.certificate, second.certificate] };
@@ -222,7 +218,7 @@ test('an entry stays with the issuer that its record names, whatever list has it
   assert.deepEqual(serialsOn(crls)[0], ['11']);
 });
 
-test('a certificate of an issuer that nobody trusts is put on no list', () => {
+test('a certificate whose issuer is not trusted is not listed', () => {
   const context = { trusted: anchors(anchor) };
   const state = after(nothing, [anchor], context);
   for (const issuer of [issuerIdOf(other), other.anchor.fingerprint]) {

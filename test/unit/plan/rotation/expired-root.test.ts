@@ -19,7 +19,7 @@ const verdict = {
   message: `the root (${subjectText(old.certificate)}) expired at ${old.certificate.notAfter.toISOString()}; replace it`,
 } as const;
 
-/** A certificate that works, of a root that the expired one does not concern. */
+/** A live certificate that another, valid root issued. */
 const liveOf = (signer: typeof old) => [
   {
     namespace: 'shop',
@@ -37,7 +37,7 @@ const times = {
 };
 const says = 'the root has expired; the operator generates a new root';
 const takes = 'the root has expired; the root in next.crt replaces it';
-/** The step that replaces it, and keeps it beside the new one. */
+/** The step that replaces the expired root and keeps its pair as `previous`. */
 const replaces = (trusted: readonly (typeof old)[], more: Partial<RotationStep> = {}): RotationStep =>
   rotationStep(['RotationStarted', says], trusted, {
     generate: {
@@ -49,7 +49,7 @@ const replaces = (trusted: readonly (typeof old)[], more: Partial<RotationStep> 
     rotation: { ...initialRotation([old], undefined, 'Distributing'), ...times },
     ...more,
   });
-/** The note where certificates of another root work, which take their time to switch. */
+/** The state of a rotation with live certificates of another root, which take their time to switch. */
 const slowly = { rotation: { ...initialRotation([old], undefined, 'Distributing'), ...times, windowMs: 10 } };
 const keeps = (given: Situation, more: string): Case => ({
   given,
@@ -63,12 +63,12 @@ const byHand = ` in tls.crt and tls.key of its Secret; no annotation is needed: 
 
 describe('a root that has expired', () => {
   check({
-    'is replaced at once by one that the operator makes, and kept as the one before': {
+    'is replaced at once by a generated root, and kept as the previous one': {
       given: quiet,
       at,
       plan: { step: replaces([old]), verdict },
     },
-    'is replaced at once when that is asked for, which is handled by that': {
+    'is replaced at once on request, and the request is handled by that': {
       given: { ...quiet, tokens: asked },
       at,
       plan: { step: replaces([old], { handledToken: 'a' }), verdict },
@@ -78,7 +78,7 @@ describe('a root that has expired', () => {
       at,
       plan: { step: replaces([old]), verdict },
     },
-    'is distributed first where a certificate of another root works': {
+    'has a successor that is distributed first when a certificate of another root is live': {
       given: { ...quiet, trusted: [old, young], secrets: stillLive },
       at,
       plan: {
@@ -86,7 +86,7 @@ describe('a root that has expired', () => {
         verdict,
       },
     },
-    'that was written over one whose certificates work does not end the trust in that one': {
+    'does not end the trust in a valid root that it has overwritten': {
       given: { ...quiet, trusted: [], status: knows([young]), secrets: stillLive },
       at,
       plan: {
@@ -96,15 +96,15 @@ describe('a root that has expired', () => {
         verdict,
       },
     },
-    'stays where no root can be made, and the way out is told': keeps(
+    'stays when no root can be generated, and the message says what to type': keeps(
       { ...quiet, tokens: asked, spec: brought },
       byHand,
     ),
-    'stays where it cannot be made as spec.root says': keeps(
+    'stays when spec.root is not valid': keeps(
       { ...quiet, tokens: asked, spec: making({ duration: 'x' }) },
       ', or correct spec.root: its duration or key size is not valid',
     ),
-    'is replaced by the next root where there is one, of whomever it is': {
+    'is replaced by the root in next.crt, if there is one': {
       given: { ...quiet, spec: brought, next: young },
       at,
       plan: {
@@ -115,12 +115,12 @@ describe('a root that has expired', () => {
         verdict,
       },
     },
-    'is replaced by another one where the next root has expired as well': {
+    'is replaced by a generated root when the next root has expired too': {
       given: { ...quiet, next },
       at,
       plan: { step: replaces([old]), verdict },
     },
-    'is replaced although status was lost': {
+    'is replaced even if status was lost': {
       given: { ...quiet, status: {} },
       at,
       plan: {
@@ -128,7 +128,7 @@ describe('a root that has expired', () => {
         verdict,
       },
     },
-    'is not replaced by a root from before, which no rotation is about': {
+    'is not replaced by a previous root without a rotation': {
       given: { ...quiet, trusted: [old, young], previous: young, secrets: stillLive },
       at,
       plan: {
@@ -136,7 +136,7 @@ describe('a root that has expired', () => {
         verdict,
       },
     },
-    'is not kept in ca.crt by a person who took it out': {
+    'does not return to ca.crt after an administrator removed it': {
       given: { ...quiet, trusted: [next] },
       at,
       plan: {
@@ -154,7 +154,7 @@ test('a root that has expired is not replaced while its authority is being delet
   assert.equal(planRoot(observed, at).step.step, 'rotate');
 });
 
-describe('a root that expires while it is replaced', () => {
+describe('a root that expires during a rotation', () => {
   const coming: Situation = {
     ...distributing,
     trusted: [old, young],
@@ -177,14 +177,14 @@ describe('a root that expires while it is replaced', () => {
     verdict,
   };
   check({
-    'in Distributing gives way to the next root at once': { given: coming, at, plan: switches },
-    'in Distributing does so without approval, whatever is asked for': {
+    'is replaced by the next root at once in Distributing': { given: coming, at, plan: switches },
+    'is replaced in Distributing without approval and despite an abort': {
       given: { ...coming, spec: rotating({ approval: 'Manual' }), tokens: { abortToken: 'r1' } },
       at,
       plan: switches,
     },
-    'in Distributing does so where nobody can make a root': { given: { ...coming, spec: brought }, at, plan: switches },
-    'in Distributing gives way to the next root, and to no root from before': {
+    'is replaced in Distributing without spec.root': { given: { ...coming, spec: brought }, at, plan: switches },
+    'is replaced in Distributing by the next root, not by a previous one': {
       given: { ...coming, trusted: [old, young, elder], previous: elder },
       at,
       plan: {
@@ -192,7 +192,7 @@ describe('a root that expires while it is replaced', () => {
         step: { ...switches.step, trusted: anchorsOf(old, young, elder) } as typeof switches.step,
       },
     },
-    'in Distributing waits for bundles where a certificate of another root works': {
+    'waits for bundles in Distributing when a certificate of another root is live': {
       given: { ...coming, trusted: [old, young, elder], secrets: liveOf(elder) },
       at,
       plan: {
@@ -204,7 +204,7 @@ describe('a root that expires while it is replaced', () => {
         } as typeof switches.step,
       },
     },
-    'in Distributing is told with the way out where the next root has expired too': keeps(
+    'is reported in Distributing with what to type when the next root has expired too': keeps(
       { ...coming, spec: brought, next, rotation: rotationIn('Distributing') },
       `${byHand}; until then approve-rotation, skip-gate and abort-rotation do nothing`,
     ),
@@ -225,7 +225,7 @@ describe('a root that expires while it is replaced', () => {
     spec: brought,
     status: knows([brief, old]),
   };
-  /** The root that is expired gives way to the old root, which signs again. */
+  /** The expired root is replaced by the old root, which signs again. */
   const givesWay = (reason: string, changes: Partial<RotationState> = {}): RotationStep =>
     rotationStep([reason, 'the signing root has expired; the other root of the rotation signs'], [brief, old], {
       move: { active: 'previous', previous: 'active' },
@@ -237,7 +237,7 @@ describe('a root that expires while it is replaced', () => {
       }),
     });
   check({
-    'in Draining gives way to the old root, which its peers still trust': {
+    'is replaced in Draining by the old root, which peers still trust': {
       given: other,
       at: afterBrief,
       plan: {
@@ -245,7 +245,7 @@ describe('a root that expires while it is replaced', () => {
         verdict: expired,
       },
     },
-    'in Draining gives way to no root that a person has taken out of ca.crt': {
+    'is not replaced in Draining by a root that an administrator removed from ca.crt': {
       given: { ...other, trusted: [brief], status: knows([brief]) },
       at: afterBrief,
       plan: {
@@ -256,7 +256,7 @@ describe('a root that expires while it is replaced', () => {
         },
       },
     },
-    'on its way back gives way to the root that it was to come to': {
+    'is replaced during an abort by the root that the abort leads to': {
       given: {
         ...other,
         rotation: rotationIn('Switching', { new: rootIdOf(brief), old: [rootIdOf(old)], aborting: true }),
@@ -281,13 +281,13 @@ describe('the phase Distributing', () => {
     secrets: secretsOf(old, old),
     publications: [{ namespace: 'shop', displayName: 'ConfigMap shop/trust', changedAtMs: 0 }],
   };
-  test('waits for nothing once no other root can verify anything', () => {
+  test('does not wait once no other root verifies a certificate', () => {
     const { step } = planIn(given, at);
     assert.ok(step.step === 'rotate');
     assert.deepEqual([step.event.reason, step.rotation?.phase], ['RotationSwitching', 'Switching']);
   });
 
-  test('waits for status to name the new root all the same: it is what remembers it', () => {
+  test('still waits for status to name the new root, because only status remembers it', () => {
     const plan = planIn({ ...given, status: knows([old]) }, at);
     assert.deepEqual(plan.rotation?.blockers, ['status to name the new root']);
   });
@@ -296,13 +296,13 @@ describe('the phase Distributing', () => {
     const secrets = [{ ...stillLive[0], leaf: { ...leaf, notAfter: later(days(3660)) } }] as typeof stillLive;
     return planIn({ ...given, secrets }, at).step.step;
   };
-  test('waits where a certificate of another root works', () =>
+  test('waits when a certificate of another root is live', () =>
     assert.equal(stepWith({ root: rootIdOf(old), issuer: rootIdOf(old) }), 'keep'));
 
-  test('does not wait for a certificate of a root that the authority does not know: anybody can make one', () =>
+  test('does not wait for a certificate of an unknown root, because any client can create one', () =>
     assert.equal(stepWith({}), 'rotate'));
 
-  test('waits where another root is valid', () => {
+  test('waits when another root is valid', () => {
     const valid = root({ name: 'Valid', at: later(days(3600)) });
     const rotation = rotationIn('Distributing', { new: rootIdOf(young), old: [rootIdOf(valid)] });
     assert.equal(planIn({ ...given, trusted: [young, valid], rotation }, at).step.step, 'keep');
@@ -317,7 +317,7 @@ describe('a rotation that ends', () => {
     assert.deepEqual(step.move, { previous: null });
   });
 
-  test('keeps the key of a root that has expired: the clock may be wrong', () => {
+  test('keeps the key of an expired root, because the clock may be wrong', () => {
     const { step } = planIn(
       { ...given, signs: young, trusted: [young], rotation: rotationIn('Retiring', { new: rootIdOf(young) }) },
       at,

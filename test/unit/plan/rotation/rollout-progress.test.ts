@@ -15,7 +15,7 @@ import { bundleOf, next, old } from './rotation-roots.ts';
 import { leafOf, secretsOf } from './rotation-situation.ts';
 
 const delayMs = minutes(3);
-/** Ten minutes after the process began. */
+/** Ten minutes after the process started. */
 const evidenceOf = (...secrets: readonly IssuedSecret[]): RolloutObservation => ({
   secrets,
   publications: [],
@@ -29,7 +29,7 @@ describe('a Secret that the operator has not read', () => {
   const { labels: _, annotations: __, content: ___, writable: ____, ...claim } = issued.secretRecord('server');
   const unread: CachedSecret = { ...claim, unexamined: true };
 
-  test('holds up every phase, whatever it needs, and is named with the reason', () => {
+  test('blocks every phase and is named with the reason', () => {
     const rollout = evidenceOf(issuedSecret(unread));
     for (const progress of [
       countBundles(rollout, [bundleOf(old).digest], now),
@@ -57,30 +57,33 @@ describe('an issuer is in use', () => {
   const lost = { ...a, changedAtMs: Number.POSITIVE_INFINITY, why: 'deleted' };
   const { issuer: _, ...withoutIssuer } = leafOf(old);
   const rows: Record<string, { secrets: readonly IssuedSecret[]; inUse: readonly string[] }> = {
-    'never, where there is no Secret': { secrets: [], inUse: [] },
-    'while a certificate of it lasts': { secrets: [a, b], inUse: [first] },
-    'while a certificate of a lost Secret lasts': { secrets: [lost], inUse: [first] },
-    'no longer than that': { secrets: [{ ...lost, leaf: { ...leafOf(old), notAfter: now } }], inUse: [] },
-    'no longer than its certificates, whatever other issuers have': {
+    'never, if there is no Secret': { secrets: [], inUse: [] },
+    'while a certificate that it issued is valid': { secrets: [a, b], inUse: [first] },
+    'while the certificate of a lost Secret is valid': { secrets: [lost], inUse: [first] },
+    'not after the certificate of a lost Secret has expired': {
+      secrets: [{ ...lost, leaf: { ...leafOf(old), notAfter: now } }],
+      inUse: [],
+    },
+    'not after its certificates have expired, even if another issuer is in use': {
       secrets: [
         { ...a, leaf: { ...leafOf(old), notAfter: now } },
         { ...b, leaf: leafOf(next) },
       ],
       inUse: [second],
     },
-    'for as long as pods may have the certificate from before a change': {
+    'while pods may still use a replaced certificate': {
       secrets: [{ ...a, ...changedMinutesAgo(2), leaf: leafOf(next) }],
       inUse: [first, second],
     },
-    'no longer than pods take to load a change': {
+    'not after pods have loaded the change': {
       secrets: [{ ...a, ...changedMinutesAgo(3), leaf: leafOf(next) }],
       inUse: [second],
     },
-    'perhaps, while the issuer of a certificate of a known root is not known': {
+    'while the issuer of a certificate under a known root is unknown': {
       secrets: [{ ...a, leaf: withoutIssuer }],
       inUse: [first, second],
     },
-    'not because of a certificate of an unknown root': {
+    'not because of a certificate under an unknown root': {
       secrets: [{ ...a, leaf: { notAfter: later(days(1)) } }],
       inUse: [],
     },

@@ -32,23 +32,23 @@ describe('a rotation that is aborted before certificates switch', () => {
     verdict: verdicts.Distributing,
   };
   check({
-    'is over at once, and the new key destroyed': { given: aborting(distributing), plan: dropped },
-    'is over although bundles are not there yet': {
+    'ends at once, and the new key is destroyed': { given: aborting(distributing), plan: dropped },
+    'ends while bundles are still missing': {
       given: aborting({ ...distributing, secrets: secretsOf(old, old) }),
       plan: dropped,
     },
-    'is over although it is approved in the same moment': {
+    'ends even if it is approved at the same time': {
       given: { ...distributing, spec: rotating({ approval: 'Manual' }), tokens: { ...asked, approveToken: 'r1' } },
       plan: dropped,
     },
-    'goes on trusting what it was not about': {
+    'keeps unrelated roots trusted': {
       given: aborting({ ...distributing, trusted: [old, next, other] }),
       plan: {
         step: { ...dropped.step, trusted: [old.anchor, other.anchor] },
         verdict: ready([old, next, other]),
       },
     },
-    'is another one: the id is of a former rotation': {
+    'continues when the id names a former rotation': {
       given: { ...distributing, tokens: { abortToken: 'r0' }, secrets: secretsOf(old, old) },
       plan: {
         ...waiting(distributing, [0, 2], ['2 of 2 Secrets to hold the new root: shop/a, shop/b'], {
@@ -57,7 +57,7 @@ describe('a rotation that is aborted before certificates switch', () => {
         verdict: verdicts.Distributing,
       },
     },
-    'is not aborted by an id with something behind it': {
+    'continues when the id has a suffix': {
       given: { ...distributing, tokens: { abortToken: 'r1/2' }, secrets: secretsOf(old, old) },
       plan: {
         ...waiting(distributing, [0, 2], ['2 of 2 Secrets to hold the new root: shop/a, shop/b'], {
@@ -92,19 +92,19 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
   });
   const skipped = { approved: 'r1', skipped: ['Switching', 'Draining/shop'] } as const;
   check({
-    'goes back by the same stages from Switching': goesBack({ ...switching, secrets: secretsOf(old, old, next) }),
-    'goes back although nothing is missing any more': goesBack(switching),
+    'goes back through the same phases from Switching': goesBack({ ...switching, secrets: secretsOf(old, old, next) }),
+    'goes back even if the gate is met': goesBack(switching),
     'goes back from Draining': goesBack(draining),
-    'goes back at its own pace: as many certificates as there are now': goesBack(
+    'goes back in a window for the current number of certificates': goesBack(
       { ...switching, secrets: [...secretsOf(next, next, old), ...secretsOf(old, next, old)] },
       { windowMs: 40 },
     ),
-    'goes back with all that waits to be known as it was': goesBack({ ...draining, next: other }),
-    'forgets on its way back what was approved and skipped on its way there': goesBack({
+    'goes back without changing a staged next root': goesBack({ ...draining, next: other }),
+    'drops approvals and skips from before the abort': goesBack({
       ...draining,
       rotation: rotationIn('Draining', skipped),
     }),
-    'remembers which skip was asked for on its way there': {
+    'records the value of skip-gate from before the abort': {
       ...goesBack({ ...draining, rotation: rotationIn('Draining', skipped) }, { spentSkip: 'r1/draining/shop' }),
       given: {
         ...draining,
@@ -112,7 +112,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
         tokens: { ...asked, skipToken: 'r1/draining/shop' },
       },
     },
-    'does not remember a skip of another rotation': {
+    'does not record a skip of another rotation': {
       ...goesBack(draining),
       given: { ...draining, tokens: { ...asked, skipToken: 'r0/draining' } },
     },
@@ -132,15 +132,15 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
   });
   const missing = ['2 of 2 Secrets to hold a certificate issued by the old root: shop/a, shop/b'];
   check({
-    'waits for every certificate to be of the old root again': {
+    'waits until the old root has issued every certificate again': {
       given: backwards,
       plan: { ...waiting(backwards, [0, 2], missing), verdict },
     },
-    'is not turned round by the same word again': {
+    'does not turn around for the same value again': {
       given: aborting(backwards),
       plan: { ...waiting(backwards, [0, 2], missing), verdict },
     },
-    'is not spared a wait by what was skipped on its way there': {
+    'ignores a skip from before the abort': {
       given: {
         ...backwards,
         tokens: { skipToken: 'r1/Switching/shop' },
@@ -150,7 +150,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
         step: { step: 'keep' },
         rotation: {
           state: rotationIn('Switching', { ...back, spentSkip: 'r1/Switching/shop' }),
-          // The value that is there already would be nothing new.
+          // Repeating the current value would not be a new request.
           blockers: [`${missing.join()}${toSkip('r1/switching/shop')}`],
           notices: [
             ignored(
@@ -164,7 +164,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
         verdict,
       },
     },
-    'is spared a wait by the same skip in other letters': {
+    'accepts the same skip in another case': {
       given: {
         ...backwards,
         tokens: { skipToken: 'r1/switching/shop' },
@@ -184,7 +184,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
         verdict,
       },
     },
-    'drains once every certificate is of the old root': {
+    'drains once the old root has issued every certificate': {
       given: aborting({ ...backwards, secrets: secretsOf(old, old, next) }),
       plan: {
         step: rotationStep(
@@ -214,13 +214,13 @@ describe('a rotation that cannot be aborted', () => {
   const leaves = '2 of 2 Secrets to hold a certificate issued by the new root: shop/a, shop/b';
   const past = root({ name: 'Past', durationMs: days(30) });
   check({
-    'says so in Retiring, and goes on': refuses(
+    'says so in Retiring and continues': refuses(
       { ...retiring, secrets: secretsOf(next, next, old) },
       tooLate,
       '2 of 2 Secrets to drop the old root: shop/a, shop/b',
       verdicts.Retiring,
     ),
-    'comes to its end in Retiring once nothing is missing': {
+    'ends in Retiring once the gate is met': {
       given: aborting(retiring),
       plan: {
         step: rotationStep(
@@ -231,49 +231,50 @@ describe('a rotation that cannot be aborted', () => {
         verdict: verdicts.Retiring,
       },
     },
-    'says so in Retiring although a person has put the old root back into ca.crt: bundles without it are out': refuses(
-      { ...retiring, trusted: [next, old] },
-      tooLate,
-      '2 of 2 Secrets to drop the old root: shop/a, shop/b',
-      ready([next, old], { reissue: reissueOf(retiring) }),
-    ),
-    'says so where the key of the old root is gone': refuses(
+    'says so in Retiring even if an administrator restored the old root in ca.crt, because bundles without it are published':
+      refuses(
+        { ...retiring, trusted: [next, old] },
+        tooLate,
+        '2 of 2 Secrets to drop the old root: shop/a, shop/b',
+        ready([next, old], { reissue: reissueOf(retiring) }),
+      ),
+    'says so when the key of the old root is gone': refuses(
       { ...withoutKey, secrets },
       noKey,
       leaves,
       verdicts.Switching,
     ),
-    'says so where the old root has expired': refuses(
+    'says so when the old root has expired': refuses(
       { ...switching, secrets, previous: past },
       'the rotation cannot be aborted: the old root may not sign (RootExpired)',
       leaves,
       verdicts.Switching,
     ),
-    'says so where the key is not that of the old root': refuses(
+    'says so when the key does not belong to the old root': refuses(
       { ...switching, secrets, previous: { ...encodedRoot(old), key: encodedRoot(other).key } },
       'the rotation cannot be aborted: the old root may not sign (RootKeyMismatch)',
       leaves,
       verdicts.Switching,
     ),
-    'says so where a person has taken the old root out of ca.crt: pods do not trust it any more': refuses(
+    'says so when an administrator removed the old root from ca.crt, because pods no longer trust it': refuses(
       { ...switching, secrets, trusted: [next] },
       tooLate,
       leaves,
       ready([next], { reissue: reissueOf(switching) }),
     ),
-    'says so where another root was put in the place of the old one': refuses(
+    'says so when another root has replaced the old one in the Secret': refuses(
       { ...switching, secrets, previous: other },
       tooLate,
       leaves,
       verdicts.Switching,
     ),
-    'says so where the old root was written over': refuses(
+    'says so when the old root was overwritten': refuses(
       { ...overwritten, secrets: secretsOf(old, old) },
       noKey,
       '2 of 2 Secrets to hold the new root: shop/a, shop/b',
       verdicts.overwritten,
     ),
-    'says so beside the root that waits for its end': {
+    'says so together with the notice about a staged root': {
       given: aborting({ ...retiring, next: other, secrets: secretsOf(next, next, old) }),
       plan: {
         ...waiting(retiring, [0, 2], ['2 of 2 Secrets to drop the old root: shop/a, shop/b'], {

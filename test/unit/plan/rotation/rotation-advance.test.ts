@@ -10,13 +10,13 @@ import { type Case, check, ready, rotationStep, verdicts } from './rotation-tabl
 
 const since = now.toISOString();
 type Phase = 'Distributing' | 'Switching' | 'Draining' | 'Retiring';
-/** A phase that ends, on evidence that has to be read anew. */
+/** A phase that ends after a live read. */
 const goesOn = (given: Situation, step: RotationStep, verdict = verdicts[given.rotation?.phase as Phase]): Case => ({
   given,
   plan: { step: { ...step, requiresLiveRead: true }, verdict },
 });
 
-describe('a phase of which nothing is missing ends', () => {
+describe('a phase whose gate is met ends:', () => {
   const switches = rotationStep(
     ['RotationSwitching', 'the new root signs; the operator issues every certificate again'],
     [old, next],
@@ -46,7 +46,7 @@ describe('a phase of which nothing is missing ends', () => {
     displayName: `${i}`,
   }));
   check({
-    'Distributing with the switch of the keys, each kept': goesOn(distributing, switches),
+    'Distributing with the switch of the keys, both of which stay': goesOn(distributing, switches),
     'Distributing after approval': goesOn(
       {
         ...distributing,
@@ -55,15 +55,15 @@ describe('a phase of which nothing is missing ends', () => {
       },
       { ...switches, rotation: rotationIn('Switching', { since, ...approval }) },
     ),
-    'Distributing at once where nothing was ever issued': goesOn(
+    'Distributing at once if no certificate was issued': goesOn(
       { ...distributing, secrets: [], monotonicMs: 0 },
       { ...switches, rotation: rotationIn('Switching', { since, windowMs: 0 }) },
     ),
-    'Distributing with as much time to switch as the pace asks for': goesOn(
+    'Distributing with a window for the configured pace': goesOn(
       { ...distributing, secrets: many, spec: rotating({ reissuesPerSecond: 10 }) },
       { ...switches, rotation: rotationIn('Switching', { since, windowMs: 25_000 }) },
     ),
-    'Distributing without a move where the new root is in its place already': goesOn(
+    'Distributing without a move if the new root is already in place': goesOn(
       overwritten,
       {
         ...rotationStep(
@@ -74,16 +74,16 @@ describe('a phase of which nothing is missing ends', () => {
       },
       verdicts.overwritten,
     ),
-    'Distributing without waiting where no delay is wanted': goesOn(
+    'Distributing without a wait if the delay is zero': goesOn(
       { ...distributing, monotonicMs: 0, spec: rotating({ propagationDelay: '0s' }) },
       switches,
     ),
-    'Switching once every certificate is of the new root, without a delay': goesOn(
+    'Switching once the new root has issued every certificate, without a delay': goesOn(
       { ...switching, monotonicMs: 0 },
       drains,
     ),
     'Draining, and the old root is not trusted any more': goesOn(draining, retires),
-    'Draining, and a root that is not of this rotation goes on being trusted': goesOn(
+    'Draining, and a root outside this rotation stays trusted': goesOn(
       { ...draining, trusted: [next, old, other] },
       rotationStep(['RotationRetiring', 'the operator removes the old root from every bundle'], [next, other], {
         rotation: rotationIn('Retiring', { since }),
@@ -95,7 +95,7 @@ describe('a phase of which nothing is missing ends', () => {
         ...('reissue' in verdicts.Draining ? { reissue: verdicts.Draining.reissue } : {}),
       }),
     ),
-    'Draining, and every root that an overwrite has left behind is not trusted any more': goesOn(
+    'Draining, and no root from before an overwrite is trusted any more': goesOn(
       {
         ...draining,
         trusted: [next, old],
@@ -104,11 +104,11 @@ describe('a phase of which nothing is missing ends', () => {
       { ...retires, rotation: rotationIn('Retiring', { since, old: [rootIdOf(old), rootIdOf(other)] }) },
     ),
     'Retiring, and the key of the old root is destroyed': goesOn(retiring, completes),
-    'Retiring at once, as pods that trust one root more lose nothing': goesOn(
+    'Retiring without a delay, because an additional trusted root breaks no connection': goesOn(
       { ...retiring, monotonicMs: 0 },
       completes,
     ),
-    'Retiring of a rotation that goes back, and the key of the new root is destroyed': goesOn(
+    'Retiring of an aborted rotation, and the key of the new root is destroyed': goesOn(
       { ...retiring, rotation: rotationIn('Retiring', { aborting: true }) },
       {
         ...completes,
@@ -118,18 +118,18 @@ describe('a phase of which nothing is missing ends', () => {
         },
       },
     ),
-    'Retiring although a root was staged, whose rotation begins after that': goesOn(
+    'Retiring even if a root was staged, whose rotation starts afterwards': goesOn(
       { ...retiring, next: other },
       completes,
     ),
   });
 });
 
-describe('a Secret that nobody can have loaded', () => {
+describe('a Secret that no pod can have loaded', () => {
   const [a] = switching.secrets as [IssuedSecret];
   const gone = { ...a, leaf: { root: rootIdOf(old), notAfter: earlier(days(1)) } };
   check({
-    'does not hold up the switch': goesOn(
+    'does not delay the switch': goesOn(
       { ...switching, secrets: [gone] },
       rotationStep(
         ['RotationDraining', 'every certificate is issued by the new root; pods load the new certificates'],
@@ -142,7 +142,7 @@ describe('a Secret that nobody can have loaded', () => {
   });
 });
 
-describe('a rotation whose end is noted', () => {
+describe('a rotation whose end is recorded', () => {
   const over: Situation = {
     ...quiet,
     signs: next,
@@ -153,12 +153,12 @@ describe('a rotation whose end is noted', () => {
   const verdict = ready([next]);
   const keep = { step: 'keep' } as const;
   check({
-    'is over although status is behind': {
+    'is over even if status is outdated': {
       given: { ...over, status: retiring.status },
       plan: { step: keep, verdict },
     },
-    'is over once status knows': { given: { ...over, status: knows([next]) }, plan: { step: keep, verdict } },
-    'is over after an abort that status has not heard of': {
+    'is over once status is updated': { given: { ...over, status: knows([next]) }, plan: { step: keep, verdict } },
+    'is over after an abort that status does not show': {
       given: { ...quiet, endedRotation: 'r1', status: distributing.status, monotonicMs: minutes(3) },
       plan: { step: keep, verdict: ready([old]) },
     },

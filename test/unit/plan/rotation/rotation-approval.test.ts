@@ -35,7 +35,7 @@ describe('a rotation that waits for approval', () => {
   const another = 'it does not name this rotation, r1';
   check({
     'is approved by its id': approves(met),
-    'is approved ahead of time: the rest of the gate stays': approves(notMet),
+    'is approved early, and the rest of the gate stays': approves(notMet),
     'is approved by its id after its gate was skipped': approves(notMet, { skipped: ['Distributing'] }),
     'waits for the rest of the gate after it was approved': {
       given: { ...notMet, tokens: { approveToken: 'r1' }, rotation: rotationIn('Distributing', approved) },
@@ -44,14 +44,14 @@ describe('a rotation that waits for approval', () => {
         verdict,
       },
     },
-    'switches on evidence when it was approved and the gate is met': {
+    'switches after a live read when it was approved and the gate is met': {
       given: { ...met, tokens: { approveToken: 'r1' }, rotation: rotationIn('Distributing', approved) },
       plan: {
         step: { ...endOf('Distributing', rotationIn('Distributing', approved)), requiresLiveRead: true },
         verdict,
       },
     },
-    'stays approved when the annotation is taken off': {
+    'stays approved when the annotation is removed': {
       given: { ...met, rotation: rotationIn('Distributing', approved) },
       plan: {
         step: { ...endOf('Distributing', rotationIn('Distributing', approved)), requiresLiveRead: true },
@@ -59,8 +59,8 @@ describe('a rotation that waits for approval', () => {
       },
     },
     'is not approved by the id of another rotation': stays('r0', another, true),
-    'is not approved by an id that only begins alike': stays('r12', another, true),
-    'is not approved by what was the skip of a phase once': stays('r1/draining', idAlone),
+    'is not approved by an id with the same prefix': stays('r12', another, true),
+    'is not approved by the former notation of a skip': stays('r1/draining', idAlone),
     'is not approved by the skip of its gate': {
       given: { ...met, rotation: rotationIn('Distributing', { skipped: ['Distributing'] }) },
       plan: {
@@ -72,7 +72,7 @@ describe('a rotation that waits for approval', () => {
         verdict,
       },
     },
-    'shortens a value that is longer than any that acts': {
+    'shortens a very long value in the message': {
       given: { ...met, tokens: { approveToken: 'x'.repeat(1000) } },
       plan: {
         ...waiting(met, [2, 2], [unapproved], {
@@ -88,7 +88,7 @@ describe('an approval', () => {
   for (const phase of phases) {
     const given: Situation = { ...unmet[phase], tokens: { approveToken: 'r1' } };
     check({
-      [`skips nothing in ${phase} where none is needed`]: {
+      [`does not skip the gate of ${phase} when none is needed`]: {
         given,
         plan: { ...waiting(given, [0, 2], blockers[phase]), verdict: verdicts[phase] },
       },
@@ -102,11 +102,11 @@ describe('an approval', () => {
       rotation: rotationIn(phase, approved),
     };
     check({
-      [`skips nothing in ${phase} after it let certificates switch`]: {
+      [`does not skip the gate of ${phase} after it let certificates switch`]: {
         given,
         plan: { ...waiting(given, [0, 2], blockers[phase]), verdict: verdicts[phase] },
       },
-      [`is not recorded in ${phase}, where none is needed any more`]: {
+      [`is not recorded in ${phase}, which needs none`]: {
         given: { ...given, rotation: rotationIn(phase) },
         plan: {
           ...waiting({ ...given, rotation: rotationIn(phase) }, [0, 2], blockers[phase]),

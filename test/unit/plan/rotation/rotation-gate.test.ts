@@ -9,7 +9,7 @@ import { type Case, check, nextRootQueued, toSkip, unapproved, verdicts, waiting
 
 type Gated = 'Distributing' | 'Switching' | 'Draining' | 'Retiring';
 
-/** A phase that goes on, for these reasons. */
+/** A phase that waits for these blockers. */
 const waits = (
   given: Situation,
   counts: readonly [done: number, total: number],
@@ -20,14 +20,14 @@ const waits = (
   return { given, plan: { ...waiting(given, counts, reasons, report), verdict } };
 };
 
-/** A Secret that was issued once and is not there. */
+/** A Secret that was issued and is missing now. */
 const lost = (displayName: string, signer = old): IssuedSecret => ({
   namespace: displayName.split('/')[0] ?? '',
   displayName,
   leaf: leafOf(signer),
   changedAtMs: Number.POSITIVE_INFINITY,
 });
-/** A ClusterTrustBundle with the new root, since that moment. */
+/** A ClusterTrustBundle that holds the new root since a given time. */
 const inCluster = (changedAtMs: number) => ({
   namespace: '',
   displayName: 'ClusterTrustBundle x',
@@ -48,7 +48,7 @@ describe('the phase Distributing', () => {
       [1, 2],
       [`1 of 2 ${carry}: shop/a`],
     ),
-    'names three of those that it waits for': waits(
+    'names three of many Secrets': waits(
       {
         ...distributing,
         secrets: ['a', 'b', 'c', 'd', 'e'].map((name) => ({ ...stale, displayName: `shop/${name}` })),
@@ -56,7 +56,7 @@ describe('the phase Distributing', () => {
       [0, 5],
       [`5 of 5 ${carry}: shop/a, shop/b, shop/c, …`],
     ),
-    'names those of other namespaces first, which the many of one would hide': waits(
+    'names Secrets of different namespaces first, so that one namespace does not hide the others': waits(
       {
         ...distributing,
         secrets: ['x/a', 'x/b', 'x/c', 'x/d', 'shop/a', 'web/a'].map((displayName) => ({
@@ -68,17 +68,17 @@ describe('the phase Distributing', () => {
       [0, 6],
       [`6 of 6 ${carry}: x/a, shop/a, web/a, …`],
     ),
-    'names all three where there are three': waits(
+    'names all of three Secrets': waits(
       { ...distributing, secrets: ['a', 'b', 'c'].map((name) => ({ ...stale, displayName: `shop/${name}` })) },
       [0, 3],
       [`3 of 3 ${carry}: shop/a, shop/b, shop/c`],
     ),
-    'waits for a Secret that was deleted, as somebody has it mounted': waits(
+    'waits for a deleted Secret, because a pod may mount it': waits(
       { ...distributing, secrets: [a, lost('shop/b')] },
       [1, 2],
       [`1 of 2 ${carry}: shop/b`],
     ),
-    'waits for a bundle that is not published yet, and for one that is of before': waits(
+    'waits for a bundle that is not published yet and for an outdated one': waits(
       {
         ...distributing,
         publications: [
@@ -90,7 +90,7 @@ describe('the phase Distributing', () => {
       [3, 5],
       ['2 of 5 Secrets and bundles to hold the new root: ConfigMap a/trust, ConfigMap b/trust'],
     ),
-    'takes no other bundle with the new root for the one that is wanted': waits(
+    'does not accept another bundle that holds the new root': waits(
       { ...distributing, secrets: [{ ...a, bundle: bundleOf(next, old).digest }, b] },
       [1, 2],
       [`1 of 2 ${carry}: shop/a`],
@@ -101,7 +101,7 @@ describe('the phase Distributing', () => {
       [delay('2026-03-01T12:00:00Z')],
       { opensInMs: 1 },
     ),
-    'waits for pods that use a bundle that was published': waits(
+    'waits for pods to load a published bundle': waits(
       {
         ...distributing,
         publications: [
@@ -112,13 +112,13 @@ describe('the phase Distributing', () => {
       [delay('2026-03-01T12:02:00Z')],
       { opensInMs: minutes(2) },
     ),
-    'waits as long as spec says now': waits(
+    'waits for the delay in the current spec': waits(
       { ...distributing, spec: rotating({ propagationDelay: '1h' }) },
       [0, 2],
       [delay('2026-03-01T12:57:00Z', '1h')],
       { opensInMs: minutes(57) },
     ),
-    'counts the delay of each object from its own last write': waits(
+    'counts the delay of each object from its own last change': waits(
       {
         ...distributing,
         secrets: [a, { ...b, changedAtMs: 1 }, { ...b, displayName: 'shop/c', changedAtMs: minutes(2) }],
@@ -127,7 +127,7 @@ describe('the phase Distributing', () => {
       [delay('2026-03-01T12:02:00Z')],
       { opensInMs: minutes(2) },
     ),
-    'names first what is missing, then what changes again and again': waits(
+    'names missing objects first, then objects that keep changing': waits(
       { ...distributing, secrets: [stale, { ...b, changedAtMs: 1, changeCount: 3 }] },
       [0, 2],
       [
@@ -135,7 +135,7 @@ describe('the phase Distributing', () => {
         `1 of 2 ${carry} and to stay unchanged: shop/b (changed 3 times)${toSkip('r1/Distributing/shop')}`,
       ],
     ),
-    'names what changes again and again, from the second time on': waits(
+    'names an object that keeps changing from its second change on': waits(
       {
         ...distributing,
         secrets: [
@@ -148,7 +148,7 @@ describe('the phase Distributing', () => {
       [`1 of 3 ${carry} and to stay unchanged: shop/b (changed 2 times)${toSkip('r1/Distributing/shop')}`],
       { opensInMs: minutes(2) },
     ),
-    'says why what it waits for may never come': waits(
+    'says why an object may never meet the gate': waits(
       { ...distributing, secrets: [{ ...stale, detail: 'Denied' }, b] },
       [1, 2],
       [`1 of 2 ${carry}: shop/a (Denied)${toSkip('r1/Distributing/shop')}`],
@@ -159,7 +159,7 @@ describe('the phase Distributing', () => {
       ['every node to load the ClusterTrustBundle: until 2026-03-01T12:04:00Z (clusterTrustBundleDelay 7m)'],
       { opensInMs: minutes(4) },
     ),
-    'waits no longer for it than for all else when the delay of all is longer': waits(
+    'does not wait longer for a ClusterTrustBundle when the general delay is longer': waits(
       {
         ...distributing,
         publications: [inCluster(minutes(0))],
@@ -169,7 +169,7 @@ describe('the phase Distributing', () => {
       [delay('2026-03-01T12:07:00Z', '10m')],
       { opensInMs: minutes(7) },
     ),
-    'waits for it as long as a person has said who knows how it is mounted': waits(
+    'waits for a ClusterTrustBundle as long as clusterTrustBundleDelay says': waits(
       {
         ...distributing,
         publications: [inCluster(1)],
@@ -179,32 +179,28 @@ describe('the phase Distributing', () => {
       [delay('2026-03-01T12:00:00Z')],
       { opensInMs: 1 },
     ),
-    'waits for a delay of it that can be read': waits(
+    'waits for a valid clusterTrustBundleDelay': waits(
       { ...distributing, spec: rotating({ clusterTrustBundleDelay: 'x' }) },
       [0, 2],
       ['spec.rotation.clusterTrustBundleDelay to be a valid duration'],
     ),
-    'waits for a delay that can be read': waits(
+    'waits for a valid propagationDelay': waits(
       { ...distributing, spec: rotating({ propagationDelay: 'x' }) },
       [0, 2],
       ['spec.rotation.propagationDelay to be a valid duration'],
     ),
-    'waits for status to name the root that is to sign, should the Secret be written over': waits(
+    'waits for status to name the incoming root, in case the Secret is overwritten': waits(
       { ...distributing, status: knows([old]) },
       [2, 2],
       [unknownRoot],
     ),
-    'waits for all of it': waits(
+    'waits for every blocker': waits(
       { ...distributing, status: {}, spec: rotating({ approval: 'Manual' }), secrets: [stale, b] },
       [1, 2],
       [`1 of 2 ${carry}: shop/a`, unknownRoot, unapproved],
     ),
-    'waits for approval alone': waits(
-      { ...distributing, spec: rotating({ approval: 'Manual' }) },
-      [2, 2],
-      [unapproved],
-    ),
-    'waits for the delay although it is approved': waits(
+    'waits only for approval': waits({ ...distributing, spec: rotating({ approval: 'Manual' }) }, [2, 2], [unapproved]),
+    'waits for the delay even if it is approved': waits(
       {
         ...distributing,
         spec: rotating({ approval: 'Manual' }),
@@ -215,13 +211,13 @@ describe('the phase Distributing', () => {
       [delay('2026-03-01T12:03:00Z')],
       { opensInMs: minutes(3) },
     ),
-    'waits for bundles that begin with the old root, although its key is gone': waits(
+    'waits for bundles that start with the old root, even if its key is gone': waits(
       { ...overwritten, secrets: [{ ...a, bundle: bundleOf(next, old).digest }, b] },
       [1, 2],
       [`1 of 2 ${carry}: shop/a`],
       { verdict: verdicts.overwritten },
     ),
-    'waits for nobody whose certificate has expired, or cannot be read': waits(
+    'does not wait for a Secret whose certificate has expired or is not valid': waits(
       {
         ...distributing,
         secrets: [
@@ -234,7 +230,7 @@ describe('the phase Distributing', () => {
       [delay('2026-03-01T12:03:00Z')],
       { opensInMs: minutes(3) },
     ),
-    'waits for one whose root nobody knows': waits(
+    'waits for a Secret whose certificate is from an unknown root': waits(
       {
         ...distributing,
         secrets: [{ namespace: 'shop', displayName: 'shop/a', changedAtMs: 0, leaf: { notAfter: later(days(1)) } }, b],
@@ -242,7 +238,7 @@ describe('the phase Distributing', () => {
       [1, 2],
       [`1 of 2 ${carry}: shop/a`],
     ),
-    'waits for bundles with the new root although a person has taken it out of ca.crt': waits(
+    'waits for bundles with the new root even if an administrator removed it from ca.crt': waits(
       { ...distributing, trusted: [old], secrets: [stale, b] },
       [1, 2],
       [`1 of 2 ${carry}: shop/a`],
@@ -256,27 +252,27 @@ describe('the phase Switching', () => {
   const of = (secret: IssuedSecret, root: typeof old) => ({ ...secret, leaf: leafOf(root) });
   const { root: _, ...unknown } = leafOf(old);
   check({
-    'waits for a Secret with a certificate of the old root': waits(
+    'waits for a Secret with a certificate issued by the old root': waits(
       { ...switching, secrets: [of(a, old), b] },
       [1, 2],
       [`1 of 2 ${have}: shop/a`],
     ),
-    'waits for a Secret with a certificate of another root, or of nobody’s': waits(
+    'waits for a Secret with a certificate of another or unknown root': waits(
       { ...switching, secrets: [of(a, other), { ...b, leaf: unknown }] },
       [0, 2],
       [`2 of 2 ${have}: shop/a, shop/b`],
     ),
-    'waits for a Secret that was deleted, whatever its certificate was of': waits(
+    'waits for a deleted Secret with any issuer': waits(
       { ...switching, secrets: [a, lost('shop/b', next)] },
       [1, 2],
       [`1 of 2 ${have}: shop/b`],
     ),
-    'waits for nobody whose certificate has expired': waits(
+    'does not wait for a Secret whose certificate has expired': waits(
       { ...switching, secrets: [{ ...a, leaf: { ...leafOf(old), notAfter: earlier(0) } }, of(b, old)] },
       [0, 1],
       [`1 of 1 ${have}: shop/b`],
     ),
-    'says that a root that was staged meanwhile waits': {
+    'reports a root that was staged in the meantime': {
       given: { ...switching, next: other, secrets: [of(a, old), b] },
       plan: {
         ...waiting(switching, [1, 2], [`1 of 2 ${have}: shop/a`], {
@@ -291,28 +287,28 @@ describe('the phase Switching', () => {
 describe('the phase Draining', () => {
   const [a, b] = draining.secrets as [IssuedSecret, IssuedSecret];
   check({
-    'waits for a certificate of the old root that has come back': waits(
+    'waits for a restored certificate of the old root': waits(
       { ...draining, secrets: [a, { ...b, leaf: leafOf(old) }] },
       [1, 2],
       ['1 of 2 Secrets to hold a certificate issued by the new root: shop/b'],
     ),
-    'waits for pods to load what was issued last': waits(
+    'waits for pods to load the last certificate': waits(
       { ...draining, secrets: [a, { ...b, changedAtMs: minutes(1) }] },
       [1, 2],
       [delay('2026-03-01T12:01:00Z')],
       { opensInMs: minutes(1) },
     ),
-    'waits for a delay that can be read': waits(
+    'waits for a valid propagationDelay': waits(
       { ...draining, spec: rotating({ propagationDelay: '' }) },
       [0, 2],
       ['spec.rotation.propagationDelay to be a valid duration'],
     ),
-    'waits for status to name the root that signs before another one is forgotten': waits(
+    'waits for status to name the signing root before the old one is dropped': waits(
       { ...draining, status: knows([old, next]) },
       [2, 2],
       [unknownRoot],
     ),
-    'does not wait for bundles: either root may be in front': waits(
+    'does not wait for bundles, whose order may differ': waits(
       { ...draining, status: {}, secrets: [{ ...a, bundle: bundleOf(old, next).digest }, b] },
       [2, 2],
       [unknownRoot],
@@ -339,7 +335,7 @@ describe('the phase Retiring', () => {
       [2, 3],
       ['1 of 3 Secrets and bundles to drop the old root: ConfigMap a/t'],
     ),
-    'waits for a Secret that was deleted': waits(
+    'waits for a deleted Secret': waits(
       { ...retiring, secrets: [lost('shop/a', next), b] },
       [1, 2],
       ['1 of 2 Secrets to drop the old root: shop/a'],

@@ -31,7 +31,7 @@ interface Taking {
   readonly move?: RotationStep['move'];
 }
 
-/** The step that takes a root in that was written over another one: these are trusted, and those will not be. */
+/** The step that adopts a root that overwrote another one, with the trusted roots and the outgoing ones. */
 const takesIn = (
   trusted: Roots,
   outgoing: readonly (typeof old)[],
@@ -41,7 +41,7 @@ const takesIn = (
     move,
     rotation: initialRotation(outgoing, trusted[0], phase),
   });
-/** Nothing is issued until that is written. */
+/** The operator issues no certificate until the step is written. */
 const adopts = (given: Situation, trusted: Roots, ...rest: [readonly (typeof old)[], Taking?]): Case => ({
   given,
   plan: { step: takesIn(trusted, ...rest), verdict: ready(trusted, { issuancePaused: replaced }) },
@@ -49,19 +49,19 @@ const adopts = (given: Situation, trusted: Roots, ...rest: [readonly (typeof old
 const forgetsNext: Taking = { move: { previous: null, next: null } };
 const atOnce: Taking = { phase: 'Switching' };
 
-describe('a root that is written over another one', () => {
+describe('a root that overwrote another one', () => {
   const over: Situation = { ...quiet, signs: other };
   const gone = quiet.secrets.map((secret) => ({ ...secret, leaf: { ...leafOf(old), notAfter: earlier(0) } }));
   const { root: _, ...unknown } = leafOf(old);
   const below = intermediate(other);
   check({
-    'is distributed first, and the old one goes on being trusted': adopts(over, [other, old], [old]),
-    'is distributed first when ca.crt was written over, too: status remembers': adopts(
+    'is distributed first, and the old root stays trusted': adopts(over, [other, old], [old]),
+    'is distributed first when ca.crt was overwritten too, because status remembers the old root': adopts(
       { ...over, trusted: [other] },
       [other, old],
       [old],
     ),
-    'signs at once where all certificates are of a root that nobody knows: no peer lets them in, and anybody can make one':
+    'signs at once when every certificate is from an unknown root: no peer accepts them, and any client can create one':
       adopts(
         { ...over, secrets: quiet.secrets.map((secret) => ({ ...secret, leaf: unknown })) },
         [other, old],
@@ -69,25 +69,24 @@ describe('a root that is written over another one', () => {
         atOnce,
       ),
     'may sign by an intermediate': adopts({ ...over, signs: below }, [below, old], [old]),
-    'signs at once where every certificate has expired': adopts(
-      { ...over, secrets: gone },
-      [other, old],
-      [old],
-      atOnce,
-    ),
-    'signs at once where every certificate is of it': adopts(
+    'signs at once when every certificate has expired': adopts({ ...over, secrets: gone }, [other, old], [old], atOnce),
+    'signs at once when it has issued every certificate': adopts(
       { ...over, secrets: secretsOf(other, other) },
       [other, old],
       [old],
       atOnce,
     ),
-    'leaves alone a root that a person has staged beside it': adopts({ ...over, next }, [other, old], [old]),
-    'leaves alone a root that was trusted for other reasons': adopts(
+    'does not change a root that an administrator staged at the same time': adopts(
+      { ...over, next },
+      [other, old],
+      [old],
+    ),
+    'does not retire a root that was trusted for another reason': adopts(
       { ...over, trusted: [old, next], status: knows([old, next]) },
       [other, old, next],
       [old],
     ),
-    'is just the root where status knows of none': {
+    'is simply the root when status names none': {
       given: { ...over, trusted: [other], status: {} },
       plan: { step: { step: 'keep' }, verdict: ready([other]) },
     },
@@ -97,7 +96,7 @@ describe('a root that is written over another one', () => {
 describe('a root that is renewed with the same key and name', () => {
   const renewed = renewedRoot(old, 'Old');
   const renamed = renewedRoot(old, 'Older');
-  // By SHA-1, as OpenSSL makes it.
+  // A SHA-1 identifier, as OpenSSL computes it.
   const { der } = makeCa({
     subject: encoded(old.certificate.subject),
     key: old.key,
@@ -107,59 +106,63 @@ describe('a root that is renewed with the same key and name', () => {
   const certificate = parseCertificate(der);
   const reidentified = { ...old, certificate, anchor: certificate };
   check({
-    'replaces the certificate before in every bundle, and nothing is written to its Secret': {
+    'replaces the earlier certificate in every bundle without a write to its Secret': {
       given: { ...quiet, signs: renewed },
       plan: { step: { step: 'keep' }, verdict: ready([renewed]) },
     },
-    'also where ca.crt holds the new certificate, or both of them': {
+    'replaces it also when ca.crt holds the new certificate, or both': {
       given: { ...quiet, signs: renewed, trusted: [old, renewed] },
       plan: { step: { step: 'keep' }, verdict: ready([renewed]) },
     },
-    'stays the root that signs once status names the new certificate': {
+    'stays the signing root once status names the new certificate': {
       given: { ...quiet, signs: renewed, status: knows([renewed]) },
       plan: { step: { step: 'keep' }, verdict: ready([renewed]) },
     },
-    'is another one when its key has another identifier: OpenSSL would refuse the certificates of the other': adopts(
+    'is another root when its key identifier differs: OpenSSL would reject the other root’s certificates': adopts(
       { ...quiet, signs: reidentified },
       [reidentified, old],
       [old],
     ),
-    'is another one when its name differs': adopts({ ...quiet, signs: renamed }, [renamed, old], [old]),
+    'is another root when its name differs': adopts({ ...quiet, signs: renamed }, [renamed, old], [old]),
   });
 });
 
-describe('a root that is written over while a rotation is under way', () => {
+describe('a root that is overwritten during a rotation', () => {
   const { next: _n, rotation: _d, ...wholeDistributing } = distributing;
   const { previous: _p, rotation: _s, ...wholeSwitching } = switching;
   check({
-    'in Distributing: the root that was to follow is forgotten, with its key': adopts(
+    'in Distributing drops the next root and its key': adopts(
       { ...distributing, signs: other },
       [other, old],
       [old],
       forgetsNext,
     ),
-    'in Switching: all that have signed are trusted': adopts(
+    'in Switching keeps every root that has signed trusted': adopts(
       { ...switching, signs: other, secrets: secretsOf(old, old, next) },
       [other, next, old],
       [next, old],
     ),
-    'in Retiring: the one that was on its way out is not trusted again': adopts(
+    'in Retiring does not make the outgoing root trusted again': adopts(
       { ...retiring, signs: other, secrets: secretsOf(next, next) },
       [other, next],
       [next],
     ),
-    'twice: the one in between has signed nothing': adopts({ ...overwritten, signs: other }, [other, old], [old]),
-    'in Switching by the old one: it goes back by all stages': adopts(
+    'twice drops the root in between, which has issued no certificate': adopts(
+      { ...overwritten, signs: other },
+      [other, old],
+      [old],
+    ),
+    'in Switching by the old root goes back through every phase': adopts(
       { ...switching, signs: old },
       [old, next],
       [next],
     ),
-    'in Draining by the old one with nothing else in the Secret: status remembers': adopts(
+    'in Draining by the old root alone is recognised from status': adopts(
       { ...wholeSwitching, status: draining.status, signs: old, trusted: [] },
       [old, next],
       [next],
     ),
-    'in Distributing by the new one: the note holds, and it is in its place': {
+    'in Distributing by the new root continues the rotation': {
       given: { ...distributing, signs: next, secrets: secretsOf(old, old) },
       plan: {
         ...waiting(distributing, [0, 2], ['2 of 2 Secrets to hold the new root: shop/a, shop/b'], {
@@ -168,30 +171,30 @@ describe('a root that is written over while a rotation is under way', () => {
         verdict: verdicts.overwritten,
       },
     },
-    'in Switching by a renewed certificate of the new one: the rotation goes on': (() => {
+    'in Switching by a renewed certificate of the new root continues the rotation': (() => {
       const renewed = renewedRoot(next, 'New');
       const plan = planIn(switching);
       const more = { acceptedBundleDigests: [bundleOf(old, renewed).digest], reissue: reissueOf(switching) };
       const step = { ...plan.step, trusted: anchorsOf(renewed, old) } as RotationStep;
       return { given: { ...switching, signs: renewed }, plan: { ...plan, step, verdict: ready([renewed, old], more) } };
     })(),
-    'by a whole Secret of before, in Distributing: what was to follow goes, by all stages': adopts(
+    'in Distributing by a backup of the Secret retires the next root through every phase': adopts(
       { ...wholeDistributing, trusted: [old] },
       [old, next],
       [next],
       atOnce,
     ),
-    'by a whole Secret of before, in Switching: what has signed goes on being trusted': adopts(
+    'in Switching by a backup of the Secret keeps every root that has signed trusted': adopts(
       { ...wholeSwitching, signs: old, trusted: [old] },
       [old, next],
       [next],
     ),
-    'by a whole Secret of another root, in Switching': adopts(
+    'in Switching by the Secret of another root starts a rotation to it': adopts(
       { ...wholeSwitching, signs: other, trusted: [other] },
       [other, next, old],
       [next, old],
     ),
-    'by a note that was taken away: the same root signs, and the rotation begins once more': adopts(
+    'by a Secret without the annotation starts the rotation again with the same signing root': adopts(
       { ...wholeSwitching, secrets: secretsOf(old, old, next) },
       [next, old],
       [old],
@@ -199,15 +202,18 @@ describe('a root that is written over while a rotation is under way', () => {
   });
 });
 
-describe('the root in next.crt, while it is distributed', () => {
+describe('the root in next.crt, while it is being distributed,', () => {
   const { next: _, ...withdrawn } = distributing;
   const { next: _o, ...withoutNext } = quiet;
   const drop = rotationStep(['RotationWithdrawn', 'the next root is not in the root Secret any more'], [old], {
     endedRotation: 'r1',
   });
   check({
-    'is withdrawn by taking it out of the Secret': { given: withdrawn, plan: { step: drop, verdict: ready([old]) } },
-    'is not what follows any more once its key does not fit': {
+    'is withdrawn when it is removed from the Secret': {
+      given: withdrawn,
+      plan: { step: drop, verdict: ready([old]) },
+    },
+    'is withdrawn when its key does not belong to it': {
       given: { ...distributing, next: { crt: 'x', key: 'y' } },
       plan: {
         step: {
@@ -224,7 +230,7 @@ describe('the root in next.crt, while it is distributed', () => {
         },
       },
     },
-    'is replaced by another one, which begins anew': {
+    'is replaced by another root, whose rotation starts from the beginning': {
       given: { ...distributing, next: other },
       plan: {
         step: rotationStep(
@@ -237,31 +243,31 @@ describe('the root in next.crt, while it is distributed', () => {
         verdict: ready([old]),
       },
     },
-    'is gone for good once that was noted': {
+    'does not come back after the withdrawal was recorded': {
       given: { ...withoutNext, endedRotation: 'r1', status: distributing.status },
       plan: { step: { step: 'keep' }, verdict: ready([old]) },
     },
   });
 });
 
-describe('the key of the root that was written over', () => {
+describe('the key of an overwritten root', () => {
   const issuerInMemory = old;
   const unmet: Situation = { ...overwritten, secrets: secretsOf(old, old) };
   const wait = waiting(unmet, [0, 2], ['2 of 2 Secrets to hold the new root: shop/a, shop/b']);
   check({
-    'goes on signing while this process still holds it': {
+    'still signs while this process holds it': {
       given: { ...unmet, issuerInMemory },
       plan: { ...wait, verdict: ready([old, next]) },
     },
-    'is not there after a restart: nothing is issued, unless that is asked for': {
+    'is lost after a restart: no certificate is issued unless the gate is skipped': {
       given: unmet,
       plan: { ...wait, verdict: verdicts.overwritten },
     },
-    'does not sign when it is that of another root': {
+    'does not sign when it belongs to another root': {
       given: { ...unmet, issuerInMemory: other },
       plan: { ...wait, verdict: verdicts.overwritten },
     },
-    'does not sign when it is that of the new root': {
+    'does not sign when it belongs to the new root': {
       given: { ...unmet, issuerInMemory: next },
       plan: { ...wait, verdict: verdicts.overwritten },
     },
@@ -275,10 +281,10 @@ describe('the key of the root that was written over', () => {
   });
 });
 
-describe('the old root, taken out of ca.crt by a person while certificates switch', () => {
+describe('the old root, removed from ca.crt while certificates switch,', () => {
   const secrets = secretsOf(old, old, next);
   check({
-    'is not trusted any more, whatever is still of it': {
+    'is not trusted any more, even if its certificates are still in use': {
       given: { ...switching, trusted: [next], secrets },
       plan: {
         ...waiting(switching, [0, 2], ['2 of 2 Secrets to hold a certificate issued by the new root: shop/a, shop/b']),
@@ -288,15 +294,15 @@ describe('the old root, taken out of ca.crt by a person while certificates switc
   });
 });
 
-describe('a rotation whose note cannot be read', () => {
+describe('a rotation whose annotation is not valid', () => {
   const { rotation: _, ...noteless } = draining;
   check({
-    'is one that was interrupted': adopts({ ...noteless, monotonicMs: minutes(3) }, [next, old], [old], atOnce),
-    'is forgotten where status does not know of it either': {
+    'counts as interrupted': adopts({ ...noteless, monotonicMs: minutes(3) }, [next, old], [old], atOnce),
+    'is dropped when status does not have it either': {
       given: { ...noteless, status: knows([next, old]) },
       plan: { step: { step: 'keep' }, verdict: ready([next, old]) },
     },
-    'is another one than the one that has ended': adopts(
+    'is not confused with the rotation that has ended': adopts(
       { ...noteless, endedRotation: 'r0' },
       [next, old],
       [old],

@@ -2,9 +2,9 @@ import { minutes } from '../../../support/fixtures/times.ts';
 import { next, old } from './rotation-roots.ts';
 import { knows, rotationIn, rotationOf, type Situation, secretsOf } from './rotation-situation.ts';
 
-// Each phase when all that it waits for is there.
+// Each phase with a gate that is met.
 
-/** No rotation is under way. */
+/** No rotation is in progress. */
 export const quiet: Situation = {
   signs: old,
   trusted: [old],
@@ -41,7 +41,7 @@ export const retiring: Situation = {
   status: knows([next], rotationOf('Retiring')),
   secrets: secretsOf(next, next),
 };
-/** The new root was written over the old one, whose key is gone. */
+/** The new root overwrote the old one, whose key is gone. */
 export const overwritten: Situation = {
   ...quiet,
   signs: next,

@@ -12,7 +12,7 @@ export const fingerprintOf = ({ anchor }: Issuer): string => anchor.fingerprint;
 export const anchorsOf = (...roots: readonly Issuer[]) => roots.map(({ anchor }) => anchor);
 export const bundleOf = (first: Issuer, ...rest: readonly Issuer[]) => trustBundle(first.anchor, anchorsOf(...rest));
 
-/** The same root with another certificate of the same key and name, made now. */
+/** The same root with a renewed certificate for the same key and name. */
 export function renewedRoot(of: TestIssuer, name: string): TestIssuer {
   const context = { now, serialSeed: randomBytes(20) };
   const certificate = issueRoot({ subject: { commonName: name }, durationMs: days(3650) }, of.key, context);

@@ -17,14 +17,14 @@ import { days, earlier, later, minutes, now } from '../../../support/fixtures/ti
 import type { TestIssuer } from '../../../support/sign.ts';
 import { anchorsOf, bundleOf, fingerprintOf, next, old } from './rotation-roots.ts';
 
-/** A pair in the root Secret: a root with its key, or texts that a person has put there. */
+/** A pair in the root Secret: a root with its key, or texts that an administrator wrote. */
 export type Pair = TestIssuer | { readonly crt: string; readonly key: string };
 
-/** All that a decision about a rotation rests on, in short. */
+/** A short description of everything that the plan of a rotation depends on. */
 export interface Situation {
-  /** What is in tls.crt and tls.key. */
+  /** The pair in tls.crt and tls.key. */
   readonly signs: Pair;
-  /** What is in ca.crt. */
+  /** The content of ca.crt. */
   readonly trusted: readonly Issuer[];
   readonly next?: Pair;
   readonly previous?: Pair;
@@ -37,14 +37,14 @@ export interface Situation {
   readonly status: MtlsAuthorityStatus;
   readonly secrets: readonly IssuedSecret[];
   readonly publications?: readonly Publication[];
-  /** Default: as many as there are secrets. */
+  /** Default: one for each Secret. */
   readonly examinedSecrets?: number;
   readonly monotonicMs?: number;
   readonly issuerInMemory?: TestIssuer;
   readonly leadingSince?: Date;
 }
 
-/** What status says: the roots that are trusted, the one that signs first, and of which rotation. */
+/** A status: the trusted roots, the signing one first, and the rotation. */
 export const knows = (
   roots: readonly Issuer[],
   rotation?: NonNullable<MtlsAuthorityStatus['rotation']>,
@@ -64,7 +64,9 @@ export const leafOf = (signer: Issuer) => ({
   notAfter: later(days(60)),
 });
 
-/** The Secrets of two certificates, with a leaf of this root and this bundle, written when the process began. */
+/**
+ * The Secrets of two certificates, with a leaf issued by this root and this bundle, written when the process started.
+ */
 export const secretsOf = (signer: Issuer, ...[first, ...rest]: readonly Issuer[]): IssuedSecret[] =>
   ['shop/a', 'shop/b'].map((displayName) => ({
     namespace: 'shop',
@@ -74,7 +76,7 @@ export const secretsOf = (signer: Issuer, ...[first, ...rest]: readonly Issuer[]
     changedAtMs: 0,
   }));
 
-/** The note of the rotation `r1` from old to new, which began an hour ago, and its phase ten minutes ago. */
+/** The state of the rotation `r1` from old to new. It started an hour ago, its phase ten minutes ago. */
 export const rotationIn = (phase: RotationState['phase'], changes: Partial<RotationState> = {}): RotationState => ({
   id: 'r1',
   phase,
@@ -87,7 +89,7 @@ export const rotationIn = (phase: RotationState['phase'], changes: Partial<Rotat
   ...changes,
 });
 
-/** The note of a rotation that begins now. */
+/** The state of a rotation that starts now. */
 export const initialRotation = (
   outgoing: readonly Issuer[],
   incoming: Issuer | undefined,
@@ -103,7 +105,7 @@ export const initialRotation = (
   aborting: false,
 });
 
-/** What status says of the rotation `r1`. */
+/** The rotation `r1` in status. */
 export const rotationOf = (phase: RotationState['phase']) => ({
   id: 'r1',
   phase,
@@ -114,7 +116,7 @@ export const rotationOf = (phase: RotationState['phase']) => ({
 
 const textsOf = (pair: Pair) => ('anchor' in pair ? encodedRoot(pair) : pair);
 
-/** The root Secret of a situation, its keys included. */
+/** The root Secret of a situation, including its keys. */
 export function secretOf({
   signs,
   trusted,
@@ -161,7 +163,7 @@ export function observedIn(situation: Situation, at = now): ObservedRoot {
   };
 }
 
-/** An issuer as the operator has it, which cannot get at the key. */
+/** An issuer as the operator holds it, without access to its key. */
 const withoutKey = ({ certificate, signer, intermediates, anchor }: TestIssuer): Issuer => ({
   certificate,
   signer,

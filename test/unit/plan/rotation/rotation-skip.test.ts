@@ -8,7 +8,7 @@ import { rotating } from './rotation-specs.ts';
 import { type Case, check, ignored, rotationStep, toSkip, verdicts, waiting } from './rotation-table.ts';
 import { blockers, endOf, type Phase, phases, rootsOf, unmet } from './rotation-unmet.ts';
 
-/** Status is what remembers the roots: nothing is skipped before it does. */
+/** A skip does not skip the wait for status, because only status remembers the roots. */
 const holdsOf = (phase: Phase): readonly string[] => blockers[phase].slice(1);
 
 const skips = (
@@ -55,8 +55,8 @@ for (const phase of phases) {
     check({
       'is waited for': stays(given),
       'is skipped by its name': skips(asking(`r1/${phase}`), phase, [phase, all]),
-      'is skipped by its name in small letters': skips(asking(`r1/${phase.toLowerCase()}`), phase, [phase, all]),
-      'is skipped by its name in capitals': skips(asking(`r1/${phase.toUpperCase()}`), phase, [phase, all]),
+      'is skipped by its name in lower case': skips(asking(`r1/${phase.toLowerCase()}`), phase, [phase, all]),
+      'is skipped by its name in upper case': skips(asking(`r1/${phase.toUpperCase()}`), phase, [phase, all]),
       'is skipped for one namespace': skips(asking(`r1/${phase}/shop`), phase, [`${phase}/shop`, inShop]),
       'is skipped as a whole after one namespace was': skips(
         asking(`r1/${phase}`, { skipped: [`${phase}/shop`] }),
@@ -73,7 +73,7 @@ for (const phase of phases) {
         rotation: rotationIn(phase, { skipped: [`${phase}/web`] }),
       }),
       'is not skipped by another rotation': ignores(`r0/${phase}`, 'it does not name this rotation, r1', true),
-      'is not skipped by an id that only begins alike': ignores(
+      'is not skipped by an id with the same prefix': ignores(
         `r12/${phase}`,
         'it does not name this rotation, r1',
         true,
@@ -84,7 +84,7 @@ for (const phase of phases) {
         'r1/Waiting',
         'the phases are Distributing, Switching, Draining, Retiring',
       ),
-      'is not skipped for what is no namespace': ignores(`r1/${phase}/Shop`, form),
+      'is not skipped for a name that is not a namespace': ignores(`r1/${phase}/Shop`, form),
       'is not skipped for an empty namespace': ignores(`r1/${phase}/`, form),
       'is not skipped for an object': ignores(`r1/${phase}/shop/a`, form),
       'is not skipped by an approval': stays({ ...given, tokens: { approveToken: 'r1' } }),
@@ -100,7 +100,7 @@ for (const phase of phases) {
   describe(`the phase ${phase}, once its gate is skipped,`, () => {
     const holds = holdsOf(phase);
     check({
-      'waits for status to name the new root all the same': {
+      'still waits for status to name the new root': {
         given: { ...given, rotation: skipped, tokens: { skipToken: `r1/${phase}` } },
         plan:
           holds.length === 0
@@ -110,8 +110,8 @@ for (const phase of phases) {
     });
     if (phase === 'Draining') return;
     check({
-      'ends, and no evidence is read': { given: afterwards, plan: { step: endOf(phase, skipped), verdict } },
-      'ends although the annotation was taken off': {
+      'ends without a live read': { given: afterwards, plan: { step: endOf(phase, skipped), verdict } },
+      'ends even if the annotation was removed': {
         given: { ...known, rotation: skipped },
         plan: { step: endOf(phase, skipped), verdict },
       },
@@ -119,14 +119,14 @@ for (const phase of phases) {
   });
 }
 
-describe('the skip of a phase that comes later', () => {
+describe('the skip of a later phase', () => {
   check({
-    'is recorded at once, and the present phase waits': skips(
+    'is recorded at once, while the current phase waits': skips(
       { ...unmet.Distributing, tokens: { skipToken: 'r1/Draining' } },
       'Draining',
       ['Draining', 'will not wait for Secrets and bundles'],
     ),
-    'does not open the present gate': {
+    'does not open the current gate': {
       given: { ...unmet.Switching, rotation: rotationIn('Switching', { skipped: ['Draining'] }) },
       plan: {
         ...waiting(
@@ -153,7 +153,7 @@ describe('the skip of a phase that is over', () => {
         verdict: verdicts.Switching,
       },
     },
-    'is not spoken of when it did something then': {
+    'is not reported when it had an effect at that time': {
       given: { ...given, rotation },
       plan: { ...waiting({ ...given, rotation }, [0, 2], blockers.Switching), verdict: verdicts.Switching },
     },
@@ -168,18 +168,18 @@ describe('a namespace that is skipped', () => {
   const published = { namespace: 'shop', displayName: 'ConfigMap shop/mtls-trust', bundle: 'other', changedAtMs: 0 };
   const given: Situation = { ...distributing, rotation, secrets: [a, elsewhere], publications: [published] };
   check({
-    'is not counted, and the others are': {
+    'does not count, while the others do': {
       given,
       plan: {
         ...waiting(given, [0, 1], ['1 of 1 Secrets to hold the new root: web/b']),
         verdict: verdicts.Distributing,
       },
     },
-    'does not stop the evidence of the others from being read again': {
+    'does not prevent the live read for the others': {
       given: { ...given, secrets: [a, { ...elsewhere, bundle: next.digest }] },
       plan: { step: { ...endOf('Distributing', rotation), requiresLiveRead: true }, verdict: verdicts.Distributing },
     },
-    'does not spare the others their delay': {
+    'does not shorten the delay of the others': {
       given: { ...given, secrets: [a, { ...elsewhere, bundle: next.digest, changedAtMs: minutes(1) }] },
       plan: {
         ...waiting(given, [0, 1], ['pods to load the last change: until 2026-03-01T12:01:00Z (propagationDelay 3m)'], {
@@ -188,7 +188,7 @@ describe('a namespace that is skipped', () => {
         verdict: verdicts.Distributing,
       },
     },
-    'is no namespace for what belongs to the cluster: its phase is named': {
+    'does not apply to a cluster-scoped object: its hint names the phase': {
       given: {
         ...given,
         secrets: [],
@@ -208,7 +208,7 @@ describe('a namespace that is skipped', () => {
   });
 });
 
-describe('a root that was written over and waits', () => {
+describe('a root that overwrote another one and waits', () => {
   const rotation = rotationIn('Distributing', { skipped: ['Distributing'] });
   check({
     'signs without waiting once its gate is skipped': {
@@ -218,7 +218,7 @@ describe('a root that was written over and waits', () => {
         verdict: verdicts.overwritten,
       },
     },
-    'waits for approval all the same': {
+    'still waits for approval': {
       given: { ...overwritten, spec: rotating({ approval: 'Manual' }), rotation },
       plan: {
         ...waiting(

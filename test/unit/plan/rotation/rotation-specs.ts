@@ -5,9 +5,9 @@ const {
   root: ownRoot = { commonName: '', privateKey: { algorithm: 'ECDSA' as const }, duration: '' },
   ...broughtSpec
 } = authority().spec;
-/** The spec of an authority whose root a person brings. */
+/** The spec of an authority whose root an administrator provides. */
 export const brought: MtlsAuthoritySpec = broughtSpec;
-/** The spec of an authority that makes its root, with changes. */
+/** The spec of an authority with a generated root, with changes. */
 export const making = (changes: Partial<NonNullable<MtlsAuthoritySpec['root']>>): MtlsAuthoritySpec => ({
   ...brought,
   root: { ...ownRoot, ...changes },

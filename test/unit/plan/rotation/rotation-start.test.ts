@@ -29,7 +29,7 @@ describe('a root in ca.crt', () => {
   const ending = (ms: number) => root({ name: 'Ending', at: later(-days(100)), durationMs: days(100) + ms });
   const [past, last] = [ending(0), ending(1000)];
   check({
-    'leaves every bundle in the moment in which it expires': {
+    'leaves every bundle at the moment of its expiry': {
       given: { ...quiet, trusted: [old, past] },
       plan: { step: keep, verdict },
     },
@@ -44,34 +44,34 @@ describe('a root that was renewed', () => {
   const renewed = renewedRoot(old, 'Old');
   const given: Situation = { ...quiet, signs: renewed, trusted: [renewed], status: knows([old, other]) };
   check({
-    'has the other roots that were trusted put into ca.crt, before status forgets them': {
+    'causes a write of the other trusted roots to ca.crt, before status drops them': {
       given,
       plan: {
         step: { step: 'remember', resourceVersion: '7', bundle: bundleOf(renewed, other) },
         verdict: ready([renewed, other]),
       },
     },
-    'changes nothing once they are there': {
+    'causes no write once ca.crt holds them': {
       given: { ...given, trusted: [renewed, other] },
       plan: { step: keep, verdict: ready([renewed, other]) },
     },
-    'does not bring roots back that a person takes out of ca.crt afterwards': {
+    'does not restore roots that an administrator removes from ca.crt afterwards': {
       given: { ...given, status: knows([renewed, other]) },
       plan: { step: keep, verdict: ready([renewed]) },
     },
   });
 });
 
-describe('a rotation that is asked for by annotation', () => {
+describe('a rotation that is requested by annotation', () => {
   const begins = (given: Situation, more?: Partial<RotationStep>): Case => ({
     given,
     plan: { step: makesNext('a rotation was requested', { handledToken: 'a', ...more }), verdict },
   });
   const rsa = making({ commonName: 'Org', organizations: ['A'], privateKey: { algorithm: 'RSA' }, duration: '1h' });
   check({
-    'begins with a root that is made to follow': begins({ ...quiet, tokens: asked }),
-    'begins with a value that is not the one that was handled': begins({ ...quiet, tokens: asked, handledToken: 'z' }),
-    'makes a root as spec describes it now': begins(
+    'starts with the generation of the next root': begins({ ...quiet, tokens: asked }),
+    'starts with a value that was not handled yet': begins({ ...quiet, tokens: asked, handledToken: 'z' }),
+    'generates a root from the current spec': begins(
       { ...quiet, tokens: asked, spec: rsa },
       {
         generate: {
@@ -81,15 +81,15 @@ describe('a rotation that is asked for by annotation', () => {
         },
       },
     ),
-    'is over once the Secret notes its value': {
+    'is handled once the Secret records its value': {
       given: { ...quiet, tokens: asked, handledToken: 'a' },
       plan: { step: keep, verdict },
     },
-    'is over when status alone remembers its value': {
+    'is handled when only status has its value': {
       given: { ...quiet, tokens: asked, status: { ...quiet.status, lastHandledRotateRoot: 'a' } },
       plan: { step: keep, verdict },
     },
-    'keeps trusting what was trusted before': {
+    'keeps earlier roots trusted': {
       given: { ...quiet, trusted: [old, other], tokens: asked },
       plan: {
         step: rotationStep(
@@ -100,7 +100,7 @@ describe('a rotation that is asked for by annotation', () => {
         verdict: ready([old, other]),
       },
     },
-    'cannot be where no root can be made, and says what to do': {
+    'cannot start when no root can be generated, and the message says what to do': {
       given: { ...quiet, tokens: asked, spec: brought },
       plan: {
         step: keep,
@@ -115,7 +115,7 @@ describe('a rotation that is asked for by annotation', () => {
   });
 });
 
-describe('a rotation that begins by itself', () => {
+describe('an automatic rotation', () => {
   const { notBefore, notAfter } = old.certificate;
   const lifetimeMs = notAfter.getTime() - notBefore.getTime();
   const before = (ms: number): Date => new Date(notAfter.getTime() - ms);
@@ -141,20 +141,20 @@ describe('a rotation that begins by itself', () => {
     'comes with the last tenth of the root’s life': due(tenth),
     'does not come before renewBefore': at(before(hours(8760) + 1), making({ renewBefore: '8760h' })),
     'comes with renewBefore': due(before(hours(8760)), making({ renewBefore: '8760h' })),
-    'takes a renewBefore that is none for a tenth': due(tenth, making({ renewBefore: 'x' })),
+    'uses a tenth when renewBefore is not valid': due(tenth, making({ renewBefore: 'x' })),
     'does not come in the first tenth of the root’s life': at(
       new Date(longest.getTime() - 1),
       making({ renewBefore: '99999h' }),
     ),
-    'comes after the first tenth when renewBefore is longer than the root lives': due(
+    'comes after the first tenth when renewBefore is longer than the root’s lifetime': due(
       longest,
       making({ renewBefore: '99999h' }),
     ),
-    'does not come for a root that only a person can replace': at(before(1), brought),
+    'does not come for a root that only an administrator can replace': at(before(1), brought),
   });
 });
 
-describe('a root that a person has put into next.crt and next.key', () => {
+describe('a root that an administrator put into next.crt and next.key', () => {
   const started = (incoming: typeof next, more: Partial<RotationStep> = {}) =>
     rotationStep(
       ['RotationStarted', 'the operator distributes the root in next.crt next to the active root'],
@@ -188,51 +188,51 @@ describe('a root that a person has put into next.crt and next.key', () => {
   const past = root({ name: 'Past', durationMs: days(30) });
   check({
     'is distributed': { given: { ...quiet, next }, plan: { step: started(next), verdict } },
-    'is distributed where no root can be made': {
+    'is distributed when no root can be generated': {
       given: { ...quiet, next, spec: brought },
       plan: { step: started(next), verdict },
     },
-    'is what a value of rotate-root asks for': {
+    'handles a value of rotate-root': {
       given: { ...quiet, next, tokens: asked },
       plan: { step: started(next, { handledToken: 'a' }), verdict },
     },
-    'may sign by an intermediate; its root is what is distributed': {
+    'may come with an intermediate; only the root is distributed': {
       given: { ...quiet, next: belowNext },
       plan: { step: started(next), verdict },
     },
-    'signs at once when it is the present one, whose key need not be kept': signsAtOnce(
+    'signs at once when it is the active root, whose old key is not kept': signsAtOnce(
       { ...quiet, next: old },
       { move: { active: 'next', next: null } },
     ),
-    'signs at once when it is the present one, renewed with the same key': signsAtOnce(
+    'signs at once when it is the active root, renewed with the same key': signsAtOnce(
       { ...quiet, next: renewedRoot(old, 'Old') },
       { move: { active: 'next', next: null } },
     ),
-    'signs at once when it is an intermediate of the present one': signsAtOnce({ ...quiet, next: below }),
-    'signs at once by itself after its intermediate': {
+    'signs at once when it is an intermediate of the active root': signsAtOnce({ ...quiet, next: below }),
+    'signs at once when it replaces its own intermediate': {
       ...signsAtOnce({ ...quiet, signs: below, next: old }),
       plan: { step: signsAtOnce(quiet).plan.step, verdict: ready([below]) },
     },
-    'signs at once when it was asked for with a value, which is handled': signsAtOnce(
+    'signs at once on a value of rotate-root, which is handled': signsAtOnce(
       { ...quiet, next: below, tokens: asked },
       { handledToken: 'a' },
     ),
-    'cannot follow without its key': unusable(
+    'cannot be used without its key': unusable(
       'NextRootKeyMalformed',
       'tls.key of the root Secret: expected one private key, found 0 PEM blocks',
       { crt, key: '' },
     ),
-    'cannot follow with the key of another': unusable(
+    'cannot be used with the key of another root': unusable(
       'NextRootKeyMismatch',
       'tls.key of the root Secret does not belong to its tls.crt',
       { crt, key: encodedRoot(old).key },
     ),
-    'cannot follow without its certificate': unusable(
+    'cannot be used without its certificate': unusable(
       'NextRootMalformed',
       'tls.crt of the root Secret holds no certificate',
       { crt: '', key },
     ),
-    'cannot follow once it has expired': unusable(
+    'cannot be used once it has expired': unusable(
       'NextRootExpired',
       `the root (${subjectText(past.certificate)}) expired at ${past.certificate.notAfter.toISOString()}; replace it`,
       encodedRoot(past),

@@ -49,12 +49,12 @@ const notes: fc.Arbitrary<RotationState> = fc.record(
   { noNullPrototype: true, requiredKeys: ['id', 'phase', 'startedAt', 'since', 'old', 'new', 'windowMs', 'aborting'] },
 );
 
-describe('the note of a rotation', () => {
-  test('is read as it was written', () => {
+describe('the state of a rotation in its annotation', () => {
+  test('decodes to the encoded value', () => {
     fc.assert(fc.property(notes, (any) => assert.deepEqual(parseRotationState(encodeRotationState(any)), any)));
   });
 
-  test('of version 1 has the identities of the roots that its fingerprints name; an unknown one stays as it is', () => {
+  test('of version 1 gets the identities of the roots that its fingerprints name; an unknown fingerprint stays', () => {
     const roots = ['Old', 'New'].map((name) => root({ name }));
     const [old = '', next = ''] = roots.map(({ anchor }) => anchor.fingerprint);
     const unknown = 'f'.repeat(64);
@@ -70,28 +70,28 @@ describe('the note of a rotation', () => {
     assert.equal(parseRotationState(JSON.stringify({ ...version1, version: 3 }), anchors), undefined);
   });
 
-  test('is none where there is no annotation', () => assert.equal(parseRotationState(undefined), undefined));
+  test('is undefined without an annotation', () => assert.equal(parseRotationState(undefined), undefined));
 
-  test('is none in whatever is not JSON, or not of its form', () => {
+  test('is undefined for a text that is not JSON or does not match the schema', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), (text) => assert.equal(parseRotationState(text), undefined)),
     );
   });
 
-  test('is none with a piece of it cut off', () => {
+  test('is undefined for a truncated text', () => {
     const text = encodeRotationState(full);
     for (let length = 0; length < text.length; length += 1) {
       assert.equal(parseRotationState(text.slice(0, length)), undefined, text.slice(0, length));
     }
   });
 
-  test('is none when a field is missing', () => {
+  test('is undefined when a field is missing', () => {
     for (const key of Object.keys(rotation)) {
       assert.equal(parseRotationState(JSON.stringify({ ...rotation, [key]: undefined })), undefined, key);
     }
   });
 
-  test('is none when a field is of another type', () => {
+  test('is undefined when a field has another type', () => {
     const others = [null, 0, -1, '', 'x', true, [], {}, [0], [''], [null]];
     const allowed: Partial<Record<keyof RotationState, readonly unknown[]>> = {
       id: ['x'],
@@ -113,39 +113,42 @@ describe('the note of a rotation', () => {
 
   const unfit: [title: string, text: string][] = [
     ['a time without a time zone', JSON.stringify({ ...rotation, since: '2026-03-01T11:00:00' })],
-    ['a time that only a program could guess', JSON.stringify({ ...rotation, startedAt: '1' })],
-    ['a day that there is not', JSON.stringify({ ...rotation, startedAt: '2026-13-01T11:00:00Z' })],
-    ['a time without end', encodeRotationState(rotation).replace('"windowMs":20', '"windowMs":1e999')],
-    ['more time than there is', encodeRotationState(rotation).replace('"windowMs":20', '"windowMs":1e16')],
-    ['a root by another name', JSON.stringify({ ...rotation, old: ['CN=Old'] })],
-    ['a new root that is yet to be made', JSON.stringify({ ...rotation, new: '' })],
-    ['an id that is longer than status takes', JSON.stringify({ ...rotation, id: 'x'.repeat(65) })],
-    ['a value that is longer than any that is acted on', JSON.stringify({ ...rotation, approved: 'x'.repeat(1025) })],
-    ['a skip of what is no phase', JSON.stringify({ ...rotation, skipped: ['Waiting'] })],
-    ['a skip of what is no namespace', JSON.stringify({ ...rotation, skipped: ['Draining/Shop'] })],
-    ['more skips than status takes', JSON.stringify({ ...rotation, skipped: Array(65).fill('Draining') })],
-    ['the skip of no phase, in the form of before', JSON.stringify({ ...rotation, approved: 'r1', approves: 'All' })],
-    ['a list of notes', JSON.stringify([rotation])],
-    ['a note within a note', JSON.stringify(JSON.stringify(rotation))],
+    ['a time that is not in RFC 3339', JSON.stringify({ ...rotation, startedAt: '1' })],
+    ['a date that does not exist', JSON.stringify({ ...rotation, startedAt: '2026-13-01T11:00:00Z' })],
+    ['an infinite window', encodeRotationState(rotation).replace('"windowMs":20', '"windowMs":1e999')],
+    ['a window that is too long', encodeRotationState(rotation).replace('"windowMs":20', '"windowMs":1e16')],
+    ['a root that is not named by its identity', JSON.stringify({ ...rotation, old: ['CN=Old'] })],
+    ['a new root that is not generated yet', JSON.stringify({ ...rotation, new: '' })],
+    ['an id that is longer than status allows', JSON.stringify({ ...rotation, id: 'x'.repeat(65) })],
+    ['an approval that is longer than any id', JSON.stringify({ ...rotation, approved: 'x'.repeat(1025) })],
+    ['a skip of an unknown phase', JSON.stringify({ ...rotation, skipped: ['Waiting'] })],
+    ['a skip of a name that is not a namespace', JSON.stringify({ ...rotation, skipped: ['Draining/Shop'] })],
+    ['more skips than status allows', JSON.stringify({ ...rotation, skipped: Array(65).fill('Draining') })],
+    [
+      'the skip of an unknown phase in the former notation',
+      JSON.stringify({ ...rotation, approved: 'r1', approves: 'All' }),
+    ],
+    ['a list of states', JSON.stringify([rotation])],
+    ['a state encoded twice', JSON.stringify(JSON.stringify(rotation))],
   ];
   for (const [title, text] of unfit)
-    test(`is none with ${title}`, () => assert.equal(parseRotationState(text), undefined));
+    test(`is undefined with ${title}`, () => assert.equal(parseRotationState(text), undefined));
 
-  describe('as it was written before there was skip-gate', () => {
-    test('is approved where certificates were let switch', () => {
+  describe('in the form from before skip-gate existed', () => {
+    test('is approved if certificates were allowed to switch', () => {
       const text = JSON.stringify({ ...rotation, approved: 'mm7w3c00', approves: 'Switch' });
       assert.deepEqual(parseRotationState(text), { ...rotation, approved: 'mm7w3c00' });
     });
 
     for (const phase of rotationPhases) {
-      test(`skips ${phase} where that was waived`, () => {
+      test(`skips ${phase} if that phase was waived`, () => {
         const text = JSON.stringify({ ...rotation, approved: 'mm7w3c00/2', approves: phase });
         assert.deepEqual(parseRotationState(text), { ...rotation, approved: 'mm7w3c00/2', skipped: [phase] });
       });
     }
   });
 
-  test('is read whatever else somebody has written into it', () => {
+  test('is decoded even if another client added fields', () => {
     assert.notEqual(parseRotationState(JSON.stringify({ ...rotation, more: 'x' })), undefined);
   });
 });

@@ -22,7 +22,7 @@ const signs = (root: typeof old) => ({
 });
 const rotates = (reason: string, message: string) => ({ type: 'Rotating', status: 'True', reason, message });
 
-/** What status says of a phase: the conditions, the rotation, and when it is looked at again. */
+/** The status in a phase: the conditions, the rotation, and the requeue time. */
 interface Saying {
   readonly given: Situation;
   readonly root: typeof old;
@@ -42,14 +42,14 @@ const directions = { oldRoot: fingerprintOf(next), newRoot: fingerprintOf(old), 
 const backwards = { ...switching, signs: old, trusted: [old, next], previous: next };
 
 const sayings: Record<string, Saying> = {
-  'bundles that are missing': {
+  'bundles without the new root': {
     given: { ...distributing, secrets: secretsOf(old, old) },
     root: old,
     words: `the operator adds the new root to every bundle; the old root signs; waiting for ${carry}`,
     blockers: [carry],
     progress: '0 of 2',
   },
-  'everything that is missing, and who has to approve': {
+  'every blocker, including the approval': {
     given: {
       ...distributing,
       status: {},
@@ -63,7 +63,7 @@ const sayings: Record<string, Saying> = {
     blockers: [carry, 'status to name the new root', unapproved],
     progress: '0 of 2',
   },
-  'a delay, at whose end it is looked at again': {
+  'a delay, and is planned again at its end': {
     given: { ...distributing, monotonicMs: minutes(3) - 400 },
     root: old,
     words: `the operator adds the new root to every bundle; the old root signs; waiting for ${delay}`,
@@ -78,7 +78,7 @@ const sayings: Record<string, Saying> = {
     blockers: [leaves],
     progress: '0 of 2',
   },
-  'pods that load their certificate': {
+  'pods that still load their certificate': {
     given: { ...draining, monotonicMs: minutes(3) - 10 },
     root: next,
     words: `every certificate is issued by the new root; pods load the new certificates; waiting for ${delay}`,
@@ -86,14 +86,14 @@ const sayings: Record<string, Saying> = {
     progress: '0 of 2',
     revisitInMs: 11,
   },
-  'bundles with the old root, and that it is too late to abort': {
+  'bundles with the old root, and a refused abort': {
     given: { ...retiring, tokens: { abortToken: 'r1' }, secrets: secretsOf(next, next, old) },
     root: next,
     words: `the operator removes the old root from every bundle; waiting for ${withOld}; ${tooLate}`,
     blockers: [withOld, tooLate],
     progress: '0 of 2',
   },
-  'what was approved and skipped': {
+  'the approval and the skips': {
     given: {
       ...draining,
       rotation: rotationIn('Draining', { approved: 'r1', skipped: ['Switching', 'Draining/web'] }),
@@ -134,7 +134,7 @@ describe('status while the root is rotated', () => {
     });
   }
 
-  test('is looked at again less often with many Secrets, whosever they are, but not after its gate can open', () => {
+  test('is planned less often with many Secrets of any authority, but not later than its gate can open', () => {
     const secrets = secretsOf(old, old, next);
     const lookedAt = (examinedSecrets: number, opensInMs: number) =>
       statusIn({ ...distributing, secrets, examinedSecrets, monotonicMs: minutes(3) - opensInMs }).requeueAt;
@@ -144,7 +144,7 @@ describe('status while the root is rotated', () => {
     assert.deepEqual(lookedAt(60_000, 400), later(401));
   });
 
-  test('says in which direction an aborted rotation goes', () => {
+  test('names the direction of an aborted rotation', () => {
     const cases = [
       ['Switching', secretsOf(next, next, old), 'the old root signs; the operator issues every certificate again; '],
       [
@@ -163,7 +163,7 @@ describe('status while the root is rotated', () => {
     }
   });
 
-  test('names every root that is trusted, the one that signs first', () => {
+  test('names every trusted root, the signing one first', () => {
     const { status } = statusIn({ ...switching, secrets: secretsOf(old, old, next) });
     assert.deepEqual(
       status.roots?.map(({ fingerprint }) => fingerprint),
@@ -172,7 +172,7 @@ describe('status while the root is rotated', () => {
     assert.equal(status.trustBundle, bundleOf(next, old).pem);
   });
 
-  test('is not ready while the root that was written over waits, and goes on naming the old one first', () => {
+  test('is not ready while an overwriting root waits, and still names the old root first', () => {
     const { status } = statusIn({ ...overwritten, secrets: secretsOf(old, old) });
     const [isReady, isRotating] = status.conditions;
     assert.deepEqual([isReady?.status, isReady?.reason], ['False', 'RootDistributing']);
@@ -184,7 +184,7 @@ describe('status while the root is rotated', () => {
     assert.equal(status.activeRoot?.fingerprint, fingerprintOf(old));
   });
 
-  test('names no old root where none is known', () => {
+  test('names no old root when none is known', () => {
     const { status } = statusIn({
       ...switching,
       rotation: rotationIn('Switching', { old: [] }),
@@ -195,7 +195,7 @@ describe('status while the root is rotated', () => {
 });
 
 describe('status without a rotation', () => {
-  test('says what is in the way of one', () => {
+  test('says why a rotation cannot start', () => {
     const { status } = statusIn({ ...quiet, tokens: { rotateRootToken: 'a' }, spec: brought });
     const [first, problem] = status.conditions;
     assert.deepEqual(first, signs(old));
@@ -204,12 +204,12 @@ describe('status without a rotation', () => {
     assert.equal(status.lastHandledRotateRoot, undefined);
   });
 
-  test('forgets a rotation that has ended', () => {
+  test('drops a rotation that has ended', () => {
     const { status } = statusIn({ ...quiet, endedRotation: 'r1', status: distributing.status });
     assert.deepEqual([status.rotation, status.conditions], [undefined, [signs(old)]]);
   });
 
-  test('is looked at again when the root is due', () => {
+  test('is planned again when the root is due', () => {
     const { requeueAt } = statusIn({ ...quiet, spec: making({ renewBefore: '8760h' }) });
     assert.deepEqual(requeueAt, new Date(old.certificate.notAfter.getTime() - hours(8760)));
     assert.deepEqual(statusIn({ ...quiet, spec: brought }).requeueAt, old.certificate.notAfter);
@@ -241,19 +241,19 @@ describe('the condition Rotating, once it was set,', () => {
       aborted,
     ],
     [
-      'is False after the way back of an abort',
+      'is False after an abort has gone back',
       { ...quiet, ...ended, status: knows([old], { ...rotationOf('Retiring'), ...directions }) },
       said('True', 'Retiring'),
       aborted,
     ],
     [
-      'keeps the reason for which the last rotation ended',
+      'keeps the reason of the end of the last rotation',
       quiet,
       said('False', 'RotationAborted', 'how'),
       ['False', 'RotationAborted', 'how'],
     ],
-    ['is False where status has no rotation', quiet, said('True', 'Draining'), none],
-    ['is False when a problem has passed', quiet, said('False', 'NextRootMissing'), none],
+    ['is False when status has no rotation', quiet, said('True', 'Draining'), none],
+    ['is False when a problem is solved', quiet, said('False', 'NextRootMissing'), none],
     ['has a reason of this version after an upgrade', quiet, said('False', 'Idle'), none],
   ];
   for (const [title, given, before, rotating] of table) {
@@ -262,7 +262,7 @@ describe('the condition Rotating, once it was set,', () => {
 
   test('is absent before that', () => assert.deepEqual(statusIn(quiet).status.conditions, [signs(old)]));
 
-  test('stays as it was while the root is bad', () => {
+  test('stays unchanged while the root may not sign', () => {
     assert.deepEqual(rotatingIn({ ...switching, signs: { crt: '', key: '' } }), [['True', 'Draining', 'm']]);
   });
 });
@@ -270,18 +270,18 @@ describe('the condition Rotating, once it was set,', () => {
 describe('the value of rotate-root in status', () => {
   const known = { ...quiet.status, lastHandledRotateRoot: 'b' };
   const values: [title: string, given: Situation, value: string | undefined][] = [
-    ['is that of the Secret', { ...quiet, handledToken: 'a', status: known }, 'a'],
+    ['is the value in the Secret', { ...quiet, handledToken: 'a', status: known }, 'a'],
     ['stays when the Secret has lost it', { ...quiet, status: known }, 'b'],
-    ['is none at first', quiet, undefined],
-    ['is not what is asked for and was not handled yet', { ...quiet, tokens: { rotateRootToken: 'c' } }, undefined],
+    ['is absent at first', quiet, undefined],
+    ['is not a requested value that was not handled yet', { ...quiet, tokens: { rotateRootToken: 'c' } }, undefined],
   ];
   for (const [title, given, value] of values) {
     test(title, () => assert.equal(statusIn(given).status.lastHandledRotateRoot, value));
   }
 });
 
-describe('status while the root is bad', () => {
-  test('keeps the rotation, and all roots that are trusted', () => {
+describe('status while the root may not sign', () => {
+  test('keeps the rotation and all trusted roots', () => {
     const { status, requeueAt } = statusIn({ ...switching, signs: { crt: '', key: '' } });
     const { rotation, roots, activeRoot, trustBundle } = switching.status;
     assert.deepEqual(
@@ -294,7 +294,7 @@ describe('status while the root is bad', () => {
     );
   });
 
-  test('has no rotation where none was', () => {
+  test('has no rotation when there was none', () => {
     const { status } = statusIn({ ...quiet, signs: { crt: '', key: '' }, status: knows([old, other]) });
     assert.equal('rotation' in status, false);
   });
@@ -308,19 +308,19 @@ describe('a clock that was set back', () => {
   };
   const past = new Date(0);
 
-  test('does not keep certificates from switching: what has begun in the future began long ago', () => {
+  test('does not stop certificates from switching: a start in the future counts as long ago', () => {
     const ahead = { ...switching, rotation: rotationIn('Switching', { since: later(hours(5)).toISOString() }) };
     const resumedAt = earlier(minutes(30));
     const waits = { ...ahead, secrets: secretsOf(old, old, next) };
     assert.deepEqual(reissueIn(waits), { id: 'r1', since: past, windowMs: 20, resumedAt });
   });
 
-  test('does not keep a leader from it that began to lead in the future', () => {
+  test('does not stop certificates from switching under a leader whose start is in the future', () => {
     const reissue = reissueIn({ ...switching, leadingSince: later(1) });
     assert.deepEqual(reissue, { id: 'r1', since: earlier(minutes(10)), windowMs: 20, resumedAt: past });
   });
 
-  test('takes this very moment for one that has passed', () => {
+  test('counts the current moment as passed', () => {
     const reissue = reissueIn({
       ...switching,
       rotation: rotationIn('Switching', { since: now.toISOString() }),
@@ -329,7 +329,7 @@ describe('a clock that was set back', () => {
     assert.deepEqual(reissue, { id: 'r1', since: now, windowMs: 20, resumedAt: now });
   });
 
-  test('has no say in how long pods have had a bundle', () => {
+  test('does not affect how long pods have had a bundle', () => {
     const ahead = { ...distributing, rotation: rotationIn('Distributing', { since: later(hours(5)).toISOString() }) };
     assert.equal(planIn(ahead).step.step, 'rotate');
   });

@@ -16,7 +16,7 @@ import { draining, retiring, switching } from './rotation-phases.ts';
 import { anchorsOf, bundleOf, next, old } from './rotation-roots.ts';
 import { observedIn, type Situation } from './rotation-situation.ts';
 
-/** The plan, twice the same, in whose JSON there is no key of anybody. */
+/** The plan. It checks that a second run returns the same, and that its JSON holds no private key. */
 export function planIn(situation: Situation, at = now): RootPlan {
   const plan = planRoot(observedIn(situation, at), at);
   assert.deepEqual(planRoot(observedIn(situation, at), at), plan, 'the same observation gives the same plan');
@@ -24,7 +24,7 @@ export function planIn(situation: Situation, at = now): RootPlan {
   return plan;
 }
 
-/** Throws when anything of a private key of the situation is in what may be logged. */
+/** Throws when a value that may be logged holds a private key of the situation. */
 export function assertHoldsNoKey(value: unknown, { signs, next: incoming, previous, issuerInMemory }: Situation): void {
   const text = JSON.stringify(value);
   assert.ok(!text.includes('PRIVATE KEY'), 'a PEM of a private key');
@@ -37,7 +37,7 @@ export function assertHoldsNoKey(value: unknown, { signs, next: incoming, previo
   }
 }
 
-/** A root as it is once it was read from its Secret. */
+/** A root as it is read from its Secret. */
 export function asRead(signer: TestIssuer): Issuer {
   const { crt, key } = encodedRoot(signer);
   const inspection = inspectIssuer(crt, key, now);
@@ -45,7 +45,7 @@ export function asRead(signer: TestIssuer): Issuer {
   return inspection.issuer;
 }
 
-/** An authority signs with the first root and trusts all of these, in this order. */
+/** The verdict of an authority that signs with the first of these roots and trusts all of them, in this order. */
 export const ready = (
   [first, ...rest]: readonly [TestIssuer, ...Issuer[]],
   more: Partial<RootVerdict & { state: 'ready' }> = {},
@@ -57,7 +57,7 @@ export const ready = (
   ...more,
 });
 
-/** How certificates switch in a situation: since when the phase is, and since when this process leads. */
+/** The schedule of a switch: the start of the phase, and the start of this leader. */
 export const reissueOf = ({ rotation, leadingSince = earlier(minutes(30)) }: Situation) => ({
   id: rotation?.id ?? '',
   since: new Date(rotation?.since ?? ''),
@@ -65,7 +65,7 @@ export const reissueOf = ({ rotation, leadingSince = earlier(minutes(30)) }: Sit
   resumedAt: leadingSince,
 });
 
-/** What certificates may expect in each phase. */
+/** The verdict in each phase. */
 export const verdicts = {
   Distributing: ready([old, next]),
   Switching: ready([next, old], { acceptedBundleDigests: [bundleOf(old, next).digest], reissue: reissueOf(switching) }),
@@ -82,7 +82,7 @@ export const verdicts = {
   }),
 } as const;
 
-/** A step of a rotation; by default nothing moves. */
+/** A step of a rotation. By default, no pair moves. */
 export const rotationStep = (
   [reason, message]: readonly [reason: string, message: string],
   trusted: readonly Issuer[],
@@ -96,29 +96,29 @@ export const rotationStep = (
   ...more,
 });
 
-/** How a message ends that names what is missing: with what a person types to skip the first namespace of it. */
+/** The end of a blocker that names missing objects: the command that skips the first one's namespace. */
 export const toSkip = (value: string, scope = `namespace ${value.split('/')[2]}`): string =>
   ` (to skip ${scope}: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/skip-gate=${value})`;
 
-/** What is waited for until somebody approves. */
+/** The blocker until an administrator approves. */
 export const unapproved =
   'approval: kubectl annotate mtlsauthority default --overwrite mtls-operator.io/approve-rotation=r1';
 
-/** What is said of a root that is staged while another one takes over. */
+/** The notice about a root that is staged during a rotation. */
 export const nextRootQueued: RotationNotice = {
   reason: 'NextRootWaits',
   message: 'the root in next.crt and next.key waits until this rotation ends',
   isExpected: true,
 };
 
-/** A value of an annotation that does nothing. */
+/** The notice about an annotation that does nothing. */
 export const ignored = (annotation: string, why: string, isExpected?: true): RotationNotice => ({
   reason: 'AnnotationIgnored',
   message: `mtls-operator.io/${annotation} does nothing: ${why}`,
   ...(isExpected === true ? { isExpected } : {}),
 });
 
-/** The report of a rotation that waits; to what names objects, the command that skips them is added. */
+/** The report of a rotation that waits. A blocker that names objects gets the command that skips them. */
 export const waiting = (
   situation: Situation,
   [done, total]: readonly [done: number, total: number],
@@ -140,14 +140,14 @@ export const waiting = (
   };
 };
 
-/** What is observed, at which moment, and the whole plan. */
+/** An observation, its time, and the whole plan. */
 export interface Case {
   readonly given: Situation;
   readonly at?: Date;
   readonly plan: RootPlan;
 }
 
-/** A test for every sentence. */
+/** Runs a test for every title. */
 export function check(cases: Readonly<Record<string, Case>>): void {
   for (const [title, { given, at, plan }] of Object.entries(cases)) {
     test(title, () => assert.deepEqual(planIn(given, at), plan));

@@ -8,7 +8,7 @@ import { rotationStep } from './rotation-table.ts';
 export type Phase = RotationState['phase'];
 export const since = now.toISOString();
 
-/** Each phase when none of what it waits for is there. */
+/** Each phase with a gate that is not met. */
 export const unmet: Record<Phase, Situation> = {
   Distributing: { ...distributing, status: {}, secrets: secretsOf(old, old) },
   Switching: { ...switching, secrets: secretsOf(old, old, next) },

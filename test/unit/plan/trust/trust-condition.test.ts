@@ -26,15 +26,15 @@ const inConfigMaps = publisher({ configMap: { name: 'trust' } });
 const inBoth = publisher({ configMap: { name: 'trust' }, clusterTrustBundle: true });
 const inClusterTrustBundle = publisher({ clusterTrustBundle: true });
 
-/** What there is in the world, place by place. */
+/** The objects in the cluster, by namespace. */
 interface Scene {
-  /** Namespaces: 'own' holds the bundle of now, 'old' another; what is not there has only an outcome. */
+  /** Namespaces: 'own' holds the current bundle, 'old' another one. A missing object has only an outcome. */
   readonly namespaces?: Readonly<Record<string, 'own' | 'old' | 'theirs' | 'absent'>>;
   readonly cluster?: 'own' | 'old' | 'theirs' | 'absent';
   readonly outcomes?: Readonly<Record<string, Partial<TrustOutcome> & { readonly state: TrustOutcome['state'] }>>;
   readonly isServed?: boolean | undefined;
   readonly terminating?: readonly string[];
-  /** Namespaces in which an object was there, and is not any more. */
+  /** Namespaces in which an object was deleted. */
   readonly lost?: readonly string[];
   /** Further objects of the authority. */
   readonly more?: readonly TrustRecord[];
@@ -90,14 +90,14 @@ const settled = { state: 'settled' } as const;
 const foreign = { state: 'foreign' } as const;
 const failed = { state: 'failed', message: 'exceeded quota' } as const;
 const contested = { state: 'contested', message: 'changed by x' } as const;
-/** An outdated object that was deleted and is still there. */
+/** An outdated object that is being deleted and held by a finalizer. */
 const held = (name: string): TrustRecord => ({ ...record('shop', name, 'old'), immutable: true, deleting: true });
 const many = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${i}`);
 
 describe('the condition TrustPublished', () => {
   const table: [title: string, of: AuthorityRecord, scene: Scene, said: string | undefined][] = [
-    ['is not there without spec.trustBundle', authority(), { namespaces: { shop: 'absent' } }, undefined],
-    ['is True when nothing is asked for', publisher({}), {}, 'True Published: spec.trustBundle requests no bundle'],
+    ['is absent without spec.trustBundle', authority(), { namespaces: { shop: 'absent' } }, undefined],
+    ['is True when spec requests no bundle', publisher({}), {}, 'True Published: spec.trustBundle requests no bundle'],
     [
       'counts namespaces',
       inConfigMaps,
@@ -105,12 +105,12 @@ describe('the condition TrustPublished', () => {
       'True Published: ConfigMap trust is published in 2 namespaces',
     ],
     [
-      'counts one',
+      'counts one namespace',
       inConfigMaps,
       { namespaces: { shop: 'own' } },
       'True Published: ConfigMap trust is published in 1 namespace',
     ],
-    ['counts none', inConfigMaps, {}, 'True Published: ConfigMap trust is published in 0 namespaces'],
+    ['counts no namespaces', inConfigMaps, {}, 'True Published: ConfigMap trust is published in 0 namespaces'],
     [
       'does not count namespaces that are being deleted',
       inConfigMaps,
@@ -118,13 +118,13 @@ describe('the condition TrustPublished', () => {
       'True Published: ConfigMap trust is published in 1 namespace',
     ],
     [
-      'names the namespaces where somebody else has the name, in order',
+      'names the namespaces where another owner has the name, in order',
       inConfigMaps,
       { namespaces: { web: 'absent', shop: 'theirs', ok: 'own' }, outcomes: { web: foreign, shop: foreign } },
       'False TrustConflict: ConfigMap trust belongs to another owner in 2 of 3 namespaces: shop, web; delete it there, or set trustBundle.configMap.name to another name',
     ],
     [
-      'names five of many',
+      'names five of many namespaces',
       inConfigMaps,
       {
         namespaces: Object.fromEntries(many(8).map((name) => [name, 'absent'])),
@@ -133,19 +133,19 @@ describe('the condition TrustPublished', () => {
       'False TrustConflict: ConfigMap trust belongs to another owner in 8 of 8 namespaces: n0, n1, n2, n3, n4 and 3 more; delete it there, or set trustBundle.configMap.name to another name',
     ],
     [
-      'says why a namespace cannot have it',
+      'says why a ConfigMap cannot be written',
       inConfigMaps,
       { namespaces: { shop: 'absent', web: 'own' }, outcomes: { shop: failed } },
       'False PublishingFailed: ConfigMap trust cannot be written in 1 of 2 namespaces: shop (exceeded quota)',
     ],
     [
-      'names the namespaces where another client keeps changing it',
+      'names the namespaces where another client keeps changing the ConfigMap',
       inConfigMaps,
       { namespaces: { shop: 'old', web: 'own' }, outcomes: { shop: contested, web: settled } },
       'False TrustContested: another client keeps changing ConfigMap trust in 1 of 2 namespaces: shop (changed by x)',
     ],
     [
-      'names them while the object was right again for a moment only',
+      'names them even while the object holds the bundle for a moment',
       inConfigMaps,
       { namespaces: { shop: 'own', web: 'own' }, outcomes: { shop: contested, web: settled } },
       'False TrustContested: another client keeps changing ConfigMap trust in 1 of 2 namespaces: shop (changed by x)',
@@ -163,13 +163,13 @@ describe('the condition TrustPublished', () => {
       `False TrustContested: another client keeps changing ClusterTrustBundle ${bundleName} (changed by x)`,
     ],
     [
-      'says how far it is',
+      'says in how many namespaces the ConfigMap is up to date',
       inConfigMaps,
       { namespaces: { shop: 'old', web: 'own' }, outcomes: { shop: settled } },
       'False Pending: ConfigMap trust is up to date in 1 of 2 namespaces',
     ],
     [
-      'says all of the trouble, and not what is only not written yet',
+      'lists every problem, and leaves out pending targets',
       inBoth,
       {
         namespaces: { a: 'theirs', b: 'absent', c: 'old', d: 'own' },
@@ -178,31 +178,31 @@ describe('the condition TrustPublished', () => {
       'False TrustConflict: ConfigMap trust belongs to another owner in 1 of 4 namespaces: a; delete it there, or set trustBundle.configMap.name to another name; ConfigMap trust cannot be written in 1 of 4 namespaces: b (exceeded quota); ClusterTrustBundle mtls-operator.io:default:roots cannot be written (exceeded quota)',
     ],
     [
-      'says that the ClusterTrustBundle is there',
+      'says that the ClusterTrustBundle is published',
       inClusterTrustBundle,
       { cluster: 'own' },
       `True Published: ClusterTrustBundle ${bundleName} is published`,
     ],
     [
-      'says that it is somebody else’s',
+      'says that the ClusterTrustBundle belongs to another owner',
       inClusterTrustBundle,
       { cluster: 'theirs', outcomes: { '': foreign } },
       `False TrustConflict: ClusterTrustBundle ${bundleName} belongs to another owner; delete it`,
     ],
     [
-      'says that it is not up to date',
+      'says that the ClusterTrustBundle is not up to date',
       inClusterTrustBundle,
       { cluster: 'old', outcomes: { '': settled } },
       `False Pending: ClusterTrustBundle ${bundleName} is not up to date yet`,
     ],
     [
-      'says that the cluster has none',
+      'says that the API server does not serve ClusterTrustBundles',
       inBoth,
       { namespaces: { shop: 'own' }, isServed: false },
       'False ClusterTrustBundleNotServed: ConfigMap trust is published in 1 namespace; the API server does not serve ClusterTrustBundle of certificates.k8s.io/v1; set trustBundle.clusterTrustBundle to false',
     ],
     [
-      'does not take an object under an old name for one',
+      'does not count an object under a former name',
       inConfigMaps,
       { namespaces: { shop: 'theirs' }, more: [record('shop', 'old', 'own')], outcomes: { shop: foreign } },
       'False TrustConflict: ConfigMap trust belongs to another owner in 1 of 1 namespace: shop; delete it there, or set trustBundle.configMap.name to another name',
@@ -210,7 +210,7 @@ describe('the condition TrustPublished', () => {
   ];
   for (const [title, of, scene, said] of table) test(title, () => assert.equal(say(of, scene), said));
 
-  test('stays, as False, when spec.trustBundle is taken out, and when spec cannot be read', () => {
+  test('stays as False when spec.trustBundle is removed and when spec is not valid', () => {
     const published = {
       type: 'TrustPublished',
       status: 'True',
@@ -225,7 +225,7 @@ describe('the condition TrustPublished', () => {
     assert.equal(say({ ...given, specProblem: 'spec.trustBundle is …' }, {}), unread);
   });
 
-  test('is False while the root is bad', () => {
+  test('is False while the root may not sign', () => {
     const bad = notReady('RootExpired', 'm');
     const said = 'False AuthorityNotReady: the authority is not ready; published bundles stay unchanged';
     assert.equal(say(inConfigMaps, { namespaces: { shop: 'own' } }, bad), said);
@@ -253,23 +253,23 @@ describe('after a restart, the condition', () => {
   const scene = { namespaces: { shop: 'absent' } } as const;
   const pending = 'False Pending: ConfigMap trust is up to date in 0 of 1 namespace';
 
-  test('stays as it was until everything has been looked at', () =>
+  test('stays unchanged until every target was read', () =>
     assert.equal(say(remembering(1), scene), `False TrustConflict: ${message}`));
-  test('stays as it was until the root has been looked at', () =>
+  test('stays unchanged until the root was read', () =>
     assert.equal(
       say(remembering(1), { namespaces: { shop: 'own' } }, { state: 'unknown' }),
       `False TrustConflict: ${message}`,
     ));
-  test('is said anew once it has been', () =>
+  test('is updated once every target was read', () =>
     assert.equal(say(remembering(1), { ...scene, outcomes: { shop: settled } }), pending));
-  test('is not that of an older spec', () => assert.equal(say(remembering(0), scene), pending));
-  test('is that of nobody when there was none', () => assert.equal(say(inConfigMaps, scene), pending));
+  test('does not repeat the condition of an older spec', () => assert.equal(say(remembering(0), scene), pending));
+  test('is computed when status has none', () => assert.equal(say(inConfigMaps, scene), pending));
 });
 
 describe('publications', () => {
   const publicationsIn = (of: AuthorityRecord, scene: Scene) => publicationsOf(trustTargets(of, worldOf(scene)));
 
-  test('are all that is to hold the bundle, with what it holds', () => {
+  test('are all objects that should hold the bundle, with their content', () => {
     assert.deepEqual(
       publicationsIn(inBoth, { namespaces: { shop: 'own', web: 'old', new: 'absent' }, cluster: 'own' }),
       [
@@ -287,7 +287,7 @@ describe('publications', () => {
     );
   });
 
-  test('are not what somebody else has, nor what is going', () => {
+  test('do not include objects of other owners, nor namespaces that are being deleted', () => {
     const scene = {
       namespaces: { shop: 'theirs', web: 'absent', going: 'own' },
       outcomes: { web: foreign, '': foreign },
@@ -296,20 +296,20 @@ describe('publications', () => {
     assert.deepEqual(publicationsIn(inBoth, scene), []);
   });
 
-  test('are what the authority has taken since somebody else had it', () => {
+  test('include an object that the authority has taken over from another owner', () => {
     assert.deepEqual(publicationsIn(inConfigMaps, { namespaces: { shop: 'own' }, outcomes: { shop: foreign } }), [
       { namespace: 'shop', displayName: 'ConfigMap shop/trust', bundle: digest, changedAtMs: 7 },
     ]);
   });
 
-  test('are what stays under an old name, since it is mounted', () => {
+  test('include an object that stays under a former name, because pods mount it', () => {
     const scene = { namespaces: { shop: 'theirs' }, more: [record('shop', 'former', 'old')] } as const;
     assert.deepEqual(publicationsIn(inConfigMaps, scene), [
       { namespace: 'shop', displayName: 'ConfigMap shop/former', bundle: 'old', changedAtMs: 7 },
     ]);
   });
 
-  test('say why they may never be right: another client, or a finalizer', () => {
+  test('name another client or a finalizer that may block them', () => {
     const scene = {
       namespaces: { web: 'old', shop: 'absent' },
       more: [held('trust')],
@@ -324,7 +324,7 @@ describe('publications', () => {
     );
   });
 
-  test('are not what was under a former name, once it was deleted and a finalizer holds it', () => {
+  test('do not include an object under a former name that is being deleted and held by a finalizer', () => {
     const scene = { namespaces: { shop: 'own' }, more: [held('former')] } as const;
     assert.deepEqual(
       publicationsIn(inConfigMaps, scene).map(({ displayName: what }) => what),
@@ -342,16 +342,16 @@ describe('publications', () => {
     const web = ['ConfigMap web/trust', undefined];
     const shop = ['ConfigMap shop/trust', 'exceeded quota'];
 
-    test('are not awaited where it never was: it has no reader', () =>
+    test('do not include one that never existed, because it has no reader', () =>
       assert.deepEqual(whatsIn({ namespaces: { shop: 'absent', web: 'own' }, outcomes }), [web]));
 
-    test('are awaited where it was deleted: pods have it mounted', () =>
+    test('include one that was deleted, because pods may mount it', () =>
       assert.deepEqual(whatsIn({ namespaces: { shop: 'absent', web: 'own' }, outcomes, lost: ['shop'] }), [shop, web]));
 
-    test('are awaited where it is there and cannot be changed, with the reason', () =>
+    test('include one that cannot be changed, with the reason', () =>
       assert.deepEqual(whatsIn({ namespaces: { shop: 'old', web: 'own' }, outcomes }), [shop, web]));
 
-    test('are awaited where nobody has tried yet', () =>
+    test('include one that the operator has not tried to write', () =>
       assert.deepEqual(whatsIn({ namespaces: { shop: 'absent', web: 'own' } }), [
         ['ConfigMap shop/trust', undefined],
         web,
@@ -361,7 +361,7 @@ describe('publications', () => {
   test('are none without spec.trustBundle', () =>
     assert.deepEqual(publicationsIn(authority(), { cluster: 'own' }), []));
 
-  test('are awaited of a cluster of which it is not known whether it has ClusterTrustBundles, and not of one without', () => {
+  test('include the ClusterTrustBundle until the API server is known not to serve it', () => {
     const what = `ClusterTrustBundle ${bundleName}`;
     assert.deepEqual(publicationsIn(inClusterTrustBundle, { isServed: undefined }), [
       { namespace: '', displayName: what, changedAtMs: Infinity, isClusterTrustBundle: true },

@@ -16,7 +16,7 @@ import { authority } from '../../../support/fixtures/authority.ts';
 
 const { name, uid } = authority();
 
-/** A ConfigMap that is as the operator has written it. */
+/** A ConfigMap as the operator wrote it. */
 const written = (changes: Partial<TrustRecord> = {}): TrustRecord => ({
   namespace: 'shop',
   name: 'mtls-trust',
@@ -32,7 +32,7 @@ const written = (changes: Partial<TrustRecord> = {}): TrustRecord => ({
   ...changes,
 });
 
-/** The same without what is named. */
+/** The same ConfigMap without one field. */
 function without(...keys: (keyof TrustRecord)[]): TrustRecord {
   const entries = Object.entries(written()).filter(([key]) => !keys.some((gone) => gone === key));
   return Object.fromEntries(entries) as unknown as TrustRecord;
@@ -46,82 +46,86 @@ const observe = (found: readonly TrustRecord[], changes: Partial<ObservedTrust> 
   ...changes,
 });
 
-/** The steps in short: what, and under which name. */
+/** The steps in short: the kind and the name. */
 const stepsOf = (observed: ObservedTrust): string[] =>
   planTrust(observed).map((step: TrustStep) => {
     if (step.step === 'keep') return 'keep';
     return `${step.step} ${step.step === 'create' ? step.name : step.record.name}`;
   });
 
-describe('the CRLs beside the bundle', () => {
+describe('the CRLs next to the bundle', () => {
   const table: [title: string, found: TrustRecord, crl: string | undefined, steps: string[]][] = [
     ['are kept', written({ crl: 'lists' }), 'lists', []],
     ['are added', written(), 'lists', ['update mtls-trust']],
-    ['follow what is revoked', written({ crl: 'old' }), 'lists', ['update mtls-trust']],
-    ['are taken away when there are none any more', written({ crl: 'old' }), undefined, ['update mtls-trust']],
+    ['are updated when a certificate is revoked', written({ crl: 'old' }), 'lists', ['update mtls-trust']],
+    ['are removed when there are none any more', written({ crl: 'old' }), undefined, ['update mtls-trust']],
   ];
   for (const [title, found, crl, steps] of table) {
     test(title, () => assert.deepEqual(stepsOf(observe([found], crl === undefined ? {} : { crl })), steps));
   }
 });
 
-describe('an object that is to hold the bundle', () => {
+describe('an object that should hold the bundle', () => {
   const foreign = written({ owner: 'another-uid', ownerName: 'another' });
   const table: [title: string, found: TrustRecord[], steps: string[]][] = [
-    ['is kept when it is as written', [written()], []],
+    ['is kept when it is up to date', [written()], []],
     ['is created when there is none', [], ['create mtls-trust']],
     ['is updated when it holds another bundle', [written({ bundle: 'other' })], ['update mtls-trust']],
-    ['is updated when it holds none', [without('bundle')], ['update mtls-trust']],
-    ['is updated when its label is another', [written({ label: 'other' })], ['update mtls-trust']],
+    ['is updated when it holds no bundle', [without('bundle')], ['update mtls-trust']],
+    ['is updated when its label differs', [written({ label: 'other' })], ['update mtls-trust']],
     ['is updated when its labels are gone', [without('label')], ['update mtls-trust']],
     [
-      'is replaced when it is immutable, for kubelet no longer looks at it',
+      'is replaced when it is immutable, because kubelet no longer reads its changes',
       [written({ immutable: true })],
       ['replace mtls-trust'],
     ],
     [
-      'is kept up to date while a finalizer holds it, since pods read it',
+      'is kept up to date while a finalizer holds it, because pods read it',
       [written({ deleting: true, bundle: 'other' })],
       ['update mtls-trust'],
     ],
     ['is kept while a finalizer holds it', [written({ deleting: true })], []],
     [
-      'is left alone while a finalizer holds it and it is immutable',
+      'stays unchanged while a finalizer holds it and it is immutable',
       [written({ deleting: true, immutable: true, bundle: 'other' })],
       [],
     ],
-    ['is another authority’s, and stays', [foreign], ['conflict mtls-trust']],
-    ['is nobody’s, and stays', [without('owner', 'ownerName')], ['conflict mtls-trust']],
+    ['stays when another authority controls it', [foreign], ['conflict mtls-trust']],
+    ['stays when it has no owner', [without('owner', 'ownerName')], ['conflict mtls-trust']],
     [
-      'is nobody’s and being deleted: its end is waited for',
+      'stays when it has no owner and is being deleted',
       [{ ...without('owner'), deleting: true }],
       ['conflict mtls-trust'],
     ],
-    ['is immutable and another’s, and stays', [{ ...foreign, immutable: true }], ['conflict mtls-trust']],
+    [
+      'stays when it is immutable and another authority controls it',
+      [{ ...foreign, immutable: true }],
+      ['conflict mtls-trust'],
+    ],
   ];
   for (const [title, found, steps] of table) {
     test(title, () => assert.deepEqual(stepsOf(observe(found)), steps));
   }
 
-  test('of a step is the very record that was observed, for the precondition', () => {
+  test('is passed to the step unchanged, for the precondition', () => {
     const record = written({ bundle: 'other' });
     assert.deepEqual(planTrust(observe([record])), [{ step: 'update', record }]);
   });
 });
 
-describe('an object under a name that spec no longer wants', () => {
+describe('an object under a former name', () => {
   const old = written({ name: 'old' });
   const outdated = written({ name: 'old', bundle: 'other' });
   const foreign = written({ owner: 'another-uid' });
   const table: [title: string, found: TrustRecord[], steps: string[]][] = [
-    ['goes once the bundle is there under the new one', [old, written()], ['delete old']],
-    ['goes whatever it holds, then', [outdated, written()], ['delete old']],
-    ['stays until then', [old], ['create mtls-trust']],
+    ['is deleted once the bundle is published under the new name', [old, written()], ['delete old']],
+    ['is deleted then even if it is outdated', [outdated, written()], ['delete old']],
+    ['stays before that', [old], ['create mtls-trust']],
     ['stays while the new one is outdated', [old, written({ bundle: 'other' })], ['update mtls-trust']],
     ['stays while the new one is being deleted', [old, written({ deleting: true })], []],
-    ['stays while somebody else has the new name', [old, foreign], ['conflict mtls-trust']],
-    ['is kept up to date as long as it stays', [outdated, foreign], ['conflict mtls-trust', 'update old']],
-    ['stays when it is somebody else’s', [written({ name: 'old', owner: 'another-uid' }), written()], []],
+    ['stays while another owner has the new name', [old, foreign], ['conflict mtls-trust']],
+    ['is kept up to date while it stays', [outdated, foreign], ['conflict mtls-trust', 'update old']],
+    ['stays when another authority controls it', [written({ name: 'old', owner: 'another-uid' }), written()], []],
     ['is not deleted twice', [written({ name: 'old', deleting: true }), written()], []],
   ];
   for (const [title, found, steps] of table) {
@@ -129,29 +133,29 @@ describe('an object under a name that spec no longer wants', () => {
   }
 });
 
-describe('a place where spec wants no bundle', () => {
+describe('a target for which spec requests no bundle', () => {
   const nothingWanted = (found: TrustRecord[], changes: Partial<ObservedTrust> = {}) => {
     const { desiredName: _, ...observed } = observe(found, changes);
     return stepsOf(observed);
   };
 
-  test('loses all that is the authority’s', () =>
+  test('loses all objects of the authority', () =>
     assert.deepEqual(nothingWanted([written(), written({ name: 'old' })]), ['delete mtls-trust', 'delete old']));
 
-  test('loses it while the root is bad as well: it is spec that says so', () => {
+  test('loses them while the root may not sign too, because only spec decides', () => {
     const { bundle: _, desiredName: __, ...observed } = observe([written()]);
     assert.deepEqual(stepsOf(observed), ['delete mtls-trust']);
   });
 
-  test('keeps what is somebody else’s', () => {
+  test('keeps objects of other owners', () => {
     assert.deepEqual(nothingWanted([written({ owner: 'another-uid' }), without('owner')]), []);
   });
 });
 
-describe('nothing is changed', () => {
+describe('no object is changed', () => {
   const found = [written({ bundle: 'other' }), written({ name: 'old', immutable: true })];
 
-  test('while the root is bad, or has not been looked at', () => {
+  test('while the root may not sign or has not been read', () => {
     const { bundle: _, ...observed } = observe(found);
     assert.deepEqual(stepsOf(observed), []);
     assert.deepEqual(stepsOf({ ...observed, existing: [] }), []);
@@ -163,7 +167,7 @@ describe('nothing is changed', () => {
   });
 });
 
-test('a plan that is carried out and planned again comes to an end, with the bundle under the wanted name alone', () => {
+test('carrying out plans converges with the bundle only under the desired name', () => {
   const states: TrustRecord[] = [
     written(),
     written({ bundle: 'other' }),
@@ -182,7 +186,7 @@ test('a plan that is carried out and planned again comes to an end, with the bun
           else found.set(nameOf(step), written({ name: nameOf(step) }));
         }
         rounds += 1;
-        assert.ok(rounds <= 2, 'it does not come to an end');
+        assert.ok(rounds <= 2, 'the plans do not converge');
       }
       const own = [...found.values()].filter(({ owner }) => owner === uid).map((record) => record.name);
       const isForeign = first !== undefined && first.owner !== uid;
@@ -215,13 +219,18 @@ describe('a namespace', () => {
 
   const table: [title: string, wanted: string | undefined, trustBundle?: Partial<TrustBundle>, is?: NamespaceRecord][] =
     [
-      ['gets none without spec.trustBundle', undefined],
-      ['gets none without spec.trustBundle.configMap', undefined, { clusterTrustBundle: true }],
-      ['gets one without a selector', 'trust', { configMap: { name: 'trust' } }],
-      ['gets one of an empty selector', 'trust', { configMap: { name: 'trust', namespaceSelector: {} } }],
-      ['gets one that is selected', 'trust', { configMap: inTeam('a') }],
-      ['gets none that is not selected', undefined, { configMap: inTeam('b') }],
-      ['gets none while it is being deleted', undefined, { configMap: inTeam('a') }, namespace({ terminating: true })],
+      ['gets no ConfigMap without spec.trustBundle', undefined],
+      ['gets no ConfigMap without spec.trustBundle.configMap', undefined, { clusterTrustBundle: true }],
+      ['gets a ConfigMap without a selector', 'trust', { configMap: { name: 'trust' } }],
+      ['gets a ConfigMap with an empty selector', 'trust', { configMap: { name: 'trust', namespaceSelector: {} } }],
+      ['gets a ConfigMap when it is selected', 'trust', { configMap: inTeam('a') }],
+      ['gets no ConfigMap when it is not selected', undefined, { configMap: inTeam('b') }],
+      [
+        'gets no ConfigMap while it is being deleted',
+        undefined,
+        { configMap: inTeam('a') },
+        namespace({ terminating: true }),
+      ],
     ];
   for (const [title, wanted, trustBundle, is = namespace()] of table) {
     test(title, () => assert.equal(configMapIn(trusting(trustBundle), is), wanted));
@@ -229,12 +238,12 @@ describe('a namespace', () => {
 });
 
 describe('names', () => {
-  test('of a ClusterTrustBundle begin with the name of its signer', () => {
+  test('of ClusterTrustBundles start with the signer name', () => {
     assert.equal(signerNameOf('my.org'), 'mtls-operator.io/my.org');
     assert.equal(clusterTrustBundleOf('my.org'), 'mtls-operator.io:my.org:roots');
   });
 
-  test('of authorities are their label as long as they fit, and beginning and digest otherwise', () => {
+  test('of authorities are the label if they fit, otherwise their start and a digest', () => {
     assert.equal(authorityLabel('a'.repeat(63)), 'a'.repeat(63));
     const [long, other] = [authorityLabel('a'.repeat(253)), authorityLabel(`${'a'.repeat(252)}b`)];
     assert.match(long, /^a{46}-[0-9a-f]{16}$/);
