@@ -86,7 +86,7 @@ export class RolloutObserver {
     const rootOf = (fingerprint: string) => anchorIdInStatus(authority.status, fingerprint);
     const isThere = (namespace: string) => (name: string) => secrets.has(keyOf({ namespace, name }));
     return [
-      ...[...this.#look()].flatMap((seen) => this.#counted(authority, roots, seen) ?? []),
+      ...[...this.#scanSecrets()].flatMap((seen) => this.#counted(authority, roots, seen) ?? []),
       ...certificates
         .by('authority', authority.name)
         .flatMap((certificate) => missingSecrets(certificate, isThere(certificate.namespace), rootOf)),
@@ -134,7 +134,7 @@ export class RolloutObserver {
   }
 
   /** Goes through all Secrets, and reads the records that have changed since the last pass. */
-  #look(): Iterable<Seen> {
+  #scanSecrets(): Iterable<Seen> {
     const { secrets } = this.#sources.caches;
     const seen = new Map<string, Seen>();
     for (const key of secrets.keys()) {

@@ -6,8 +6,8 @@ export const targetOf = (owner: string, namespace: string): string => `${owner}/
 
 /** The records of published bundles of one kind, with the time at which each bundle last changed. */
 export class TrustCache {
-  readonly store = new Store<TrustRecord, 'place'>({
-    indexes: { place: ({ owner, namespace }) => (owner === undefined ? [] : [targetOf(owner, namespace)]) },
+  readonly store = new Store<TrustRecord, 'target'>({
+    indexes: { target: ({ owner, namespace }) => (owner === undefined ? [] : [targetOf(owner, namespace)]) },
   });
   readonly #monotonicMs: () => number;
   /**

@@ -63,7 +63,7 @@ function certificateSpecProblemOf(spec: unknown): string | undefined {
     : `spec is ${Math.ceil(size / 1024)} KB of JSON, and the limit is 64 KB; remove names or entries of secretTemplate`;
 }
 
-const asksForNothing: MtlsCertificateSpec = {
+const requestsNothing: MtlsCertificateSpec = {
   authorityRef: { name: '' },
   duration: '',
   privateKey: { algorithm: 'ECDSA', encoding: 'PKCS8', rotationPolicy: 'Always' },
@@ -97,7 +97,7 @@ export function certificateRecord({ metadata, spec: served, status }: Of<MtlsCer
     ...(rotateToken === undefined ? {} : { rotateToken }),
     ...(revokeToken === undefined ? {} : { revokeToken }),
     ...(retryToken === undefined ? {} : { retryToken }),
-    ...(specProblem === undefined ? { spec: sharingSpec(spec) } : { specProblem, spec: asksForNothing }),
+    ...(specProblem === undefined ? { spec: sharingSpec(spec) } : { specProblem, spec: requestsNothing }),
     ...(renamed === status ? {} : { hasOldNames: true }),
     status: sharingStatus(fittingPart(schemas.MtlsCertificate.status, renamed) ?? {}),
   };

@@ -23,22 +23,22 @@ export interface StatusChange {
   readonly status: Record<string, unknown>;
 }
 
-/** The change that makes a status equal to `wanted`; undefined when they are equal, so that steady state writes nothing. */
+/** The change that makes a status equal to `desired`; undefined when they are equal, so that steady state writes nothing. */
 export function statusChange(
   actual: Status,
-  wanted: Omit<Status, 'conditions'> & { readonly conditions: readonly DesiredCondition[] },
+  desired: Omit<Status, 'conditions'> & { readonly conditions: readonly DesiredCondition[] },
   now: Date,
 ): StatusChange | undefined {
-  const { observedGeneration } = wanted;
+  const { observedGeneration } = desired;
   const conditions = mergeConditions(
     actual.conditions,
-    wanted.conditions.map((condition) => ({
+    desired.conditions.map((condition) => ({
       ...condition,
       ...(observedGeneration === undefined ? {} : { observedGeneration }),
     })),
     now,
   );
-  const next: Record<string, unknown> = { ...wanted, conditions };
+  const next: Record<string, unknown> = { ...desired, conditions };
   const before = new Map<string, unknown>(Object.entries(actual));
   const changes = Object.entries(next).filter(([key, value]) => !isSameJson(before.get(key), value));
   const gone = [...before.keys()].filter((key) => !(key in next)).map((key) => [key, null]);
@@ -61,20 +61,20 @@ interface StatusRecord {
 }
 
 /**
- * Writes a status if it differs from `wanted`. Returns false when the resource is gone or has changed since it was observed: its
+ * Writes a status if it differs from `desired`. Returns false when the resource is gone or has changed since it was observed: its
  * event then queues the key again.
  * @throws KubeError
  */
 export async function writeStatus<T extends KubeObject, R extends StatusRecord>(
   { client, resource, store }: StatusWriter<T, R>,
   record: R,
-  wanted: Parameters<typeof statusChange>[1],
+  desired: Parameters<typeof statusChange>[1],
   now: Date,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { hasOldNames = false, ...current } = record;
   const stored = hasOldNames ? { ...record.status, secrets: undefined } : record.status;
-  const change = statusChange(stored, wanted, now);
+  const change = statusChange(stored, desired, now);
   if (change === undefined) return true;
   const { resourceVersion } = record;
   const body = { metadata: { resourceVersion }, status: change.patch } as unknown as GuardedPatch<T>;

@@ -98,8 +98,8 @@ export class TrustPublications {
     if (authorityOf(metadata)?.uid !== authority.uid) return false;
     const { namespace, name } = metadata;
     if (namespace === undefined || cache.store.has(keyOf({ namespace, name }))) return true;
-    const place = this.#caches.namespaces.get(namespace);
-    return place !== undefined && configMapIn(authority, place) === name;
+    const record = this.#caches.namespaces.get(namespace);
+    return record !== undefined && configMapIn(authority, record) === name;
   }
 
   #world(): TrustSources {
@@ -110,7 +110,7 @@ export class TrustPublications {
       existing: ({ uid }, namespace, desiredName) => {
         const { store } = namespace === '' ? clusterTrustBundles : configMaps;
         return withNamed(
-          store.by('place', targetOf(uid, namespace)),
+          store.by('target', targetOf(uid, namespace)),
           store.get(keyOf({ namespace, name: desiredName })),
         );
       },

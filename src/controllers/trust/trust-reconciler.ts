@@ -35,7 +35,7 @@ interface Target {
   /** Empty for the cluster. */
   readonly namespace: string;
   /** The name of the object; undefined if nothing may be published there. */
-  readonly wanted: string | undefined;
+  readonly desiredName: string | undefined;
   readonly writer: Pick<TrustWriter<ConfigMap>, 'settle' | 'lastWriter'>;
   readonly state: RootState;
   /** See contentIn. */
@@ -61,9 +61,9 @@ export class TrustReconciler {
   }
 
   /** How publishing to a target ended last; undefined if it was not under this name. */
-  outcome(authority: string, namespace: string, wanted: string): TrustOutcome | undefined {
+  outcome(authority: string, namespace: string, desiredName: string): TrustOutcome | undefined {
     const outcome = this.#outcomes.get(trustKey(authority, namespace));
-    return outcome?.desiredName === wanted ? outcome : undefined;
+    return outcome?.desiredName === desiredName ? outcome : undefined;
   }
 
   async reconcile(key: string, { signal }: { signal: AbortSignal }): Promise<Requeue> {
@@ -85,8 +85,8 @@ export class TrustReconciler {
     const { clusterTrustBundles, servesClusterTrustBundles } = this.#context;
     if (servesClusterTrustBundles() !== true) return undefined;
     const isRequested = authority.spec.trustBundle?.clusterTrustBundle === true;
-    const wanted = isRequested ? clusterTrustBundleOf(authority.name) : undefined;
-    return this.#target(key, authority, '', wanted, clusterTrustBundles);
+    const desiredName = isRequested ? clusterTrustBundleOf(authority.name) : undefined;
+    return this.#target(key, authority, '', desiredName, clusterTrustBundles);
   }
 
   /** A namespace as a target; undefined if the namespace is gone or is being deleted. */
@@ -101,16 +101,16 @@ export class TrustReconciler {
     key: string,
     authority: AuthorityRecord,
     namespace: string,
-    wanted: string | undefined,
+    desiredName: string | undefined,
     writer: Target['writer'],
   ): Target {
     const state = this.#context.authorityStates.get(authority.name);
-    return { key, authority, namespace, wanted, writer, state, content: contentIn(wanted, state) };
+    return { key, authority, namespace, desiredName, writer, state, content: contentIn(desiredName, state) };
   }
 
   /** Plans and carries out the writes for a target. */
   async #publish(target: Target, signal: AbortSignal): Promise<TrustResult> {
-    const { key, authority, namespace, wanted, writer, state, content } = target;
+    const { key, authority, namespace, desiredName, writer, state, content } = target;
     const { now } = this.#context;
     let isWriting = false;
     const noteWrite = () => {
@@ -119,7 +119,7 @@ export class TrustReconciler {
     const request = {
       authority,
       namespace,
-      ...(wanted === undefined ? {} : { wanted }),
+      ...(desiredName === undefined ? {} : { desiredName }),
       ...(state.state === 'ready' ? { published: state } : {}),
       askLive: this.#foreign.has(key),
       mayWrite: () => {
@@ -139,29 +139,29 @@ export class TrustReconciler {
 
   /** Records the outcome for the status of the authority. Returns when to reconcile the target again. */
   async #report(target: Target, result: TrustResult, signal: AbortSignal): Promise<Requeue> {
-    const { key, authority, namespace, wanted, writer, state, content } = target;
+    const { key, authority, namespace, desiredName, writer, state, content } = target;
     const wait = { requeueAt: this.#repairs.nextWriteTime(key, content) };
-    if (wanted !== undefined && this.#repairs.isContested(key, content, this.#context.now())) {
+    if (desiredName !== undefined && this.#repairs.isContested(key, content, this.#context.now())) {
       // Only before the repair: after it, managedFields name the operator as the last writer.
       const isUnnamed = result === 'postponed' && this.#repairs.isUnnamed(key);
-      if (isUnnamed) this.#repairs.name(key, await writer.lastWriter(namespace, wanted, signal));
-      this.#note(key, authority.name, { desiredName: wanted, state: 'contested', message: this.#repairs.message(key) });
+      if (isUnnamed) this.#repairs.name(key, await writer.lastWriter(namespace, desiredName, signal));
+      this.#note(key, authority.name, { desiredName, state: 'contested', message: this.#repairs.message(key) });
       return wait;
     }
     if (result === 'postponed') return wait;
-    if (wanted === undefined) return this.#forget(key, authority.name);
+    if (desiredName === undefined) return this.#forget(key, authority.name);
     // Without a bundle there was nothing to compare, so there is no outcome.
     if (state.state !== 'ready') return undefined;
-    this.#note(key, authority.name, { desiredName: wanted, state: result === 'foreign' ? 'foreign' : 'settled' });
+    this.#note(key, authority.name, { desiredName, state: result === 'foreign' ? 'foreign' : 'settled' });
     return result === 'settled' ? undefined : { requeueAt: this.#nextPoll() };
   }
 
   /** Records a failure for status and throws it again. If the namespace or the kind is gone, forgets the target instead. */
-  #fail({ key, authority, wanted }: Target, error: unknown): undefined {
+  #fail({ key, authority, desiredName }: Target, error: unknown): undefined {
     if (!isKubeError(error) || error.code === 'Aborted') throw error;
     if (error.code === 'NotFound' || error.namespaceTerminating) return this.#forget(key, authority.name);
-    if (wanted !== undefined)
-      this.#note(key, authority.name, { desiredName: wanted, state: 'failed', message: error.message });
+    if (desiredName !== undefined)
+      this.#note(key, authority.name, { desiredName, state: 'failed', message: error.message });
     throw error;
   }
 
@@ -186,5 +186,7 @@ export class TrustReconciler {
 }
 
 /** Identifies the content for a target; empty if nothing may be published there or the authority is not ready. */
-const contentIn = (wanted: string | undefined, state: RootState): string =>
-  wanted === undefined || state.state !== 'ready' ? '' : `${wanted} ${state.bundle.digest} ${state.crl?.digest ?? ''}`;
+const contentIn = (desiredName: string | undefined, state: RootState): string =>
+  desiredName === undefined || state.state !== 'ready'
+    ? ''
+    : `${desiredName} ${state.bundle.digest} ${state.crl?.digest ?? ''}`;

@@ -30,7 +30,7 @@ export interface TrustRequest {
   /** Empty for the cluster. */
   readonly namespace: string;
   /** The name of the object; absent if nothing may be published there. */
-  readonly wanted?: string;
+  readonly desiredName?: string;
   /** Absent while the authority is not ready. */
   readonly published?: PublishedTrust;
   /** Read the object with this name from the API server: the cache does not hold objects of other owners. */
@@ -67,7 +67,7 @@ export class TrustWriter<T extends KubeObject> {
    * @throws KubeError NotFound when the namespace is gone, Conflict when another client keeps changing the object
    */
   async settle(request: TrustRequest, signal: AbortSignal): Promise<TrustResult> {
-    const { authority, namespace, wanted, published, mayWrite } = request;
+    const { authority, namespace, desiredName, published, mayWrite } = request;
     const bundle = published?.bundle;
     const crl = this.#kind.holdsCrls ? published?.crl : undefined;
     const found = await this.#observe(request, signal);
@@ -76,11 +76,12 @@ export class TrustWriter<T extends KubeObject> {
         authority,
         ...(bundle === undefined ? {} : { bundle: bundle.digest }),
         ...(crl === undefined ? {} : { crl: crl.digest }),
-        ...(wanted === undefined ? {} : { desiredName: wanted }),
+        ...(desiredName === undefined ? {} : { desiredName }),
         existing: [...found.values()],
       });
       const writes = steps.filter((step) => step.step !== 'conflict');
-      if (writes.length === 0) return resultOf(steps.length > 0, wanted === undefined ? undefined : found.get(wanted));
+      if (writes.length === 0)
+        return resultOf(steps.length > 0, desiredName === undefined ? undefined : found.get(desiredName));
       if (round === 0 && !mayWrite()) return 'postponed';
       for (const step of writes) {
         const name = step.step === 'create' ? step.name : step.record.name;
@@ -99,13 +100,13 @@ export class TrustWriter<T extends KubeObject> {
 
   /** The objects of a target, by name. */
   async #observe(request: TrustRequest, signal: AbortSignal): Promise<Map<string, TrustRecord>> {
-    const { authority, namespace, wanted, askLive } = request;
-    const own = this.#cache.store.by('place', targetOf(authority.uid, namespace));
+    const { authority, namespace, desiredName, askLive } = request;
+    const own = this.#cache.store.by('target', targetOf(authority.uid, namespace));
     const found = new Map(own.map((record) => [record.name, record]));
-    if (wanted === undefined || found.has(wanted)) return found;
-    const cached = this.#cache.store.get(keyOf({ namespace, name: wanted }));
-    const named = cached ?? (askLive ? await this.#readOfOthers(namespace, wanted, signal) : undefined);
-    return named === undefined ? found : found.set(wanted, named);
+    if (desiredName === undefined || found.has(desiredName)) return found;
+    const cached = this.#cache.store.get(keyOf({ namespace, name: desiredName }));
+    const named = cached ?? (askLive ? await this.#readOfOthers(namespace, desiredName, signal) : undefined);
+    return named === undefined ? found : found.set(desiredName, named);
   }
 
   /** Carries out a step. Returns the object after it, which may be another client's; undefined if there is none. */
@@ -194,9 +195,9 @@ export class TrustWriter<T extends KubeObject> {
   }
 }
 
-function resultOf(isConflict: boolean, wanted: TrustRecord | undefined): TrustResult {
+function resultOf(isConflict: boolean, desired: TrustRecord | undefined): TrustResult {
   if (isConflict) return 'foreign';
-  return wanted?.deleting === true ? 'held' : 'settled';
+  return desired?.deleting === true ? 'held' : 'settled';
 }
 
 /** The content to write; undefined without a bundle. */
