@@ -445,8 +445,8 @@ export interface MtlsCertificateSpec {
   readonly duration: string;
   /**
    * How long before its expiry the operator renews a certificate, as a Go duration shorter than duration, for instance
-   * 360h. Default a third of the certificate's lifetime. If the root limits the lifetime so that this value does not
-   * fit, a third applies, too.
+   * 360h. Default a third of the certificate's lifetime. The default also applies if the root limits the lifetime of
+   * the certificate so that this value does not fit.
    */
   readonly renewBefore?: string;
   /**
@@ -486,7 +486,7 @@ export interface MtlsCertificateSpec {
 
 /** The authority that issues the certificates. */
 export interface AuthorityRef {
-  /** The name of an MtlsAuthority. Default default. */
+  /** The name of an MtlsAuthority. Default "default". */
   readonly name: string;
 }
 
@@ -500,9 +500,9 @@ export interface ServerRole {
    */
   readonly service?: string;
   /**
-   * The common name (CN) of the subject, for people and logs. Default none. TLS peers verify the subject alternative
-   * names instead. Without a grant (issuance.allow of the authority) it must be a DNS name or a SPIFFE ID that the
-   * namespace may request anyway.
+   * The common name (CN) of the subject. Default none. TLS libraries verify the subject alternative names instead, but
+   * some programs, such as PostgreSQL, read the user name of a client from the common name. Without a grant
+   * (issuance.allow of the authority) it must be a DNS name or a SPIFFE ID that the namespace may request anyway.
    */
   readonly commonName?: string;
   /**
@@ -553,9 +553,9 @@ export interface ClientRole {
    */
   readonly serviceAccount?: string;
   /**
-   * The common name (CN) of the subject, for people and logs. Default none. TLS peers verify the subject alternative
-   * names instead. Without a grant (issuance.allow of the authority) it must be a DNS name or a SPIFFE ID that the
-   * namespace may request anyway.
+   * The common name (CN) of the subject. Default none. TLS libraries verify the subject alternative names instead, but
+   * some programs, such as PostgreSQL, read the user name of a client from the common name. Without a grant
+   * (issuance.allow of the authority) it must be a DNS name or a SPIFFE ID that the namespace may request anyway.
    */
   readonly commonName?: string;
   /**
@@ -602,9 +602,9 @@ export interface PeerRole {
    */
   readonly serviceAccount?: string;
   /**
-   * The common name (CN) of the subject, for people and logs. Default none. TLS peers verify the subject alternative
-   * names instead. Without a grant (issuance.allow of the authority) it must be a DNS name or a SPIFFE ID that the
-   * namespace may request anyway.
+   * The common name (CN) of the subject. Default none. TLS libraries verify the subject alternative names instead, but
+   * some programs, such as PostgreSQL, read the user name of a client from the common name. Without a grant
+   * (issuance.allow of the authority) it must be a DNS name or a SPIFFE ID that the namespace may request anyway.
    */
   readonly commonName?: string;
   /**
