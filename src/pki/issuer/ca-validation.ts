@@ -96,7 +96,7 @@ export function pathProblem(path: CertificationPath): Rejection<CaProblem> | und
     // RFC 5280 4.2.1.9: the limit counts neither the leaf nor self-issued CAs.
     const limit = ca.basicConstraints?.pathLength;
     if (limit !== undefined && below.length > limit) {
-      const message = `${describeCa(ca)} allows a path length of ${limit}, but ${below.length} CAs are below it`;
+      const message = `${describeCa(ca)} allows a path length of ${limit}, but ${below.length} ${below.length === 1 ? 'CA is' : 'CAs are'} below it`;
       return { reason: 'RootPathLength', message };
     }
     for (const other of below) {
