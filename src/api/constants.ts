@@ -31,7 +31,7 @@ export const annotations = {
    * On a Secret: the value that its content was issued for.
    */
   revoke: `${group}/revoke`,
-  /** On an MtlsCertificate: a new value retries at once what failed or waits. It replaces no valid key. `status.lastHandledRetry` repeats the value. */
+  /** On an MtlsCertificate: a new value makes the operator retry failed and delayed work at once. It replaces no valid key. `status.lastHandledRetry` repeats the value. */
   retry: `${group}/retry`,
   /**
    * On an MtlsAuthority: a new value requests a rotation of the root. `status.lastHandledRotateRoot` repeats the value.
@@ -40,7 +40,7 @@ export const annotations = {
   rotateRoot: `${group}/rotate-root`,
   /** On an MtlsAuthority: the id of the rotation whose certificates may switch to the new root. */
   approveRotation: `${group}/approve-rotation`,
-  /** On an MtlsAuthority: what a phase of a rotation does not wait for, as `<id>/<phase>` or `<id>/<phase>/<namespace>`. */
+  /** On an MtlsAuthority: a phase of a rotation whose wait the operator skips, in all namespaces or in one, as `<id>/<phase>` or `<id>/<phase>/<namespace>`. */
   skipGate: `${group}/skip-gate`,
   /** On an MtlsAuthority: the id of the rotation that goes back to the old root. */
   abortRotation: `${group}/abort-rotation`,

@@ -119,7 +119,7 @@ export type AuthorityReason =
    */
   | 'InvalidSpec'
   /**
-   * The root Secret does not exist, and there is no `spec.root` to make a root from.
+   * The root Secret does not exist, and there is no `spec.root` to create a root from.
    * @action Create the Secret with `tls.crt` and `tls.key`.
    */
   | 'RootMissing'
@@ -152,7 +152,7 @@ export type RotatingReason =
   /** Status False. No rotation is in progress. */
   | 'NoRotation'
   /**
-   * Status False. A rotation was requested, and there is no `spec.root` to make a root from.
+   * Status False. A rotation was requested, and there is no `spec.root` to create a root from.
    * @action Put the next root into the root Secret as `next.crt` and `next.key`.
    */
   | 'NextRootMissing'
@@ -206,7 +206,7 @@ export type IssuerKeyReason =
   /**
    * Status True. A CA whose certificates are in use was overwritten, and its key is gone. Its CRL cannot be renewed and its
    * certificates cannot be revoked. The operator issues them again before the CRL ends.
-   * @action Nothing, or put the pair of that CA into `previous.crt` and `previous.key`.
+   * @action Nothing, or put the certificate and the key of that CA into `previous.crt` and `previous.key`.
    */
   | 'CrlCannotBeRenewed'
   /** Status False. The operator has the key of every CA whose certificates are in use. */
@@ -243,7 +243,7 @@ export type CertificateEvent =
 
 /** Reasons of the events of an MtlsAuthority. A reason with `@action` is a Warning. */
 export type AuthorityEvent =
-  /** The operator made a root and wrote it into the root Secret. */
+  /** The operator created a root and wrote it into the root Secret. */
   | 'RootCreated'
   /** The root was renewed with the same key, or another root overwrote the signing root. The earlier root stays trusted. */
   | 'RootReplaced'

@@ -27,7 +27,7 @@ const eventsHeader = `<!-- Generated from the comments in src/api/reasons.ts by 
 Events are for people. They expire with the event retention of the cluster, and similar events may be merged. Status is the record.
 
 A Warning asks a person to act. A Normal event reports what the operator did. The note of a \`Warning\` is the message of the condition.
-The operator writes ten events per second while certificates wait to be issued, and Warnings first. At most 1,000 events wait; further
+The operator writes at most ten events per second while certificates wait to be issued, and Warnings first. At most 1,000 events wait; further
 ones are dropped, and the log says so.
 `;
 
@@ -42,7 +42,7 @@ export function conditionsFile({ reasons, roots: [caValidation, issuer] }: Reaso
     'True when every Secret holds a valid certificate for the spec.\n',
     table(of('CertificateReason')),
     '### Issuing\n',
-    'True while the certificates in place work and the next ones cannot be issued. Its reason is then a reason of `Ready`. The condition\nis absent until that has happened once.\n',
+    'True while the existing certificates work and the next ones cannot be issued. Its reason is then a reason of `Ready`. The condition\nis absent until this happens for the first time.\n',
     'While `Issuing` is False:\n',
     table(of('IssuingReason')),
     '## MtlsAuthority\n',
@@ -59,10 +59,10 @@ export function conditionsFile({ reasons, roots: [caValidation, issuer] }: Reaso
     'True when every object of `spec.trustBundle` holds the current roots. The condition is absent until `spec.trustBundle` is set.\n',
     table(of('TrustReason')),
     '### IssuerKeyMissing\n',
-    'Reports trouble while it is True.\n',
+    'True while the operator lacks the key of a CA whose certificates are in use.\n',
     table(of('IssuerKeyReason')),
     '### CrlNearlyFull\n',
-    'Reports trouble while it is True.\n',
+    'True while at least 80 % of the entries of the CRL are in use.\n',
     table(of('CrlNearlyFullReason')),
   ]
     .join('\n')

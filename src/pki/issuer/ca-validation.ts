@@ -51,7 +51,7 @@ export type CaProblem =
    */
   | 'RootNotYetValid'
   /**
-   * A certificate of the chain has expired. The operator replaces an expired root that it can make (`spec.root`) or that has a
+   * A certificate of the chain has expired. The operator replaces an expired root if there is a `spec.root` or a
    * successor in `next.crt`.
    * @action Otherwise run the command in the message.
    */

@@ -84,7 +84,7 @@ function readBounded(der: Buffer): Certificate {
 const intermediatesRead = new Map<string, Certificate>();
 /** Intermediates below a known root. A separate map: certificates that a tenant writes into Secrets cannot evict them. */
 const intermediatesVerified = new Map<string, Certificate>();
-/** More than an organisation uses at a time. Certificates of an unusual size are not cached. */
+/** More than an organization uses at a time. Certificates of an unusual size are not cached. */
 const kept = { most: 64, octets: 8192 };
 
 /** Like readBounded, but cached, for a certificate that occurs in many Secrets. */
