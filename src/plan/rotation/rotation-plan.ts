@@ -79,18 +79,15 @@ function advance(input: RotationInput, rotation: RotationState, now: Date): Rota
       };
     }
     case 'Retiring': {
-      const event = rotation.aborting
-        ? {
-            reason: 'RotationAborted',
-            message: 'the rotation was aborted; the operator destroys the key of the new root',
-          }
-        : {
-            reason: 'RotationCompleted',
-            message: 'only the new root is trusted; the operator destroys the key of the old root',
-          };
       // If the clock is wrong, the key of a seemingly expired root is still needed.
       const { previous } = input.secret;
       const isKept = previous !== undefined && 'reason' in previous && previous.reason === 'RootExpired';
+      const key = isKept
+        ? `the operator keeps the key of ${outgoing}, which has expired, in previous.key`
+        : `the operator destroys the key of ${outgoing}`;
+      const event = rotation.aborting
+        ? { reason: 'RotationAborted', message: `the rotation was aborted; ${key}` }
+        : { reason: 'RotationCompleted', message: `only the new root is trusted; ${key}` };
       const move = isKept ? {} : ({ previous: null } as const);
       return {
         ...rotationStep(input, event),

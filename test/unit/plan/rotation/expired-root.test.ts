@@ -324,5 +324,9 @@ describe('a rotation that ends', () => {
     );
     assert.ok(step.step === 'rotate');
     assert.deepEqual([step.event.reason, step.move], ['RotationCompleted', {}]);
+    assert.equal(
+      step.event.message,
+      'only the new root is trusted; the operator keeps the key of the old root, which has expired, in previous.key',
+    );
   });
 });
