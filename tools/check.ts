@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { output } from './controlplane/command.ts';
 import { layerProblems } from './layers.ts';
+import { proseProblems } from './prose.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -21,6 +22,7 @@ const STEPS: readonly Step[] = [
   { name: 'types (tsc)', run: () => program(bin('tsc'), []) },
   { name: 'lint (oxlint)', run: () => program(bin('oxlint'), ['--type-aware', '--deny-warnings']) },
   { name: 'layers (tools/layers.ts)', run: checkLayers },
+  { name: 'prose (tools/prose.ts)', run: checkProse },
   { name: 'format and import order (biome)', run: () => program(bin('biome'), ['check', '.']) },
   { name: 'format of Go (gofmt)', run: () => checkFormat(GOFMT) },
   { name: 'format of Rust (rustfmt)', run: () => checkFormat(RUSTFMT) },
@@ -89,6 +91,10 @@ async function format(formatter: Formatter, flag?: string): Promise<{ stdout: st
 }
 
 /** ARCHITECTURE.md describes the layers. */
+async function checkProse(): Promise<Finding> {
+  return proseProblems().join('\n') || undefined;
+}
+
 async function checkLayers(): Promise<Finding> {
   const src = join(ROOT, 'src');
   const sources = globSync('**/*.ts', { cwd: src }).map((path) => ({
