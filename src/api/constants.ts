@@ -56,7 +56,7 @@ export const annotations = {
   revision: `${group}/revision`,
   /** On a Secret: the keys of its metadata that come from `secretTemplate`, as JSON, so that the operator can remove them. */
   template: `${group}/template`,
-  /** On a Secret: the keys of its data that `spec.outputs` asked for, and what they were made from, as JSON. */
+  /** On a Secret: the keys of its data that `spec.outputs` requested, and the sources of their content, as JSON. */
   outputs: `${group}/outputs`,
 } as const;
 

@@ -16,8 +16,8 @@ const conditionsHeader = `<!-- Generated from the comments in src/api/reasons.ts
 every condition: what is wrong, where, and the command that helps.
 
 Programs may rely on the types and reasons on this page. Messages may change with any version. A condition type that has been set
-once stays, with status False and a reason. \`observedGeneration\` of a condition is the \`metadata.generation\` that it answers. The
-CRDs give a new resource \`Ready: Unknown\` with the reason \`Pending\`, so tools that wait for status do not take it for finished.
+once stays, with status False and a reason. \`observedGeneration\` of a condition is the \`metadata.generation\` that the operator has processed. The
+CRDs give a new resource \`Ready: Unknown\` with the reason \`Pending\`, so tools that wait for status do not treat it as finished.
 `;
 
 const eventsHeader = `<!-- Generated from the comments in src/api/reasons.ts by \`npm run generate\`. Do not edit. -->
