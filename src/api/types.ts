@@ -346,7 +346,10 @@ export interface MtlsAuthorityStatus {
   readonly crl?: CrlStatus;
   /** How many MtlsCertificates use the authority. */
   readonly certificates?: number;
-  /** The last value of the annotation mtls-operator.io/rotate-root that the operator acted on. */
+  /**
+   * The last value of the annotation mtls-operator.io/rotate-root that the operator acted on. The operator acts when
+   * the value changes. Setting the handled value again does nothing. Going back to an earlier value is a new request.
+   */
   readonly lastHandledRotateRoot?: string;
   /** The root rotation in progress. Absent without a rotation. */
   readonly rotation?: RotationStatus;
@@ -748,11 +751,20 @@ export interface MtlsCertificateStatus {
    * reason.
    */
   readonly conditions?: readonly Condition[];
-  /** The last value of the annotation mtls-operator.io/rotate that the operator acted on. */
+  /**
+   * The last value of the annotation mtls-operator.io/rotate that the operator acted on. The operator acts when the
+   * value changes. Setting the handled value again does nothing. Going back to an earlier value is a new request.
+   */
   readonly lastHandledRotate?: string;
-  /** The last value of the annotation mtls-operator.io/revoke that the operator acted on. */
+  /**
+   * The last value of the annotation mtls-operator.io/revoke that the operator acted on. The operator acts when the
+   * value changes. Setting the handled value again does nothing. Going back to an earlier value is a new request.
+   */
   readonly lastHandledRevoke?: string;
-  /** The last value of the annotation mtls-operator.io/retry that the operator acted on. */
+  /**
+   * The last value of the annotation mtls-operator.io/retry that the operator acted on. The operator acts when the
+   * value changes. Setting the handled value again does nothing. Going back to an earlier value is a new request.
+   */
   readonly lastHandledRetry?: string;
   /** The latest lastFailureTime in failures. Absent if no role fails. */
   readonly lastFailureTime?: string;

@@ -5,8 +5,9 @@ const header = `<!-- Generated from the comments in src/api/constants.ts by \`np
 
 # Annotations and labels
 
-The value of a request (\`rotate\`, \`revoke\`, \`retry\`, \`rotate-root\`) is any text of at most 1,024 characters. A new value is one request. The
-same value never acts twice, so an annotation may stay in Git. Status repeats the value once the operator has carried the request out.
+The value of a request (\`rotate\`, \`revoke\`, \`retry\`, \`rotate-root\`) is any text of at most 1,024 characters. The operator acts when
+the value changes. Setting the handled value again does nothing, so an annotation may stay in Git. Going back to an earlier value is a new
+request: a Git revert of \`revoke\` revokes again. Status repeats the value once the operator has carried the request out.
 `;
 
 /** The text of docs/reference/annotations.md, from src/api/constants.ts. */
