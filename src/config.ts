@@ -56,7 +56,7 @@ export const usage = `Usage: mtls-operator [options]
   --metrics-client NAME        a client that may read /metrics, by a SPIFFE ID or DNS name in its certificate; repeatable
   --log-level LEVEL            ${logLevels.join(', ')} (default info)
   --workers N                  how many MtlsCertificates are reconciled at the same time, 1 to 1000 (default 32)
-  --lease-duration DURATION    how long after its last renewal of the Lease a leader is replaced; whole seconds, at most
+  --lease-duration DURATION    a leader that has not renewed the Lease for this long is replaced; whole seconds, at most
                                24h (default 15s)
   --renew-deadline DURATION    how long a leader that cannot renew the Lease continues to lead; shorter than
                                --lease-duration (default 10s)

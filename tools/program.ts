@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 
 import { guardProcess } from './controlplane/guard.ts';
 
-/** One line of a program's output. */
+/** The fields of one line of JSON that a program prints. */
 export type LogLine = Readonly<Record<string, unknown>>;
 
 /** The exit code or signal of a process. */

@@ -114,7 +114,7 @@ export type AuthorityReason =
    */
   | 'Pending'
   /**
-   * The spec holds a value that cannot work, such as a duration or a key size of `spec.root`.
+   * The spec holds an invalid value, for example a duration or the key size in `spec.root`.
    * @action Correct the field that the message names.
    */
   | 'InvalidSpec'
@@ -157,7 +157,7 @@ export type RotatingReason =
    */
   | 'NextRootMissing'
   /**
-   * Status False. A rotation is due, and `spec.root` holds a duration or key size that cannot work.
+   * Status False. A rotation is due, and `spec.root` holds an invalid duration or key size.
    * @action Correct `spec.root`.
    */
   | 'InvalidSpec';

@@ -212,7 +212,7 @@ export class EventHandlers {
     }
   }
 
-  /** Adds the certificates in a namespace whose authority has a selector that matches only its old or only its new labels. */
+  /** When the labels of a namespace change: adds its certificates if a selector of their authority now gives another answer. */
   #labelsChanged(before: NamespaceRecord | undefined, after: NamespaceRecord | undefined): void {
     // The certificates in a deleted namespace are deleted too: the watch reports each of them.
     if (after === undefined) return;

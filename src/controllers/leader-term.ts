@@ -90,7 +90,7 @@ export class LeaderTerm {
     this.#reconcilers = reconcilers;
     try {
       const defaultAuthority = this.#defaultAuthority();
-      // Before the controllers start: a certificate that refers to the authority would report it as missing.
+      // Create it before the controllers start. Otherwise certificates that refer to it report that it is missing.
       const isDone = (await defaultAuthority?.create(leadership)) ?? true;
       await Promise.all([
         isDone ? undefined : defaultAuthority?.createLater(leadership),

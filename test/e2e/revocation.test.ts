@@ -33,7 +33,7 @@ const clients = allClients.filter((peer) => peer !== rustPeer);
 
 const isRevoked = /revoked/i;
 
-/** The mounted folders. `old-…` has the certificate that was copied before it was revoked. */
+/** The mounted folders. `old-…` holds a copy of a certificate from before its revocation. */
 type Mount = 'db' | 'leaked' | 'alice' | 'bob' | 'old-leaked' | 'old-alice' | 'trust';
 
 let tenant: Tenant;

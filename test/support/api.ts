@@ -67,9 +67,9 @@ export interface Api {
   apply<T = Stored>(path: string, object: object): Promise<T>;
   delete(path: string): Promise<void>;
   /**
-   * Calls back for every event of a collection until `close`, starting with an ADDED for every existing object. A watch that
-   * the API server ends, or that a restart of the API server breaks, resumes at the last event. If the API server no longer
-   * has that resourceVersion, the watch has missed events: it calls `onLost` and starts again. Without `onLost` it throws.
+   * Calls `onEvent` for every event of a collection until `close`, starting with an ADDED for every existing object. When the API
+   * server ends the watch or restarts, the watch resumes at the last event. If the API server no longer has the resourceVersion
+   * of that event, events are lost: the watch calls `onLost` and starts again, or throws if there is no `onLost`.
    */
   watch<T extends Stored>(path: string, onEvent: (event: WatchEvent<T>) => void, onLost?: () => void): Promise<void>;
   /** Ends the watches and closes the connections. */

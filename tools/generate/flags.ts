@@ -3,7 +3,7 @@ const header = `<!-- Generated from src/config.ts by \`npm run generate\`. Do no
 # Flags
 
 \`deploy/deployment.yaml\` passes \`--create-default-authority\` and \`--listen-address=:8080\`. A boolean flag is turned off by \`--no-\` and its
-name. The operator refuses values that cannot work, names one that does, and exits with code 2.
+name. The operator refuses invalid values, names a valid example, and exits with code 2.
 `;
 
 const environment = `## Environment

@@ -17,7 +17,6 @@ import type { Caches } from '../cache/caches.ts';
 import { leafSecretSelector } from '../objects/leaf-secret.ts';
 import { ChangeCounts } from './change-counts.ts';
 
-/** Where a rollout is observed. */
 export interface RolloutSources {
   readonly client: GuardedClient;
   readonly caches: Caches;
@@ -75,7 +74,7 @@ export class RolloutObserver {
         return published;
       },
       examinedSecrets: caches.secrets.size,
-      // An object that is gathered later seems younger than it is. That only makes a gate wait longer.
+      // The getters above may run later than this line. Their objects then seem too young, and the gate only waits longer.
       monotonicMs: caches.monotonicMs(),
     };
   }

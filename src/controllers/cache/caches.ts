@@ -59,7 +59,7 @@ export class Caches {
   readonly secrets: Store<CachedSecret, 'owner'>;
   readonly examiner: SecretExaminer;
   readonly rootSecrets = new Store<RootSecretMark>();
-  /** Filled once a resource requests keystores: without one, the operator does not list the other Secrets of a cluster. */
+  /** Empty until a resource requests keystores. Only then does the operator list Secrets that may hold a password. */
   readonly passwords = new Store<PasswordMark>();
   readonly namespaces = new Store<NamespaceRecord>();
   readonly configMaps: TrustCache;

@@ -21,7 +21,7 @@ export class SecretExaminer {
   readonly #known: KnownSecrets;
   readonly #roots: () => readonly Certificate[];
 
-  /** @param roots returns the roots, known at the time of the call, that may have signed leaves */
+  /** @param roots returns the roots that are known now and may have signed leaves */
   constructor(known: KnownSecrets, roots: () => readonly Certificate[]) {
     this.#known = known;
     this.#roots = roots;

@@ -22,12 +22,12 @@ export class CertificateMemory {
   /** By key and role. See RoleOutcome.unrecorded. */
   readonly #unrecorded = new Map<string, Map<Role, readonly LeafRecord[]>>();
 
-  /** The failed attempts at the current request of a role; undefined when none delay the next attempt. */
+  /** A role's failed attempts to issue what `request` requests; undefined if they do not delay the next attempt. */
   failedAttempts(key: string, request: Request, role: Role, now: Date): FailedAttempts | undefined {
     return this.#backoff.get(key, request, role, now);
   }
 
-  /** The role with the repairs that may delay the next repair. */
+  /** The role with its recent repairs, if they may delay the next repair. */
   withRepairs(key: string, request: Request, role: ObservedRole, now: Date): ObservedRole {
     const { repairs: _, ...others } = role;
     const repairs = this.#repairs.get(key, request, role, now);

@@ -21,7 +21,7 @@ interface Known extends Repairs {
   /** requestOf and sourcesOf at the last write. */
   readonly request: string;
   readonly sources: string;
-  /** The count at which the other writer was looked up. */
+  /** The value of `count` when `name` was last called. */
   readonly namedAt?: number;
 }
 
@@ -34,7 +34,7 @@ type Observed = Pick<ObservedCertificate, 'certificate' | 'authority' | 'keystor
 export class RepairLimits {
   readonly #known = new Map<string, Map<Role, Known>>();
 
-  /** The repairs that may delay the next repair; undefined when none do. */
+  /** The recent repairs of a role's Secret; undefined if they do not delay the next repair. */
   get(
     key: string,
     observed: Observed,

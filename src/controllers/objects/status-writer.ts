@@ -61,8 +61,8 @@ interface StatusRecord {
 }
 
 /**
- * Writes a status if it differs from `desired`. Returns false when the resource is gone or has changed since it was observed: its
- * event then queues the key again.
+ * Writes the desired status if the status in `record` differs. Returns false when the resource has been deleted or changed since
+ * the operator read `record`: the event of that change queues the key again.
  * @throws KubeError
  */
 export async function writeStatus<T extends KubeObject, R extends StatusRecord>(

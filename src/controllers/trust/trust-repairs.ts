@@ -6,7 +6,7 @@ interface Known {
   readonly writtenAt: Date;
   /** How often the same content was written again because another client had changed it. */
   readonly repairs?: Repairs;
-  /** The count at which the other client was looked up. */
+  /** The value of `repairs.count` when `name` was last called. */
   readonly namedAt?: number;
 }
 

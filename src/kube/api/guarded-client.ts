@@ -16,9 +16,8 @@ export type GuardedPatch<T extends KubeObject> = MergePatch<T> & {
 export type GuardedDeletion = DeleteOptions & { readonly uid: string };
 
 /**
- * The KubeClient for controllers, whose changes and deletions require a precondition. A controller decides with caches that may
- * be outdated, and another replica may lead already, so a write without a precondition could overwrite the change of another
- * client.
+ * The KubeClient for controllers. Every patch and deletion requires a precondition: the caches of a controller may be outdated,
+ * and another replica may already lead, so a write without a precondition could overwrite the change of another client.
  */
 export interface GuardedClient extends Pick<KubeClient, 'create' | 'find' | 'get' | 'list' | 'listPages' | 'watch'> {
   /** @see KubeClient.mergePatch */

@@ -39,7 +39,7 @@ export async function openResponse(
   request: Dispatcher.DispatchOptions,
   deadline: Deadline,
 ): Promise<HttpResponse & { readonly stream: Readable }> {
-  // The signal does not end a request that waits for a connection, so the deadline must.
+  // undici ignores `signal` while a request waits for a connection, so `deadline.within` rejects at the deadline.
   const answer = dispatcher.request({ ...request, signal: deadline.signal });
   const { statusCode, headers, body } = await deadline.within(answer);
   const text = statusCode < 300 ? '' : await body.text().catch(() => '');

@@ -15,7 +15,7 @@ export interface RequestRecord {
   /** The plural of the kind. */
   readonly resource: string;
   readonly code: string;
-  /** The time until the answer was read. For a watch, and for a list in parts, the time until the answer began. */
+  /** The time until the last byte of the answer. For a watch and for a list that is read as a stream: until the answer began. */
   readonly seconds: number;
 }
 

@@ -46,7 +46,7 @@ interface WatchTimes {
   readonly idleTimeoutMs: number;
 }
 
-// The initial events arrive without pauses, so the timeout is that of other requests.
+// The initial events of a watch arrive without pauses, so this timeout is as short as that of a request.
 const streamIdleMs = 30_000;
 
 // The answer to a write usually arrives within milliseconds of its event. If it takes longer, it may be lost.

@@ -100,11 +100,11 @@ export class Controller {
     }
     if (error instanceof TerminalError) {
       queue.forget(key);
-      log.error('a reconcile failed and is not retried before a change', { controller: name, key, error });
+      log.error('a reconcile failed; the controller retries it only after an event', { controller: name, key, error });
       return 'terminal';
     }
     const retryMs = Math.round(queue.addRateLimited(key));
-    log.warn('a reconcile failed and is retried', { controller: name, key, error, retryMs });
+    log.warn('a reconcile failed; the controller retries it', { controller: name, key, error, retryMs });
     return 'error';
   }
 }

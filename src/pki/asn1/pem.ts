@@ -28,7 +28,7 @@ export function parsePem(text: string): PemBlock[] {
     const labelEnd = text.indexOf(dashes, position + begin.length);
     const label = labelEnd < 0 ? '' : text.slice(position + begin.length, labelEnd);
     if (label.length === 0 || label.length > 64 || label.includes('\n')) {
-      throw new PkiError('MalformedPem', 'a BEGIN line has no end');
+      throw new PkiError('MalformedPem', 'the BEGIN line of a PEM block is malformed');
     }
     const end = `-----END ${label}-----`;
     const bodyEnd = text.indexOf(end, labelEnd);

@@ -39,7 +39,7 @@ export type RootProblem =
   | 'RootKeyEncrypted'
   /**
    * `tls.key` belongs to another certificate.
-   * @action If that certificate is further down in `tls.crt`, put it first.
+   * @action Put the certificate of the key first in `tls.crt`.
    */
   | 'RootKeyMismatch'
   /**

@@ -11,10 +11,10 @@ export interface KeystoreSeeds {
 /**
  * Salts that depend only on a private key and on the content of the keystore, so that equal content gives equal octets.
  *
- * Salts and vectors are public. They must differ between different keystores, and must not be predictable. HMAC-SHA-256
- * under a secret key has both properties: to a reader without the key its output looks random, and reveals nothing about
- * the key, the password or the content. A label first derives a separate key from the private key, so that this use cannot
- * interfere with signatures. A length precedes each part, so that two different lists of parts never give the same input.
+ * Salts and initialization vectors are public. They must be unpredictable, and differ between keystores. The output of
+ * HMAC-SHA-256 with a secret key has both properties: it looks random without that key, and reveals nothing about the key, the
+ * password or the content. The secret key is derived from the private key with a label, because no key may serve both HMAC and
+ * signatures. Each part is preceded by its length, so that different lists of parts never give the same input.
  */
 export function keystoreSeeds(key: KeyObject, parts: readonly (string | Buffer)[]): KeystoreSeeds {
   const own = hmac('mtls-operator.io/store-seeds/v1', [key.export({ type: 'pkcs8', format: 'der' })]);

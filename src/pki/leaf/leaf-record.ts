@@ -217,7 +217,10 @@ function rootUnlessForged(chain: Chain, roots: readonly Certificate[]): Certific
   }
 }
 
-/** The kind and encoding of a key, which must belong to the leaf. P-256, the default, is checked without OpenSSL's parser. */
+/**
+ * The kind and encoding of the leaf's private key. P-256, the default, is checked without OpenSSL's parser.
+ * @throws PkiError when the key is damaged or belongs to another certificate
+ */
 function keyOf(leaf: Certificate, pem: string): Pick<LeafRecord, 'keyKind' | 'keyEncoding'> {
   checkKeyText(pem);
   const { der, encoding: keyEncoding } = parseKeyBlock(pem);

@@ -63,6 +63,7 @@ export function readTime(element: Element): Date {
   const clock = `${digits.slice(8, 10)}:${digits.slice(10, 12)}:${digits.slice(12)}`;
   const date = new Date(`${digits.slice(0, 4)}-${digits.slice(4, 6)}-${day}T${clock}`);
   // JavaScript turns 30 February into a day in March, and 24:00 into the next day. The day of an invalid date is NaN.
-  if (date.getUTCDate() !== Number(day)) throw new PkiError('MalformedDer', 'a time is not a date that exists');
+  if (date.getUTCDate() !== Number(day))
+    throw new PkiError('MalformedDer', 'a time has a date that does not exist, such as 30 February');
   return date;
 }

@@ -21,15 +21,10 @@ export type DesiredAuthorityStatus = Omit<MtlsAuthorityStatus, 'conditions'> & {
 
 const notYetValidPollMs = 60_000;
 const blockedPollMs = 600_000;
-/**
- * How often a rotation is checked. It depends on many small changes, and a reconcile for each of them would cost too
- * much.
- */
+/** How often the operator checks the gate of a rotation. A reconcile for every change that the gate waits for costs too much. */
 const rotationPollMs = 1000;
 const issuerPollMs = 30_000;
-/**
- * A check reads the cached Secrets of every authority, at about a microsecond each. The pause is fifty times as long.
- */
+/** A check of a gate takes about a microsecond for each cached Secret. The pause between checks is fifty times as long. */
 const rotationPollMsPerSecret = 0.05;
 
 /** The limit of the schema. `trustBundle` holds all roots. */

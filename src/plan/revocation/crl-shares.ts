@@ -12,7 +12,7 @@ export const maxRevocations = 5000;
 export const maxRequestsPerNamespace = maxRevocations / 2;
 
 /**
- * A namespace gets at most this part of the room that all other namespaces leave: see docs/design/0019-crl-shares.md.
+ * A namespace gets at most this share of the entries that all other namespaces leave free: see docs/design/0019-crl-shares.md.
  */
 const share = 1 / 4;
 

@@ -52,7 +52,7 @@ function readSkip(input: RotationInput, rotation: RotationState): RotationStep |
   if (skipped.includes(skip)) return undefined;
   if (isBefore(phase, rotation.phase)) return refuse(`the phase ${phase} is over`);
   if (token === rotation.spentSkip)
-    return refuse('it was set before the rotation was aborted and does not apply to the way back');
+    return refuse('it was set before the rotation was aborted and does not apply to the abort');
   if (skipped.length >= longestSkipList)
     return refuse(`${skipped.length} skips are recorded, which is the limit; skip the whole phase`);
   const event = { reason: 'RotationGateSkipped', message: inWords(phase, namespace, rotation) };

@@ -131,7 +131,7 @@ function planAbort(
   // root in its place.
   const incoming = anchorId(previous.issuer.anchor);
   if (!trusted.some((root) => anchorId(root) === incoming)) return { refused: tooLate };
-  // Approvals and skips from before the abort do not apply to the way back.
+  // Approvals and skips from before the abort do not apply to the phases of the abort.
   const { approved: _, skipped: __, ...kept } = rotation;
   const { skipToken } = input.authority;
   const isSpent = skipToken?.startsWith(`${rotation.id}/`) === true;

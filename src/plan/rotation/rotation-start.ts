@@ -108,7 +108,7 @@ const interruptedRoots = ({ secret, authority }: RotationInput): string[] => {
   return [oldRoot, newRoot].flatMap((fingerprint) => anchorIdInStatus(status, fingerprint) ?? []);
 };
 
-/** True when status has a rotation that the Secret does not have, and that did not end. */
+/** True when status shows a rotation that has not ended, and the root Secret has lost the state of that rotation. */
 export const isInterrupted = ({
   authority: { status },
   secret,

@@ -28,7 +28,7 @@ export interface RotationState {
   readonly approved?: string;
   /** The gates that skip-gate skipped, see skipOf. */
   readonly skipped?: readonly string[];
-  /** The value of skip-gate when the rotation was aborted. It does not apply to the way back. */
+  /** The value of skip-gate when the rotation was aborted. It does not apply to the phases of the abort. */
   readonly spentSkip?: string;
 }
 

@@ -96,8 +96,8 @@ function planCopy(
 ): TrustStep {
   if (record === undefined) return { step: 'create', name };
   if (record.owner !== uid) return { step: 'conflict', record };
-  // Pods read an object while a finalizer holds it, so it is kept up to date. An immutable object cannot be updated,
-  // and its name is not free until it is gone.
+  // The operator also updates an object that is being deleted: pods can read it until its last finalizer is removed. It
+  // cannot update an immutable object, and cannot create the replacement before the old object is gone.
   if (record.immutable) return record.deleting ? { step: 'keep' } : { step: 'replace', record };
   const isRight = record.bundle === bundle && record.crl === crl && record.label === authorityLabel(authority);
   return isRight ? { step: 'keep' } : { step: 'update', record };

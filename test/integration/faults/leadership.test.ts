@@ -84,7 +84,7 @@ describe('2. Intent survives: a replica that takes over', () => {
       assert.notEqual(now?.fingerprint, replaced);
       assert.equal(rotation, undefined);
     });
-    // The new root has issued each certificate once.
+    // The operator issued each certificate a second time when the root was replaced, so this rotation is the third time.
     await pairs.rotate(['before'], 'turn-1');
     await pairs.endAs(pairsAt(['before'], 3, 'turn-1'));
     await leader.kill();

@@ -444,8 +444,8 @@ async function comesToAnEnd(world: RotationWorld): Promise<void> {
   // A root that had expired when it was staged is never used.
   const isStaged = rotationKeys.next.privateKey in data;
   assert.ok(!isStaged || world.hasExpired('next'), 'the key of the next root is kept');
-  // The key of an issuer that was replaced under the same root stays while one of its certificates is in use. The key of an expired
-  // root stays too: if the clock is wrong, a person can restore it.
+  // The Secret keeps the key of a replaced issuer while a certificate that the issuer signed is in use. It keeps the key of an
+  // expired root too, because an administrator needs that key if the clock was wrong.
   const [kept] = world.certificatesIn(world.rootSecret(), rotationKeys.previous.certificate);
   const leaves = world.leafSecrets().flatMap((secret) => world.certificatesIn(secret, secretKeys.certificate)[0] ?? []);
   const isInUse = kept !== undefined && leaves.some((leaf) => isSignedBy(leaf, kept));

@@ -146,7 +146,7 @@ const patterns: Record<Kind, readonly string[]> = {
     '1.2.3 ',
     ' *',
   ],
-  // The field of the grant, a space, and the value.
+  // Each text is a field of `grant.subject`, a space, and the value of the field.
   subject: [
     'organizations Example Org',
     'organizations *',

@@ -155,7 +155,7 @@ describe('a rotation that is aborted while certificates switch, or after', () =>
           notices: [
             ignored(
               'skip-gate=r1/Switching/shop',
-              'it was set before the rotation was aborted and does not apply to the way back',
+              'it was set before the rotation was aborted and does not apply to the abort',
             ),
           ],
           done: 0,

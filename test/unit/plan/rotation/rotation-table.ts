@@ -16,7 +16,7 @@ import { draining, retiring, switching } from './rotation-phases.ts';
 import { anchorsOf, bundleOf, next, old } from './rotation-roots.ts';
 import { observedIn, type Situation } from './rotation-situation.ts';
 
-/** The plan. It checks that a second run returns the same, and that its JSON holds no private key. */
+/** Returns the plan. Throws when a second run returns another plan, or when the JSON of the plan holds a private key. */
 export function planIn(situation: Situation, at = now): RootPlan {
   const plan = planRoot(observedIn(situation, at), at);
   assert.deepEqual(planRoot(observedIn(situation, at), at), plan, 'the same observation gives the same plan');
