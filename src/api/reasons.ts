@@ -230,7 +230,10 @@ export type CertificateEvent =
   | 'Renewed'
   /** A certificate and its key were replaced because of the annotation `rotate`. */
   | 'Rotated'
-  /** A certificate was revoked and replaced because of the annotation `revoke`. */
+  /**
+   * A certificate was revoked and replaced because of the annotation `revoke`. The note has the serial number of the new
+   * certificate. The event `CertificatesRevoked` of the MtlsAuthority has the revoked serial numbers.
+   */
   | 'Revoked'
   /** A certificate was issued again because the spec or the root changed. */
   | 'Reissued'

@@ -98,7 +98,8 @@ export function problemEvents(
 }
 
 const describe = ({ role: { role, secretName, secret }, keptKey }: IssuedRole): string => {
-  const serial = secret !== undefined && 'leaf' in secret.content ? [`serial ${secret.content.leaf.serialNumber}`] : [];
+  const serial =
+    secret !== undefined && 'leaf' in secret.content ? [`new serial ${secret.content.leaf.serialNumber}`] : [];
   const more = [...serial, ...(keptKey ? ['private key kept'] : [])].join(', ');
   return `${role} certificate in Secret ${secretName}${more === '' ? '' : ` (${more})`}`;
 };

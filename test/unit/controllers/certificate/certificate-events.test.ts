@@ -45,7 +45,7 @@ describe('the events of a certificate', () => {
       assert.deepEqual([event?.type, event?.reason, more], ['Normal', word, []]);
       assert.match(
         event?.note ?? '',
-        new RegExp(`^${word} server certificate in Secret payments-server-tls \\(serial [0-9a-f]{40}\\)$`),
+        new RegExp(`^${word} server certificate in Secret payments-server-tls \\(new serial [0-9a-f]{40}\\)$`),
       );
       assert.deepEqual(event?.regarding.uid, 'certificate-uid');
     });
@@ -58,7 +58,7 @@ describe('the events of a certificate', () => {
     const [event] = issueEvents(issued.record, [kept, { ...kept, role: client, keptKey: false }]);
     assert.match(
       event?.note ?? '',
-      /^Renewed server certificate in Secret \S+ \(serial [0-9a-f]+, private key kept\), client certificate in Secret \S+ \(serial [0-9a-f]+\)$/,
+      /^Renewed server certificate in Secret \S+ \(new serial [0-9a-f]+, private key kept\), client certificate in Secret \S+ \(new serial [0-9a-f]+\)$/,
     );
   });
 
