@@ -36,7 +36,7 @@ writeFileSync(
   terminalSvg({
     title: 'A run of npm run demo -- --once',
     description:
-      'The demo starts a Kubernetes control plane, installs the operator, issues a server and a client certificate, connects two programs with mutual TLS, shows which clients are refused, and rotates the certificates under load.',
+      'The demo starts a Kubernetes control plane, installs the operator, creates a root, issues a server and a client certificate, mounts them, connects two programs with mutual TLS, and shows that a client without a certificate and a client with a certificate from another root are refused. It rotates both certificates while the client keeps calling: no call is refused.',
     command: 'npm run demo -- --once',
     lines,
   }),

@@ -28,21 +28,20 @@ const height = top + rows * lineHeight + 20;
 const longestPauseMs = 1500;
 /** Time to read one part before the next, which begins with an empty line. */
 const readingMs = 1300;
-/** The command stands alone for this long. */
-const promptMs = 1000;
 
 /**
- * The recording as an SVG that plays once and then shows its last rows. Where animations are unwanted or unsupported,
- * it shows the last rows at once.
+ * The recording as an SVG that plays once and then shows its last rows. It begins with the command and the first part
+ * of the output, because some viewers show the first frame only. Where animations are unwanted or unsupported, it shows
+ * the last rows at once.
  */
 export function terminalSvg({ title, description, command, lines }: TerminalRecording): string {
   const shown = [{ text: `\u001b[36m$ ${command}\u001b[39m`, atMs: 0 }, ...lines];
   const times = showTimes(lines);
   const endMs = (times.at(-1) ?? 0) + 1;
-  const frames = (offset: (count: number) => number): string =>
-    times
-      .map((atMs, index) => `${percent(atMs / endMs)} { transform: translateY(${offset(index + 1)}px); }`)
-      .join('\n      ');
+  const frames = (offset: (count: number) => number): string => {
+    const offsets = new Map(times.map((atMs, index) => [percent(atMs / endMs), offset(index + 1)]));
+    return [...offsets].map(([at, y]) => `${at} { transform: translateY(${y}px); }`).join('\n      ');
+  };
   const scrolled = (count: number): number => -Math.max(0, count - rows) * lineHeight;
   const covered = (count: number): number => count * lineHeight;
   const text = shown
@@ -62,35 +61,41 @@ export function terminalSvg({ title, description, command, lines }: TerminalReco
     .green { fill: #56d364; }
     .yellow { fill: #e3b341; }
     .cyan { fill: #79c0ff; }
-    .scroll { transform: translateY(${scrolled(shown.length)}px); animation: scroll ${endMs}ms step-end both; }
-    .cover { transform: translateY(${covered(shown.length)}px); animation: cover ${endMs}ms step-end both; }
+    .scroll { animation: scroll ${endMs}ms step-end both; }
+    .cover { animation: cover ${endMs}ms step-end both; }
     @keyframes scroll {
       ${frames(scrolled)}
     }
     @keyframes cover {
       ${frames(covered)}
     }
-    @media (prefers-reduced-motion: reduce) { .scroll, .cover { animation: none; } }
+    @media print, (prefers-reduced-motion: reduce) { .scroll, .cover { animation: none; } }
   </style>
   <clipPath id="window"><rect width="${width}" height="${body - top}" y="${top}"/></clipPath>
   <rect x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8" fill="#0d1117" stroke="#6e7681"/>
   <circle cx="24" cy="24" r="6" fill="#ff5f57"/><circle cx="44" cy="24" r="6" fill="#febc2e"/><circle cx="64" cy="24" r="6" fill="#28c840"/>
-  <g clip-path="url(#window)"><g transform="translate(0 ${top})"><g class="scroll">
+  <g clip-path="url(#window)"><g transform="translate(0 ${top})"><g class="scroll" transform="translate(0 ${scrolled(shown.length)})">
       ${text}
-      <rect class="cover" x="1" width="${width - 2}" height="${shown.length * lineHeight}" fill="#0d1117"/>
+      <rect class="cover" transform="translate(0 ${covered(shown.length)})" x="1" width="${width - 2}" height="${shown.length * lineHeight}" fill="#0d1117"/>
   </g></g></g>
 </svg>
 `;
 }
 
-/** When each line appears, the command first: at its real pace, without long waits, and with time to read each part. */
+/**
+ * When each line appears, the command first: at its real pace, without long waits, and with time to read each part. The
+ * title and the first part are there from the start: the lines before the second empty line.
+ */
 function showTimes(lines: readonly TerminalLine[]): number[] {
   const times = [0];
-  let now = promptMs;
+  let now = 0;
+  let emptyLines = 0;
   for (const [index, { atMs, text }] of lines.entries()) {
-    const before = lines[index - 1];
-    now += Math.min(atMs - (before?.atMs ?? 0), longestPauseMs);
-    if (before !== undefined && isEmpty(text)) now += readingMs;
+    if (isEmpty(text)) emptyLines += 1;
+    if (emptyLines > 1) {
+      now += Math.min(atMs - (lines[index - 1]?.atMs ?? 0), longestPauseMs);
+      if (isEmpty(text)) now += readingMs;
+    }
     times.push(Math.round(now));
   }
   return times;
