@@ -16,7 +16,10 @@ export const labels = {
   certificate: `${group}/certificate`,
   /** On a Secret: the role that it is for, `server`, `client` or `peer`. */
   role: `${group}/role`,
-  /** On a ConfigMap or ClusterTrustBundle: the authority whose roots it publishes, by its name, or by the beginning and a digest of a name of more than 63 characters. */
+  /**
+   * On a ConfigMap or ClusterTrustBundle: the authority whose roots it publishes. A name of more than 63 characters is replaced
+   * by its beginning and a digest.
+   */
   authority: `${group}/authority`,
 } as const;
 

@@ -35,8 +35,8 @@ export type CertificateReason =
    */
   | 'NameConstrained'
   /**
-   * The spec holds a value that the schema refuses today but did not refuse when the resource was written, or a combination
-   * that no certificate can have.
+   * The spec holds a value that the current schema refuses and an earlier schema accepted, or a combination of values that no
+   * certificate can have.
    * @action Correct the field that the message names.
    */
   | 'InvalidSpec'

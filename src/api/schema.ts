@@ -28,7 +28,7 @@ type Fields = Readonly<Record<string, unknown>>;
 export const schemas: Readonly<Record<keyof typeof schemasOfKinds, Readonly<Record<'spec' | 'status', Schema>>>> =
   schemasOfKinds;
 
-/** The path of the first field of a value that does not match the schema, or undefined if all match. Never throws. */
+/** The path of the first field in `value` that does not match the schema, or undefined if all match. Never throws. */
 export function misfit(schema: Schema, value: unknown, path: string): string | undefined {
   const below = checkOf(schema)(value);
   return below === undefined ? undefined : path + below;
@@ -46,7 +46,8 @@ export function fittingFields({ properties = {} }: Schema, value: unknown): Fiel
 
 /**
  * Returns the value if it matches the schema, and otherwise a copy without the list entries and fields that do not match, or
- * undefined if nothing is left. If two list entries have the same key, the first one stays; of too many entries, the last ones.
+ * undefined if nothing is left. If two list entries have the same key, the first one stays. If a list has too many entries, the
+ * last ones stay.
  */
 export function fittingPart(schema: Schema, value: unknown): unknown {
   if (checkOf(schema)(value) === undefined) return value;

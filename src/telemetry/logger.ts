@@ -8,7 +8,7 @@ export type LogLevel = (typeof logLevels)[number];
 const redacted = '[redacted]';
 const secretKey = /^(data|stringData|tls\.key|.*(password|passphrase|token|authorization|privatekey|credential).*)$/i;
 const privateKeyPem = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g;
-/** Base64 of any PEM, as in the data of a Secret. It may be a certificate, which costs nothing to redact. */
+/** Base64 of any PEM, as in the data of a Secret. This also matches certificates; to redact them does no harm. */
 const base64Pem = /LS0tLS1CRUdJTi[A-Za-z0-9+/=]*/g;
 
 /** A logger that writes JSON lines to standard output. It redacts key material at every level. */

@@ -67,13 +67,13 @@ export class Metrics {
       [
         'root_expiry_seconds',
         ['authority'],
-        'Unix time at which the first of the signing root and its intermediates expires',
+        'Unix time of the earliest expiry among the signing root and its intermediates',
         () => sources.rootExpiry(),
       ],
       [
         'crl_next_update_seconds',
         ['authority'],
-        'Unix time at which the first CRL of an authority ends; the operator renews it 20 days before',
+        'Unix time of the earliest expiry among the CRLs of an authority; the operator renews a CRL 20 days before',
         () => sources.crlNextUpdate(),
       ],
       [
@@ -85,7 +85,7 @@ export class Metrics {
       [
         'crl_entries_limit',
         ['authority'],
-        'Certificates that the CRLs of an authority have room for',
+        'The most revoked certificates that the CRLs of an authority can hold',
         () => sources.crlEntriesLimit(),
       ],
       [

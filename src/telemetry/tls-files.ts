@@ -17,7 +17,7 @@ export interface TlsFiles {
 export async function readTlsFiles(folder: string): Promise<TlsFiles> {
   const read = (name: string): Promise<Buffer> => readFile(join(folder, name));
   const [cert, key, ca] = await Promise.all([read('tls.crt'), read('tls.key'), read('ca.crt')]);
-  // With a ca.crt without certificates, Node.js would trust the public web's roots.
+  // If ca.crt held no certificate, Node.js would trust the root certificates that it ships with.
   if (!ca.includes('-----BEGIN CERTIFICATE-----')) throw new Error(`${join(folder, 'ca.crt')} holds no certificate`);
   createSecureContext({ cert, key, ca });
   return { cert, key, ca };

@@ -49,7 +49,7 @@ export function problemEvents(
     .filter(({ type, reason }) => quietReasons[type]?.includes(reason) !== true)
     .filter(({ type, message }) => !said.some((old) => old.type === type && old.message === message))
     .map(({ type, reason, message }) => {
-      // The root only waits until its bundles are published. It signs after that without any action.
+      // The root signs as soon as its bundles are published. That needs no action.
       const passes = type === 'Ready' && verdict.state === 'ready';
       return authorityEvent(authority, passes ? 'Normal' : 'Warning', reason, message);
     });

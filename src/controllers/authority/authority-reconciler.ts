@@ -113,7 +113,7 @@ export class AuthorityReconciler {
   ): Promise<{ requeueAt: Date } | undefined> {
     const { client, authorities, trustConditions, recorder, now } = this.#context;
     const { authority } = observed;
-    // With the time of the plan: if a deadline has passed since, requeueAt is in the past and the key is queued at once.
+    // Use the time of the plan. If a deadline has passed since then, requeueAt is in the past and the key is queued at once.
     const { status: planned, requeueAt } = planAuthorityStatus(observed, plan, plannedAt);
     const status = { ...planned, conditions: [...planned.conditions, ...trustConditions(authority)] };
     const writer = { client, resource: authorityResource, store: authorities };

@@ -51,12 +51,12 @@ export class RolloutObserver {
   }
 
   /**
-   * The Secrets and published bundles of an authority, from the caches. They are gathered on first access: that goes through
-   * all Secrets, and most reconciles of an authority have no rotation.
+   * The Secrets and published bundles of an authority, from the caches. Each getter gathers them on first access, because that
+   * reads all Secrets, and most reconciles of an authority have no rotation.
    */
   gather(authority: AuthorityRecord): RolloutObservation {
     const { caches, publications } = this.#sources;
-    // No Secrets were read since the previous call: no rotation is in progress.
+    // If the Secrets were not read since the previous call, no rotation is in progress.
     if (!this.#isInUse) this.#seen = new Map();
     this.#isInUse = false;
     let [secrets, published]: [RolloutObservation['secrets']?, RolloutObservation['publications']?] = [];

@@ -71,7 +71,7 @@ export class RootSecretWriter {
     const metadata = {
       ...ref,
       labels: { [labels.managedBy]: managerName },
-      // This root answers a `rotate-root` request that is older than the first root.
+      // A new root fulfils a `rotate-root` request that was made before the root existed.
       ...(rotateRootToken === undefined ? {} : { annotations: { [annotations.rotateRoot]: rotateRootToken } }),
     };
     const secret = { apiVersion: 'v1', kind: 'Secret', metadata, type: secretType, data };

@@ -16,7 +16,7 @@ interface Entry {
   readonly roots: readonly Certificate[];
   /** The part of the state that certificates depend on, without X.509 and key objects, for comparison. */
   readonly comparable: unknown;
-  /** The same for the CRLs. */
+  /** The part of the CRLs that certificates depend on, for comparison. */
   readonly comparableCrl?: string;
 }
 
@@ -55,7 +55,7 @@ export class AuthorityStates {
     return this.#entries.get(name)?.state ?? { state: 'unknown' };
   }
 
-  /** The signing material of an authority that is ready. The same object until it changes. */
+  /** The signing material of an authority that is ready. Returns the same object until the material changes. */
   material(name: string): SigningMaterial | undefined {
     return this.#entries.get(name)?.material;
   }

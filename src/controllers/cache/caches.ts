@@ -79,7 +79,7 @@ export class Caches {
   /** A monotonic clock in milliseconds: all change times come from it, so that a step of the wall clock opens no gate. */
   readonly monotonicMs: () => number;
 
-  /** @param roots returns the roots, known at the time of the call, that may have signed leaves */
+  /** @param roots returns the roots that are known now and may have signed leaves */
   constructor(roots: () => readonly Certificate[], monotonicMs: () => number = () => performance.now()) {
     this.monotonicMs = monotonicMs;
     this.secrets = new Store({ form: compactSecretForm(roots), indexes: { owner: ownerUnlessNamesake } });

@@ -22,14 +22,13 @@ import {
 import { inClusterTrustBundle, inConfigMap, trustSelector } from '../objects/trust-objects.ts';
 import { type Caches, requestsKeystores } from './caches.ts';
 
-/** How the caches are filled. */
 export interface CacheSources {
   readonly client: GuardedClient;
   /** The operator's namespace, which holds the root Secrets. */
   readonly namespace: string;
   readonly log: Log;
   readonly onError: (resource: string, code: string) => void;
-  /** Called each time that a collection was listed, with the number of its objects. */
+  /** Called after each list of a collection, with the number of its objects. */
   readonly onListed: (count: number) => void;
 }
 

@@ -80,7 +80,7 @@ export function problemEvents(
 ): EventDetails[] {
   const problems = conditions
     .filter(({ type, status }) => status === (type === 'Ready' ? 'False' : 'True'))
-    // These take only a moment, and another event reports how they end.
+    // These reasons last only a moment, and another event reports the outcome.
     .filter(({ reason }) => reason !== 'Pending' && reason !== 'Deleting');
   const [first] = problems;
   if (first === undefined || problems.every((condition) => wasSaid(certificate, condition))) return [];

@@ -13,8 +13,7 @@ import type { StepResult } from './step-result.ts';
 type Request = Pick<ObservedCertificate, 'certificate' | 'authority' | 'keystorePassword'>;
 
 /**
- * What a term remembers of each resource between reconciles, by key: failed attempts, repairs, and issued certificates that are
- * not in status yet.
+ * The memory of a term about each resource, by key: failed attempts, repairs, and issued certificates that are not in status yet.
  */
 export class CertificateMemory {
   readonly #backoff = new IssuanceBackoff();
@@ -67,15 +66,15 @@ export class CertificateMemory {
   }
 
   /**
-   * Returns keys of resources in a namespace that are to be retried now. Call it after a successful write there: the quota or
-   * the admission policy that refused them may have been changed.
+   * Returns the keys of resources in a namespace that the caller should retry now. Call it after a successful write there: the
+   * quota or the admission policy that refused them may have been changed.
    */
   wake(namespace: string, now: Date): string[] {
     return this.#backoff.wake(namespace, now);
   }
 
   /**
-   * The outcomes of steps, with the memory of their roles.
+   * The outcomes of steps, with the failures, repairs and unrecorded certificates of each role.
    * @param failures the result of noteFailures
    */
   outcomesOf(

@@ -133,7 +133,10 @@ export class CertificateReconciler {
     await (isComplete ? deleter.prune(certificate, plan.prune, signal) : deleter.mark(plan.annotate, signal));
   }
 
-  /** The outcomes of the steps, with the memory of their roles. A successful write also wakes resources that were refused. */
+  /**
+   * The outcomes of the steps, with the failures and repairs of each role. A successful write also wakes resources whose write
+   * was refused.
+   */
   #outcomesOf(key: string, observed: ObservedCertificate, results: readonly StepResult[]): readonly RoleOutcome[] {
     const { memory, onRetry, now } = this.#context;
     const failures = memory.noteFailures(key, observed, results, now());
@@ -155,7 +158,7 @@ export class CertificateReconciler {
     const record = authorities.get(certificate.spec.authorityRef.name);
     const remembered = record === undefined ? [] : rootsInStatus(record.status);
     const roots = authority.state === 'ready' ? authority.bundle.roots : remembered;
-    // With the time of the plan: if a deadline has passed since, requeueAt is in the past and the key is queued at once.
+    // Use the time of the plan. If a deadline has passed since then, requeueAt is in the past and the key is queued at once.
     const { status, requeueAt } = planCertificateStatus(certificate, outcomes, plannedAt, roots, authority);
     const writer = { client, resource: certificateResource, store: certificates };
     if (!(await writeStatus(writer, certificate, status, now(), signal))) return undefined;

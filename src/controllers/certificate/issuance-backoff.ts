@@ -10,7 +10,7 @@ import {
 
 /** How the step of a role ended, for the backoff. */
 export interface RoleResult {
-  /** As observed, with its earlier failures. */
+  /** The observed role, with its earlier failures. */
   readonly role: ObservedRole;
   /** Present when the step was attempted and failed. */
   readonly failure?: {
@@ -47,7 +47,7 @@ export class IssuanceBackoff {
   /** Keys of resources whose write was refused, by namespace. The key that failed the longest ago comes first. */
   readonly #refused = new Map<string, Set<string>>();
 
-  /** The failed attempts at the current request of a role; undefined when the last attempt succeeded or was a different one. */
+  /** A role's failed attempts; undefined when the last attempt succeeded, or was for another request. */
   get(key: string, observed: Attempt, role: Role, now: Date): FailedAttempts | undefined {
     const roles = this.#known.get(key);
     if (roles === undefined)

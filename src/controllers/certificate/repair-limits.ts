@@ -18,7 +18,7 @@ export interface RepairResult {
 }
 
 interface Known extends Repairs {
-  /** requestOf and sourcesOf at the last write. */
+  /** The results of requestOf and sourcesOf at the last write. */
   readonly request: string;
   readonly sources: string;
   /** The value of `count` when `name` was last called. */

@@ -190,7 +190,7 @@ export class SecretWriter {
     if ('since' in key) {
       return { since: key.since, message: `the ${describeKeySpec(request.key)} key is being generated` };
     }
-    // Before signing: it throws if the key does not fit the encoding.
+    // Encode before signing, because encodePrivateKey throws if the key does not fit the encoding.
     const privateKey = encodePrivateKey(key, request.keyEncoding);
     const context = { now: now(), serialSeed: randomBytes(20) };
     const { data, content } = deliverInSecret(await issueLeaf(request.profile, key, issuer, context), privateKey);

@@ -11,7 +11,7 @@ export interface StepResult {
   readonly isRepaired?: boolean;
   /** Present when the step was attempted and failed. */
   readonly failure?: { readonly isRefusal: boolean };
-  /** The time since which its key is being generated. */
+  /** When the generation of its key started. Absent when no key is being generated. */
   readonly pendingSince?: Date;
 }
 

@@ -100,7 +100,8 @@ export function ownerIn(
 
 /**
  * A record with `changedAtMs` and `modifiedByOthers` computed from the previous record. The change time is kept while bundle,
- * root and issuer stay the same. If one of the two records is not examined, it is kept while the revision stays the same.
+ * root and issuer stay the same. If one of the two records is not examined, the change time is kept while the revision stays the
+ * same.
  */
 export function withChangeTime<T extends CachedSecret>(
   record: T,

@@ -22,7 +22,7 @@ import {
   trustSelector,
 } from '../objects/trust-objects.ts';
 
-/** Returns how publishing to a target ended last; undefined if it was not under this name. */
+/** Returns the last outcome of publishing to a target; undefined if the operator did not publish under this name. */
 interface TrustOutcomes {
   outcome(authority: string, namespace: string, desiredName: string): TrustOutcome | undefined;
 }
@@ -93,7 +93,10 @@ export class TrustPublications {
     }
   }
 
-  /** True for an object that names the authority as its owner, if it is cached or the authority publishes under its name. */
+  /**
+   * True for an object that names the authority as its owner, and that is cached or has a name under which the authority
+   * publishes.
+   */
   #canBeOf(authority: AuthorityRecord, cache: TrustCache, metadata: ObjectMeta): boolean {
     if (authorityOf(metadata)?.uid !== authority.uid) return false;
     const { namespace, name } = metadata;

@@ -60,7 +60,7 @@ export class TrustReconciler {
     this.#context = context;
   }
 
-  /** How publishing to a target ended last; undefined if it was not under this name. */
+  /** The last outcome of publishing to a target; undefined if the operator did not publish under this name. */
   outcome(authority: string, namespace: string, desiredName: string): TrustOutcome | undefined {
     const outcome = this.#outcomes.get(trustKey(authority, namespace));
     return outcome?.desiredName === desiredName ? outcome : undefined;

@@ -14,9 +14,9 @@ interface Known {
 const writeIntervalMs = 1000;
 
 /**
- * When each target may be written again, by key. The operator repairs a published bundle that another client changes three
- * times at once, and after that with growing pauses, as it does for Secrets. A write of new content is not a repair: it is not
- * delayed by them.
+ * When each target may be written again, by key. If another client changes a published bundle, the operator repairs it three
+ * times at once, and after that with growing pauses, as it does for Secrets. A write of new content is not a repair, and these
+ * pauses do not delay it.
  */
 export class TrustRepairs {
   readonly #known = new Map<string, Known>();

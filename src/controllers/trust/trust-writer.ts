@@ -109,7 +109,7 @@ export class TrustWriter<T extends KubeObject> {
     return named === undefined ? found : found.set(desiredName, named);
   }
 
-  /** Carries out a step. Returns the object after it, which may be another client's; undefined if there is none. */
+  /** Carries out a step. Returns the object after the step, which another client may have written; undefined if there is none. */
   async #write(
     authority: AuthorityRecord,
     namespace: string,

@@ -32,7 +32,7 @@ const rereadAfterMs = 10_000;
 
 const closeMs = 1000;
 
-// Measured against a real API server on HTTP/1.1: 32 connections have the same throughput as 16, fewer have less.
+// Measured against a real API server on HTTP/1.1: 32 connections have the same throughput as 16, and fewer than 16 have less.
 const connections = 32;
 
 /**
@@ -85,14 +85,14 @@ export class Connection {
     this.via = this.#proxy === undefined ? '' : ` through the proxy ${describeProxy(this.#proxy)}`;
   }
 
-  /** The present credentials and connections. Throws a KubeError `Configuration` if the first credentials cannot be read. */
+  /** The current credentials and connections. Throws a KubeError `Configuration` if the first credentials cannot be read. */
   async transport(): Promise<Transport> {
     const current = this.#current;
     if (current && performance.now() - this.#readAtMs < rereadAfterMs) return current;
     try {
       return await this.#read();
     } catch (error) {
-      // If a token file is missing for a moment, continue with the present credentials.
+      // If a token file is missing for a moment, continue with the current credentials.
       if (current && this.#current === current) return current;
       throw error;
     }

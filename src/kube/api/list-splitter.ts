@@ -16,7 +16,7 @@ export interface ListFrame {
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
 }
 
-/** The first bytes of a string are read one by one, and only then is the next quote searched for: most strings are short. */
+/** Most strings are short, so the first bytes of a string are read one by one before a search for the next quote. */
 const steps = 32;
 
 /**

@@ -57,7 +57,7 @@ export class DeferredEvents<E> {
 
   /** Resolves when no event is deferred any more. Call it after the last `take`. */
   async drain(): Promise<void> {
-    // The reactions that release the events were registered first, so they run before this continues.
+    // The promise reactions that release the events were registered first, so they run before this function continues.
     await Promise.allSettled([...this.#deferred.values()].map(({ until }) => until));
   }
 

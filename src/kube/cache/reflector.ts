@@ -144,7 +144,7 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     return { records, resourceVersion };
   }
 
-  /** Lists by a watch with initial events. It is tried only once; undefined if it fails. */
+  /** Lists with a watch that begins with initial events. The reflector tries this only once; undefined if it fails. */
   async #readStream(signal: AbortSignal): Promise<Listing<R> | undefined> {
     if (!this.#streams) return undefined;
     this.#streams = false;

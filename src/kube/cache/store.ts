@@ -64,7 +64,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
     return kept && this.#form.read(kept);
   }
 
-  /** An object that identifies the present version of a record, without reading the record. It changes when the record changes. */
+  /** A token of the current version of a record: it changes when the record changes. Getting it does not read the record. */
   token(key: string): object | undefined {
     return this.#records.get(key);
   }
@@ -92,7 +92,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
     return this.#indexes.get(name)?.count(value) ?? 0;
   }
 
-  /** The record of an object if it is as new as this object, or newer. */
+  /** The stored record of an object, if it is at least as new as `object`. */
   current(object: StoreRecord): R | undefined {
     const kept = this.#records.get(keyOf(object));
     const isKnown =

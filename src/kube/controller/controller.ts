@@ -4,7 +4,7 @@ import { onAbort } from '../async/abort.ts';
 import type { WorkQueue } from '../workqueue/work-queue.ts';
 import { TimeSlice } from './time-slice.ts';
 
-/** When to reconcile the key again. Nothing: only after a change. */
+/** When to reconcile the key again. Without a date, the key is reconciled only after a change. */
 export type Result = void | { readonly requeueAt: Date };
 
 /** A failure that a retry cannot fix. The controller reconciles the key again only after a change. */
@@ -24,7 +24,7 @@ export interface ControllerOptions {
   readonly name: string;
   readonly queue: WorkQueue;
   readonly workers: number;
-  /** Brings one object to its desired state, whatever its present state. `signal` aborts when the reconcile must stop at once. */
+  /** Brings one object to its desired state, whatever its current state. `signal` aborts when the reconcile must stop at once. */
   readonly reconcile: (key: string, context: { readonly signal: AbortSignal }) => Promise<Result>;
   readonly log: Log;
   readonly onResult?: ((record: ReconcileRecord) => void) | undefined;

@@ -8,7 +8,7 @@ const longestMs = 10;
 export class TimeSlice {
   #current: { readonly endsAtMs: number; readonly over: Promise<void> } | undefined;
 
-  /** Resolves at once while the present slice lasts, and otherwise in a later turn of the event loop. */
+  /** Resolves at once while the current slice lasts, and otherwise in a later turn of the event loop. */
   async yield(): Promise<void> {
     // Many callers may wait for the next slice. When the last of them continues, that slice may be over, too.
     for (let slice = this.#timeSlice(); performance.now() >= slice.endsAtMs; slice = this.#timeSlice())

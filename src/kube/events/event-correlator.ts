@@ -25,8 +25,8 @@ interface Memory {
 
 /** Rejects repeated events, and too many events for one object. It remembers the objects of the latest events. */
 export class EventCorrelator {
-  // Two generations: when the newer one is full it becomes the older one, and the older one is dropped as a whole. So nothing is
-  // ever searched for the least recently used object.
+  // Two generations: when the newer one is full it becomes the older one, and the older one is dropped as a whole. That avoids a
+  // search for the least recently used object.
   #newer = new Map<string, Memory>();
   #older = new Map<string, Memory>();
 

@@ -1,8 +1,10 @@
 /** The timing of a Lease, in milliseconds. */
 export interface LeaseTiming {
-  /** How long after its last renewal another candidate may take the Lease. Whole seconds, because the Lease stores seconds. */
+  /**
+   * Another candidate may take a Lease that has not been renewed for this long. Whole seconds, because the Lease stores seconds.
+   */
   readonly leaseDurationMs: number;
-  /** How long after its last renewal a leader that cannot renew stops leading. */
+  /** A leader that has not renewed the Lease for this long stops leading. */
   readonly renewDeadlineMs: number;
   /** The time between two attempts. */
   readonly retryPeriodMs: number;

@@ -22,7 +22,7 @@ export class Fifo<V> {
     const value = this.#items[this.#taken];
     this.#items[this.#taken] = undefined;
     this.#taken += 1;
-    // Amortised constant cost: as many items were removed before as are moved now.
+    // Amortised constant cost: at most as many items are moved now as were removed before.
     if (this.#taken >= this.length) {
       this.#items = this.#items.slice(this.#taken);
       this.#taken = 0;

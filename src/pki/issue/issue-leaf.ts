@@ -36,12 +36,12 @@ export async function issueLeaf(
   return issuedLeaf(await prepareLeaf(profile, key, issuer.root, context).sign(), issuer);
 }
 
-/** Adds the chain to a signed leaf. @throws PkiError VerificationFailed when the bundle does not verify the leaf */
+/** Adds the chain to a signed leaf. @throws PkiError VerificationFailed when the leaf does not verify against the bundle */
 export function issuedLeaf(leaf: Certificate, { root, bundle }: LeafIssuer): IssuedLeaf {
   const { intermediates, anchor } = root;
   const verified = verifiedRoot([leaf, ...intermediates], bundle.roots);
   if (verified === undefined || anchorId(verified) !== anchorId(anchor)) {
-    throw new PkiError('VerificationFailed', 'the bundle does not verify the new certificate');
+    throw new PkiError('VerificationFailed', 'the new certificate does not verify against the bundle');
   }
   return { leaf, intermediates, bundle };
 }

@@ -180,7 +180,7 @@ function unrelated(certificates: readonly Certificate[]): Rejection<RootProblem>
 
 function noRoot(top: Certificate, others: readonly Certificate[]): Rejection<RootProblem> {
   const issuer = issuerText(top).slice(0, 100);
-  // In a loop of CAs the certificate with that name did sign, and only the root is missing.
+  // In a loop of CAs, the certificate with the name of the issuer did sign, and only the root is missing.
   return [top, ...others].some((other) => other.subject.equals(top.issuer) && !isIssuedBy(top, other))
     ? {
         reason: 'RootIssuerMismatch',

@@ -65,7 +65,7 @@ export function readLeafChain(certificatePem: string): LeafChain {
   });
   if (leaf === undefined) throw new PkiError('MalformedCertificate', 'tls.crt holds no certificate');
   if (encodeCertificates([leaf, ...intermediates]) !== certificatePem) {
-    throw new PkiError('MalformedPem', 'tls.crt holds more than its certificates');
+    throw new PkiError('MalformedPem', 'tls.crt holds other text than its certificates');
   }
   return { leaf, intermediates };
 }
@@ -103,14 +103,17 @@ function keepIn(map: Map<string, Certificate>, certificate: Certificate): void {
   map.set(certificate.fingerprint, certificate);
 }
 
-/** Verifies the leaf's signature in the thread pool, before readLeaf needs it: at a start, the operator reads thousands. */
+/**
+ * Verifies the leaf's signature in the thread pool, before readLeaf needs it: at its start, the operator reads thousands of
+ * leaves.
+ */
 export async function verifyLeafAhead(
   { leaf, intermediates }: LeafChain,
   roots: readonly Certificate[],
 ): Promise<void> {
   if (!canBeChain(leaf, intermediates)) return;
   const [lowest, ...others] = intermediates;
-  // The intermediates first: the key of an unverified intermediate must not verify anything.
+  // Verify the intermediates first: the key of an unverified intermediate must not verify anything.
   const isVouchedFor = lowest !== undefined && verifiedRoot([lowest, ...others], roots) !== undefined;
   const issuer = lowest === undefined ? rootsThatMayHaveSigned(leaf, roots)[0] : isVouchedFor ? lowest : undefined;
   if (issuer !== undefined) await verifyAhead(leaf, issuer);

@@ -39,7 +39,7 @@ export function deadEnd(path: CertificationPath, others: readonly Certificate[])
   return next === undefined ? topOf(path) : deadEnd([...path, next], others);
 }
 
-/** The certificates that have signed the last one of a path and whose CA is not on it. */
+/** The issuers of the last certificate of a path, without those whose CA is on the path already. */
 const nextOn = (path: CertificationPath, others: readonly Certificate[]): Certificate[] =>
   others.filter((other) => isIssuedBy(topOf(path), other) && !path.some((passed) => caId(passed) === caId(other)));
 

@@ -87,7 +87,7 @@ export function isWithin(octets: Buffer | undefined, { type, base }: Subtree): b
 
 /** "Any DNS name that can be constructed by adding zero or more labels to the left"; a wildcard label is a label. */
 function isWithinDomain(name: string, domain: string): boolean | undefined {
-  // Go and OpenSSL read it as all names, Java as none.
+  // Go and OpenSSL read an empty domain as all names, Java as none.
   if (domain === '') return undefined;
   if (domain.startsWith('.')) return name.endsWith(domain);
   if (name === domain || name.endsWith(`.${domain}`)) return true;
@@ -189,7 +189,10 @@ function readAttribute(set: Element): { readonly type: string; readonly text: st
   return { type: readOid(type), text: textOf(value) };
 }
 
-/** Folds width, case, blanks and invisible characters, as RFC 4518 and beyond it. Texts that differ after that differ for every verifier. */
+/**
+ * Folds width, case, blanks and invisible characters, as RFC 4518 does and beyond that. Every verifier distinguishes texts that
+ * still differ after the folding.
+ */
 function textOf(value: Element | undefined): string | undefined {
   const text = value === undefined ? undefined : decoded(value);
   return text

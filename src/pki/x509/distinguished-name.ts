@@ -85,7 +85,7 @@ export function encodeSubjectAltNames(names: SubjectAltNames): Buffer {
   );
 }
 
-/** True for the dotted form of an object identifier with arcs below 10^9, which fit into 31 bits, and without leading zeros. */
+/** True for a dotted object identifier whose arcs have no leading zeros and are below 10^9, so that they fit into 31 bits. */
 export const isObjectIdentifier = (dotted: string): boolean =>
   /^([01]\.[1-3]?\d|2\.(0|[1-9]\d{0,8}))(\.(0|[1-9]\d{0,8}))*$/.test(dotted);
 

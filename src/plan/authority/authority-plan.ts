@@ -18,7 +18,7 @@ export type AuthorityStep =
   /** A leaf has to be revoked, or a CRL is missing or expires soon. */
   | { readonly step: 'signCrls'; readonly resourceVersion: string; readonly plan: CrlPlan };
 
-/** Whether the authority may sign, and if not why. */
+/** Whether the authority may sign, and the reason if it may not. */
 export type AuthorityVerdict =
   | Exclude<RootVerdict, { state: 'ready' }>
   /** `crl` is absent when no signing CA may sign CRLs. */

@@ -34,7 +34,7 @@ export type RootStep =
   | { readonly step: 'remember'; readonly resourceVersion: string; readonly bundle: TrustBundle }
   | RotationStep;
 
-/** Whether the authority may sign, and if not why. */
+/** Whether the authority may sign, and the reason if it may not. */
 export type RootVerdict =
   | {
       readonly state: 'ready';

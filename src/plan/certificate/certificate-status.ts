@@ -111,7 +111,7 @@ function failureStatus(
   return { failures, failedIssuanceAttempts, lastFailureTime, nextRetryTime };
 }
 
-/** The reconcile that sees the token of a retry handles it, because it ignores earlier delays. */
+/** A reconcile that sees a new token of the annotation retry ignores earlier delays, so the token is handled. */
 function handledRetry({ retryToken, status }: CertificateRecord): Pick<MtlsCertificateStatus, 'lastHandledRetry'> {
   const lastHandledRetry = retryToken ?? status.lastHandledRetry;
   return lastHandledRetry === undefined ? {} : { lastHandledRetry };

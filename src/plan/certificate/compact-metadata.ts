@@ -7,7 +7,7 @@ type Entries = Readonly<Record<string, string>>;
 const ownLabels: readonly string[] = [labels.managedBy, labels.certificate, labels.role];
 const ownAnnotations: readonly string[] = Object.values(annotations);
 
-/** The API server allows 253 characters, a slash and 63; 63 for the value of a label. */
+/** The API server allows keys of 253 characters, a slash and 63 characters, and label values of 63 characters. */
 const longestKey = 317;
 const longestLabel = 63;
 /**
@@ -16,7 +16,7 @@ const longestLabel = 63;
  */
 const longestOwnValue = 2048;
 const longestTemplateNote = 10_000;
-/** The schema of secretTemplate allows no more. */
+/** The largest number of keys in the schema of secretTemplate. */
 const mostTemplateKeys = 32;
 
 /**

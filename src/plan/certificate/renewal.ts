@@ -35,7 +35,7 @@ export function renewalTime({ notBefore, notAfter }: Lifetime, settings: Renewal
       ? (lifetimeMs * (settings.renewBeforePercentage ?? 100 / 3)) / 100
       : (parseDurationMs(settings.renewBefore) ?? lifetimeMs);
   const leftMs = asked < usableMs ? Math.max(0, Math.min(asked, usableMs - shortestUseMs)) : lifetimeMs / 3;
-  // Also limited by the time before renewal: a leaf that is renewed early in its life must not be due when it is
+  // The jitter is also limited by the time before renewal: a leaf that is renewed early in its life must not be due when it is
   // issued.
   const jitterMs = jitterShare * Math.max(0, Math.min(leftMs, usableMs - leftMs)) * hashFraction(seed);
   return new Date(Math.floor((notAfter.getTime() - leftMs - jitterMs) / 1000) * 1000);

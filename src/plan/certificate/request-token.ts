@@ -28,10 +28,9 @@ export function pendingToken(verb: RequestVerb, certificate: CertificateRecord, 
 }
 
 /**
- * True for a Secret that the operator may have written for a pending request, before status recorded that. Anyone who
- * can write Secrets in the namespace can also write that annotation. So the annotation counts only next to a
- * certificate that was issued by a known root, is not in status, and has another key than the last certificate in
- * status.
+ * True for a Secret whose annotation says that the operator wrote it for a pending request, before status recorded that. Anyone
+ * who can write Secrets in the namespace can also write that annotation. So the annotation counts only next to a certificate that
+ * was issued by a known root, is not in status, and has another key than the last certificate in status.
  */
 export function mayFulfilRequest(
   verb: RequestVerb,

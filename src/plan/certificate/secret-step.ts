@@ -28,7 +28,7 @@ export type SecretStep =
    */
   | {
       readonly step: 'update';
-      /** Restore the order of tls.crt: it holds the certificate among other things, or in another order. */
+      /** Write tls.crt again: it holds the right certificates in the wrong order or with other content between them. */
       readonly restores?: true;
       readonly metadata: SecretMetadata;
       readonly ownership?: 'adopt' | 'release';

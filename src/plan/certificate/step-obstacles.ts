@@ -47,7 +47,7 @@ interface Attempt {
 
 type Obstacle = (attempt: Attempt) => BlockedStep | undefined;
 
-/** Replacing the Secret means to delete and create it, and the resource is about to be gone. */
+/** A replacement would delete the Secret and create it again, although the resource is being deleted. */
 const isBeingDeleted: Obstacle = ({ observed: { certificate }, role: { secretName }, step }) =>
   isReplacement(step) && certificate.deleting
     ? blocked(
@@ -94,7 +94,7 @@ const lastAttemptFailed: Obstacle = ({ role: { failedAttempts }, step, now }) =>
     ? waits(step, 'IssuanceFailed', failedAttempts.message)
     : undefined;
 
-/** The first one is reported, so the order is by importance to the user. */
+/** The order is by importance to the user, because only the first obstacle is reported. */
 const obstacles: readonly Obstacle[] = [
   isBeingDeleted,
   finalizerHoldsSecret,

@@ -8,7 +8,7 @@ export const suggestServiceName = (name: string, role: Role, scope: NameScope): 
     .map((labels) => labels.join('.'))
     .find((candidate) => isOwnServiceName(candidate, role, scope));
 
-/** The most likely typing error comes first. Some candidates are not own names. */
+/** The candidates, with the most likely typing error first. Some are not own names of the namespace. */
 function serviceCandidates(labels: readonly string[], { namespace, clusterDomain }: NameScope): string[][] {
   const domain = clusterDomain.split('.');
   const candidates: string[][] = [];

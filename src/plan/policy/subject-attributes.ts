@@ -7,7 +7,7 @@ export type SubjectField = keyof SubjectGrant;
 
 type GrantedAttribute = Exclude<keyof Subject, 'commonName'>;
 
-/** The type requires every attribute that can be signed, so a new attribute cannot go without a grant. */
+/** The type requires an entry for every attribute that can be signed, so that a new attribute cannot be signed without a grant. */
 const fieldOf: Readonly<Record<GrantedAttribute, SubjectField>> = {
   organizations: 'organizations',
   organizationalUnits: 'organizationalUnits',

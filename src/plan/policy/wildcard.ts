@@ -3,7 +3,7 @@
  * other character could turn the text into another kind of name: a host, an address, a list of attributes.
  */
 export function matchesWildcard(pattern: string, text: string): boolean {
-  // The lengths of the prefixes of the text that the pattern so far matches. A backtracking matcher could take
+  // The prefixes of the text, by length, that match the part of the pattern read so far. A backtracking matcher could take
   // exponential time.
   let reached = new Set([0]);
   for (const part of pattern) {

@@ -16,7 +16,7 @@ export class CaRegistry {
   readonly #signers: readonly Issuer[];
   readonly #all: readonly Certificate[];
   readonly #byId: ReadonlyMap<string, Certificate>;
-  /** Identities of the CAs on the paths of the signers. */
+  /** Identities of the CAs on the paths from the signers to their roots. */
   readonly #onPath: ReadonlySet<string>;
   readonly #context: CrlContext;
   /** Cached results of isRetired by identity: thousands of entries have the same issuer. */

@@ -20,7 +20,7 @@ export interface CrlBundle {
   readonly digest: string;
   /** Serial numbers of the revoked leaves. */
   readonly revoked: ReadonlySet<string>;
-  /** The number of entries, of which there may be maxRevocations. */
+  /** The number of entries, at most maxRevocations. */
   readonly entries: CrlEntries;
   /** The identities of the CAs whose leaves can be revoked, see caId: the root Secret holds their keys. */
   readonly issuers: readonly string[];

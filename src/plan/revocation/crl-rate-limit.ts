@@ -18,7 +18,10 @@ const intervalMsPerPublication = 20;
 /** A namespace may cause this many signings at the interval. After that, its own requests wait longer each time. */
 const signingsAtInterval = 6;
 
-/** The delay of such a namespace, counted from the last signing with one of its requests. It doubles each time. */
+/**
+ * The delay of a namespace after that many signings, counted from the last signing with one of its requests. It doubles each
+ * time.
+ */
 const pauses = { firstMs: 10_000, longestMs: 5 * 60_000 };
 
 /** The delay starts over after this time without a revocation. It is longer than the longest delay. */

@@ -127,8 +127,8 @@ function planAbort(
   }
   if ('reason' in previous)
     return { refused: `the rotation cannot be aborted: the old root may not sign (${previous.reason})` };
-  // Bundles may lack that root although it is in the Secret: an administrator removed it from ca.crt, or put another
-  // root in its place.
+  // Bundles may lack the incoming root although it is in the Secret: an administrator removed it from ca.crt, or put another root
+  // in its place.
   const incoming = anchorId(previous.issuer.anchor);
   if (!trusted.some((root) => anchorId(root) === incoming)) return { refused: tooLate };
   // Approvals and skips from before the abort do not apply to the phases of the abort.

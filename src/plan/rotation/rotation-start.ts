@@ -56,7 +56,10 @@ export function planStart(input: RotationInput, now: Date): RotationPlan {
  * `previous`: only that key can renew the CRL for its leaves.
  */
 function replaceIssuer(input: RotationInput, next: Issuer): RotationStep {
-  const event = { reason: 'IssuerReplaced', message: 'next.crt chains to the same root; it signs from now on' };
+  const event = {
+    reason: 'IssuerReplaced',
+    message: 'the certificate in next.crt chains to the same root, and signs from now on',
+  };
   const isSameCa = caId(next.certificate) === caId(input.active.certificate);
   const move = { active: 'next', next: null } as const;
   return {
@@ -92,7 +95,8 @@ function adoptOverwrite(input: RotationInput, now: Date): RotationStep {
     (root) => root !== incoming && trusted.some((one) => anchorId(one) === root),
   );
   const phase = hasLiveLeavesOfOtherRoots(rollout, incoming, now) ? 'Distributing' : 'Switching';
-  // The keys of the interrupted rotation are useless. A root that an administrator put there since is kept.
+  // The key of the interrupted rotation's next root is useless. The operator keeps any other root in next.crt, because an
+  // administrator put it there.
   const { next, rotation } = input.secret;
   const isForgotten = next !== undefined && 'issuer' in next && anchorId(next.issuer.anchor) === rotation?.new;
   const move = { previous: null, ...(isForgotten ? { next: null } : {}) };
@@ -153,7 +157,7 @@ export function rootRenewalTime({ spec }: AuthorityRecord, { notBefore, notAfter
   const lifetimeMs = notAfter.getTime() - notBefore.getTime();
   const { renewBefore } = spec.root;
   const requested = renewBefore === undefined ? undefined : parseDurationMs(renewBefore);
-  // A root that is due from its start would be replaced in an endless loop.
+  // If renewBefore were longer than the lifetime, the operator would replace each new root at once, in an endless loop.
   const beforeMs = Math.min(requested ?? lifetimeMs * defaultRenewalShare, lifetimeMs * longestRenewalShare);
   return new Date(notAfter.getTime() - beforeMs);
 }

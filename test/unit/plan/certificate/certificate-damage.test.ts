@@ -30,7 +30,7 @@ describe('tls.crt that holds the certificate in a damaged form is rewritten with
   }
 
   const appended = issued.whereSecret('server', withData({ 'tls.crt': `${textOf(issued)}\n` }));
-  const corrupted = 'tls.crt holds more than its certificates';
+  const corrupted = 'tls.crt holds other text than its certificates';
   const shortened = fresh.issuedBy(issuing).whereSecret('server', withData({ 'tls.crt': leaf }));
   const alone = below.reported(ready(issuing)).whereSecret('server', withData({ 'tls.crt': leaf }));
   check({

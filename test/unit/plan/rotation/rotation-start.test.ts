@@ -169,10 +169,14 @@ describe('a root that an administrator put into next.crt and next.key', () => {
   const signsAtOnce = (given: Situation, more: Partial<RotationStep> = {}): Case => ({
     given,
     plan: {
-      step: rotationStep(['IssuerReplaced', 'next.crt chains to the same root; it signs from now on'], [old], {
-        move: { active: 'next', next: null, previous: 'active' },
-        ...more,
-      }),
+      step: rotationStep(
+        ['IssuerReplaced', 'the certificate in next.crt chains to the same root, and signs from now on'],
+        [old],
+        {
+          move: { active: 'next', next: null, previous: 'active' },
+          ...more,
+        },
+      ),
       verdict,
     },
   });
