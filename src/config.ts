@@ -17,7 +17,7 @@ export interface Config extends LeaseTiming {
   readonly identity: string;
   readonly createDefaultAuthority: boolean;
   readonly listen: ListenAddress & {
-    /** Set by a flag. A default port that is in use is replaced by a free one, an explicit port is not. */ readonly isExplicit: boolean;
+    /** True when a flag sets the address. Only a default port that is in use is replaced by a free one. */ readonly isExplicit: boolean;
   };
   /** The TLS server for metrics. Without it, `listen` serves the metrics to every client. */
   readonly metrics?: {

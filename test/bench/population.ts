@@ -159,5 +159,5 @@ const again = (hex: string): string => Buffer.from(hex, 'hex').toString('hex');
 
 const seconds = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
 
-/** A copy of an object as from the API server: an object that is assembled here would share its parts. */
+/** A copy that shares no parts with other objects, as if the API server had sent it. */
 const asSent = <T>(object: T): T => JSON.parse(JSON.stringify(object)) as T;

@@ -87,7 +87,7 @@ export function eventsFile(reasons: string): string {
     .concat('\n');
 }
 
-/** A table of the names, with a column for what to do if any of them asks for something. */
+/** A table of the names. It has a column for the action if at least one of them has an `@action`. */
 export function table(entries: readonly Documented[], title = 'Reason'): string {
   const hasActions = entries.some(({ action }) => action !== '');
   const cells = ({ name, meaning, action }: Documented): string[] => [

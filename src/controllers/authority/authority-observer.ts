@@ -36,7 +36,7 @@ export interface AuthorityObservation {
 export class AuthorityObserver {
   readonly #options: AuthorityObserverOptions;
   readonly #rollout: RolloutObserver;
-  /** By UID of authority: the revocations in its root Secret when it was last seen. */
+  /** By UID of authority: the revocations that this process last read from its root Secret. */
   readonly #revocations = new Map<string, RevocationState>();
   /** By UID of authority: the CRLs that were published before this process could overwrite them. */
   readonly #published = new Map<string, readonly Crl[]>();
@@ -94,7 +94,7 @@ export class AuthorityObserver {
     authorityStates.set(authority, planAuthority(observed, now()).verdict);
   }
 
-  /** The revocations in the root Secret when it was last seen. If it was not seen yet: those in the published CRLs. */
+  /** The revocations that this process last read from the root Secret; before the first read, those in the published CRLs. */
   async #revocationBefore(
     authority: AuthorityRecord,
     revocation: RevocationState,

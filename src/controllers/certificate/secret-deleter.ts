@@ -67,7 +67,7 @@ export class SecretDeleter {
 /** The precondition that the Secret has not changed since it was observed. */
 export const asObserved = ({ uid, resourceVersion }: SecretRecord) => ({ uid, resourceVersion });
 
-/** Ignores that the Secret was changed or deleted meanwhile: its event queues the resource again. */
+/** Ignores that another client changed or deleted the Secret meanwhile: the event of that change queues the resource again. */
 async function unlessChanged(write: Promise<unknown>): Promise<void> {
   try {
     await write;

@@ -268,7 +268,7 @@ export class SecretWriter {
 
   #observeOwnWrite({ metadata }: WrittenMetadata, content: SecretContent, isFirst = false): SecretRecord {
     const { caches, roots } = this.#options;
-    // A written Secret always has the type secretType, and its content is known. So the answer needs no data with the key.
+    // The operator knows the type and the content that it wrote, so the answer of the API server need not include the key.
     const read = secretRecord({ metadata, type: secretType }, roots(), content);
     const { modifiedByOthers: _, ...record } = isFirst ? read : caches.withChangeTime(read);
     caches.secrets.observeOwnWrite(record);

@@ -219,7 +219,7 @@ export class KubeClient {
     }
   }
 
-  /** Closes the connections. Watches end at once, other requests in progress have a second to finish. */
+  /** Closes the connections. Watches end at once. Other requests in progress have a second to finish. */
   async close(): Promise<void> {
     await this.#connection.close();
   }

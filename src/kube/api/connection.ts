@@ -107,7 +107,7 @@ export class Connection {
     return this.#renewing;
   }
 
-  /** Closes all connections. Watches end at once, requests in progress have a second to finish. */
+  /** Closes all connections. Watches end at once. Other requests in progress have a second to finish. */
   async close(): Promise<void> {
     const { watches, requests } = this.#current ?? {};
     await watches?.destroy();

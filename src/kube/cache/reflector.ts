@@ -26,7 +26,7 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
    * of watches, and always come in pages. Default false.
    */
   readonly streams?: boolean | undefined;
-  /** The number of objects on a page of a list, or that are transformed at the same time. Default 500. */
+  /** The number of objects on a page of a list. Also how many objects are transformed at the same time. Default 500. */
   readonly pageSize?: number | undefined;
   /** About how long a watch lasts, in milliseconds. Default 290 s: many load balancers end connections after five minutes. */
   readonly watchMs?: number | undefined;

@@ -17,7 +17,7 @@ export const defaultLeaseTiming: LeaseTiming = {
   retryPeriodMs: 2_000,
 };
 
-/** client-go's JitterFactor: candidates retry after 1 to 1.2 retry periods, so that they do not retry all at once. */
+/** client-go's JitterFactor: candidates retry after 1 to 1.2 retry periods, so that they do not all retry at the same time. */
 export const jitterFactor = 1.2;
 
 // A timer is limited to 24.8 days. A shorter limit is safer: a Lease that is not released leaves the cluster without a leader.

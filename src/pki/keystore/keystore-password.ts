@@ -5,8 +5,8 @@ const maxLength = 256;
 
 /**
  * Why a text cannot be the password of a keystore or truststore, as a message for the user that does not quote it;
- * undefined when it can. Only printable ASCII works: PKCS#12 derives keys from the password in UTF-16 and in UTF-8, and
- * Java refuses everything but ASCII for the second ("Password is not ASCII").
+ * undefined when it can. Only printable ASCII works: PKCS#12 derives one key from the password in UTF-16 and another from the
+ * password in UTF-8, and for UTF-8 Java accepts only ASCII ("Password is not ASCII").
  */
 export function keystorePasswordProblem(password: string): string | undefined {
   if (password === '') return 'the password is empty';

@@ -188,9 +188,8 @@ function parseOtherValue(text: string): OtherNamePattern['values'][number] | und
 export const maxOtherValueLength = 1024;
 
 /**
- * Only the programs that use a type of otherName know how to compare its values, so values are compared as written.
- * That includes the case of a domain. Programs that ignore case, such as for user principal names, get no additional
- * grants from that.
+ * Only the programs that use a type of otherName know how to compare its values, so values are compared as written, including
+ * the case of a domain. This grants nothing more to programs that ignore case, as for user principal names.
  */
 export const otherNameMatcher =
   ({ oid, utf8Value }: OtherName): ((pattern: OtherNamePattern) => boolean) =>

@@ -112,8 +112,8 @@ function stepOf(input: Input, event: RotationStep['event'], trusted: readonly Ce
 }
 
 /**
- * The phase in which the rotation starts. A peer that presents a live certificate of another root must know the
- * incoming root before it signs. Status must know it too, because it remembers the root if the Secret is overwritten.
+ * The phase in which the rotation starts. Before the incoming root signs, every peer that presents a live certificate of another
+ * root must trust it, and status must name it: if the Secret is overwritten, only status remembers the root.
  */
 function phaseOf({ authority, rollout }: Input, incoming: string, now: Date): 'Distributing' | 'Switching' {
   const isKnown = rootsInStatus(authority.status).some((root) => anchorId(root) === incoming);

@@ -56,7 +56,7 @@ export type TrustStep =
   | { readonly step: 'keep' }
   | { readonly step: 'create'; readonly name: string }
   | { readonly step: 'update' | 'replace' | 'delete'; readonly record: TrustRecord }
-  /** The object with the name belongs to another owner. It stays unchanged. */
+  /** The object with the desired name belongs to another owner. It stays unchanged. */
   | { readonly step: 'conflict'; readonly record: TrustRecord };
 
 /** A step that writes. */

@@ -36,7 +36,7 @@ export interface TrustTarget {
    * object.
    */
   readonly changedAtMs: number;
-  /** An object of another owner has the name. */
+  /** An object of another owner has the name of the target. */
   readonly isForeign: boolean;
   /** The object does not exist, because the API server refused to create it. No pod can have read it. */
   readonly neverExisted: boolean;

@@ -40,7 +40,7 @@ describe("6. The authority grants names other than the namespace's own:", { conc
     readonly spec: object;
     /** The name in the message of a denial. */
     readonly denied: string;
-    /** The name in openssl's output for the certificate; for a common name the subject, for a usage all usages. */
+    /** The text that openssl prints for the name. For a common name it is the whole subject, for a usage all usages. */
     readonly printed: string;
     readonly role?: 'client' | 'peer' | 'server';
   }

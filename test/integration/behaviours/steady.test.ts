@@ -87,7 +87,7 @@ test('2. A stop in the middle of the work is clean: started reconciles are finis
 });
 
 test('1. A Secret is never half new: in every state that a watch reports, key, certificate and bundle belong together', async () => {
-  // A sample. Each of these goes through a rotation and a change of names.
+  // Only a sample of the resources, because each of them is rotated and gets other names.
   const some = names.slice(0, 5);
   for (const name of some) await tenant.rotate(name, 'once');
   for (const name of some) await tenant.ready(name);

@@ -25,7 +25,7 @@ runPage('docs/operations/troubleshooting.md', world, {
   },
 });
 
-/** Every symptom of the page but those of a rotation, in the namespaces and with the names of the page. */
+/** Causes every symptom of the page except those of a rotation, in the namespaces and with the names of the page. */
 async function breakEverything({ run }: Reader): Promise<void> {
   await run('kubectl create namespace shop && kubectl create namespace lab');
   const shop = world.tenantOf('shop');

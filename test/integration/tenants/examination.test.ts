@@ -81,7 +81,7 @@ async function longestHealthCheck(signal: AbortSignal): Promise<number> {
   return longest;
 }
 
-/** Writes Secrets while another tenant requests certificates. Returns how long these take, and the slowest /healthz. */
+/** Writes Secrets while another tenant requests certificates. Returns how long the certificates take, and the slowest /healthz. */
 async function measure(write: (name: string, attempt: number) => Promise<unknown>) {
   const tenant = await world.tenant('victim');
   const stop = new AbortController();

@@ -135,7 +135,7 @@ async function rotate(t: { diagnostic(text: string): void }, before: string): Pr
   return reported;
 }
 
-/** An administrator waits for the honest tenant: true when only hostile namespaces block. */
+/** True when only hostile namespaces block the rotation. Until then, the administrator waits for the honest tenant. */
 const isLate = (rotation: NonNullable<Authority['status']>['rotation']): boolean =>
   (rotation?.blockers ?? []).every((blocker) => !blocker.includes(honest.namespace) && !/ until \d{4}-/.test(blocker));
 

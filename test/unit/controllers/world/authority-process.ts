@@ -137,8 +137,6 @@ export class AuthorityProcess {
     return step.step;
   }
 
-  // Actions of users and other clients, and the stored objects.
-
   annotate(verb: 'rotateRoot' | 'abortRotation', value: string): Promise<unknown> {
     return this.change({ metadata: { annotations: { [annotations[verb]]: value } } });
   }

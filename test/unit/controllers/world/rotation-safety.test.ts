@@ -402,7 +402,7 @@ describe('7. A rotation of the root', () => {
 /** After all faults have ended: the operator works, time passes, and everything settles and stays unchanged. */
 async function comesToAnEnd(world: RotationWorld): Promise<void> {
   world.restoreClock();
-  // The pause after a failure is at most ten minutes.
+  // The operator pauses for at most ten minutes after a failure, so it is idle after two rounds without a write.
   let quietRounds = 0;
   for (let round = 0; round < 60 && (quietRounds < 2 || world.status.rotation !== undefined); round += 1) {
     const writesBefore = world.writes;

@@ -117,7 +117,7 @@ export class WorldProcess {
     await this.#memory.deliver(plural);
   }
 
-  /** Ends the watches of a kind. @param isForgotten they cannot be resumed: everything has to be listed again */
+  /** Ends the watches of a kind. @param isForgotten the API server cannot resume the watches, so the client must list again */
   cut = (plural: string, isForgotten: boolean): Promise<void> => this.#memory.cut(plural, isForgotten);
 
   /** Reconciles, with an interruption. Throws Crash when the interruption ended the process. */
