@@ -1,4 +1,4 @@
-/** What can be wrong with the input of this folder. Callers and tests check the code, never the message. */
+/** The kinds of problems with the input of this folder. Callers and tests check the code, never the message. */
 export type PkiErrorCode =
   | 'MalformedPem'
   | 'MalformedDer'

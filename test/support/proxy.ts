@@ -24,7 +24,7 @@ export interface Answer {
   readonly body: object;
 }
 
-/** What happens to a request or its response: it passes, or the connection breaks. */
+/** The fate of a request or its response: it passes, or the connection breaks. */
 export type Fate = 'pass' | 'break';
 
 /** The faults of a proxy. Each hook may be slow: the connection is silent while its promise is pending. */

@@ -24,7 +24,7 @@ export interface Stage {
   readonly cleanup: AsyncDisposableStack;
 }
 
-/** What keeps running after the last step. */
+/** The programs that keep running after the last step. */
 export interface Scene {
   readonly objects: Objects;
   /** The call that the server accepts. */

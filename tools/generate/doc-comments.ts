@@ -3,7 +3,7 @@ export interface Documented {
   readonly name: string;
   /** The comment in one line, without its `@action`. */
   readonly meaning: string;
-  /** What a person does about it; empty when the comment has no `@action`. */
+  /** The text of `@action`: how a person fixes the problem. Empty when the comment has none. */
   readonly action: string;
 }
 

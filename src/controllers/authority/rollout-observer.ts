@@ -32,7 +32,7 @@ export interface RolloutSources {
 interface Seen {
   /** The token of its record, see Store. */
   readonly token: object | undefined;
-  /** What the Secret says about its owner. */
+  /** The fields of the Secret that name its owner. */
   readonly claim: Pick<CachedSecret, 'namespace' | 'name' | 'controller' | 'owner' | 'ownerName'>;
   readonly issued: IssuedSecret;
 }

@@ -9,7 +9,7 @@ import {
   retryIsPending,
 } from '../../plan/index.ts';
 
-/** What a reconcile did to a role's Secret. */
+/** The change that a reconcile made to a role's Secret. */
 export interface RepairResult {
   readonly role: ObservedRole;
   readonly isWritten: boolean;

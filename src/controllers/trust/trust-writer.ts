@@ -24,7 +24,7 @@ export interface PublishedTrust {
   readonly crl?: CrlBundle;
 }
 
-/** What to publish to one target. */
+/** The content to publish to one target. */
 export interface TrustRequest {
   readonly authority: AuthorityRecord;
   /** Empty for the cluster. */

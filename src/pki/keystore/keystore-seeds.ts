@@ -11,7 +11,7 @@ export interface KeystoreSeeds {
 /**
  * Salts that depend only on a private key and on the content of the keystore, so that equal content gives equal octets.
  *
- * Salts and initialization vectors are public. They must be unpredictable, and differ between keystores. The output of
+ * Salts and initialisation vectors are public. They must be unpredictable, and differ between keystores. The output of
  * HMAC-SHA-256 with a secret key has both properties: it looks random without that key, and reveals nothing about the key, the
  * password or the content. The secret key is derived from the private key with a label, because no key may serve both HMAC and
  * signatures. Each part is preceded by its length, so that different lists of parts never give the same input.

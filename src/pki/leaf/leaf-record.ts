@@ -17,7 +17,7 @@ import { commonValidity } from '../x509/certification-path.ts';
 import { certificateProfileDigest } from '../x509/leaf-profile.ts';
 import { encodeCertificates } from '../x509/trust-bundle.ts';
 
-/** What the caches keep of a key pair in a Secret. No key material; of the certificates, only an unresolved chain. */
+/** The facts that the caches keep of a key pair in a Secret: no key material, and of the certificates only an unresolved chain. */
 export interface LeafRecord extends Partial<LeafAuthority> {
   readonly fingerprint: string;
   readonly serialNumber: string;

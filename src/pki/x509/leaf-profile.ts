@@ -34,7 +34,7 @@ export const isExtendedUsage = (usage: string): usage is ExtendedUsage =>
 export const usageFits = (usage: string, keyKind: string): usage is LeafUsage =>
   isExtendedUsage(usage) || keyUsages.some(([name, keys]) => name === usage && keys.test(keyKind));
 
-/** What a leaf says about its holder. Names are normalised. */
+/** The identity and the usages that a leaf certifies. Names are normalised. */
 export interface LeafProfile {
   readonly role: Role;
   readonly subject: Subject;

@@ -37,7 +37,7 @@ const lengths = {
   postalCodes: 40,
 } as const;
 
-/** What is wrong with a subject, as a message. Undefined when it can be signed. */
+/** The problem of a subject, as a message. Undefined when the subject can be signed. */
 export function subjectProblem(subject: AskedSubject): string | undefined {
   for (const [field, length] of Object.entries(lengths) as [keyof typeof lengths, number][]) {
     if (!(subject[field] ?? []).every((value) => isPlainText(value, length))) {

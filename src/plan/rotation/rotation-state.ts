@@ -20,7 +20,7 @@ export interface RotationState {
   readonly old: readonly string[];
   /** The root that will sign after the rotation. */
   readonly new: string;
-  /** How long the phase Switching spreads the re-issues, in milliseconds. */
+  /** The length of the window over which the phase Switching spreads the re-issues, in milliseconds. */
   readonly windowMs: number;
   /** The rotation was aborted after certificates had switched, and goes back. */
   readonly aborting: boolean;

@@ -7,7 +7,7 @@ interface Named {
 interface Rotation {
   readonly id: string;
   readonly phase: string;
-  /** The value of skip-gate at the time of an abort, which does nothing any more. */
+  /** The value that skip-gate had when the rotation was aborted. This value no longer has an effect. */
   readonly spentSkip?: string;
 }
 

@@ -175,7 +175,7 @@ describe('2. Intent survives: two replicas', () => {
     const leader = await startLeader('ended', longLease);
     await startReplica('heir', longLease);
     await createWhile(pairs, () => leader.stop());
-    // Much earlier than the five minutes of the Lease.
+    // The heir leads long before the Lease expires, which would take five minutes.
     await leads('heir');
     await pairs.endAs(pairsAt(names, 1));
   });

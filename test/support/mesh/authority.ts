@@ -13,7 +13,7 @@ export interface RotatedAuthority {
   readonly status: Status;
   /** Merge patch. */
   patch(patch: object): Promise<void>;
-  /** Requests a rotation with a new token. Returns it when it has started. */
+  /** Requests a rotation with a new token. Returns the rotation as soon as it has started. */
   rotate(): Promise<Rotation>;
   /** The phase at a time, for reports. */
   phaseAt(time: number): string;

@@ -60,7 +60,7 @@ export type Outcome =
       readonly peerSerial: string;
       /** Identity of the client, from the certificate that the server reports; absent if the server saw none. */
       readonly serverSawClient: string | undefined;
-      /** The serial number in that certificate. */
+      /** Serial number of the client's certificate, as the server reports it. */
       readonly serverSawSerial: string | undefined;
     }
   | { readonly ok: false; readonly error: string };

@@ -479,7 +479,7 @@ async function revokesAfterPause(t: TestContext, offsetMs: number): Promise<void
     if (process.replica.authorityStates.material('default')?.crl?.revoked.size === 2) return;
     const isSoon = result !== undefined && result.requeueAt.getTime() < now.getTime() + minutes(1);
     assert.ok(isSoon, `no requeue at ${offsetMs} ms`);
-    // The queue would wait until then.
+    // The queue waits until requeueAt.
     process.nowMs = Math.max(process.nowMs, result.requeueAt.getTime() - process.stepMs);
   }
   assert.fail(`the CRL never lists it at ${offsetMs} ms`);

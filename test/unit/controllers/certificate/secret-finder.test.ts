@@ -16,7 +16,7 @@ const issued = certificate().issuedBy(signer);
 /** A process with its caches, and a new finder. */
 async function begin(t: TestContext) {
   const process = await CertificateProcess.begin(t);
-  /** What was read of a Secret: everything, or only its metadata. */
+  /** The parts of a Secret that were read: everything, or only its metadata. */
   const readings: string[] = [];
   const findCounted: KubeClient['find'] = (resource, ref, options) => {
     readings.push(options?.metadataOnly === true ? 'metadata' : 'all');

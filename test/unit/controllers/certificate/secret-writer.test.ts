@@ -166,7 +166,7 @@ const writes: Readonly<
   },
 };
 
-/** What another client does to the Secret without the caches noticing. */
+/** Changes of the Secret by another client that the caches have not seen. */
 const interferences: Readonly<Record<string, (api: MemoryApi) => Promise<unknown>>> = {
   'was changed by another client': (api) =>
     api.mergePatch(secretResource, ref, { metadata: { annotations: { theirs: 'x' } } }),

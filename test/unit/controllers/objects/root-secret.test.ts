@@ -18,7 +18,7 @@ import { anchorsOf, next, old, other } from '../../plan/rotation/rotation-roots.
 import { rotationIn, type Situation, secretOf } from '../../plan/rotation/rotation-situation.ts';
 import { planIn } from '../../plan/rotation/rotation-table.ts';
 
-/** What a step writes to the data of the Secret, as text. Null removes a key. */
+/** The data that a step writes to the Secret, as text. Null removes a key. */
 function written(situation: Situation, step: RotationStep, made?: NewRoot) {
   const { metadata, data } = rotationPatch(secretOf(situation), step, made);
   const texts = Object.entries(data ?? {}).map(([key, value]) => [

@@ -36,7 +36,7 @@ const happens = (weight: number, ...event: Event) => ({ weight, arbitrary: fc.co
 const abort = (world: RotationWorld): Promise<void> =>
   world.annotate('abortRotation', world.status.rotation?.id ?? 'none');
 
-/** What users do to Secrets. */
+/** Damage that users do to Secrets. */
 const damage = [
   {
     weight: 1,
@@ -53,7 +53,7 @@ const damage = [
   happens(1, 'a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')),
 ];
 
-/** What can happen in the middle of a reconcile. */
+/** Events that can happen in the middle of a reconcile. */
 const inBetween = fc.oneof(
   happens(4, 'the process ends', (world) => world.crash()),
   happens(3, 'the standby takes over and works', async (world) => {

@@ -505,7 +505,7 @@ function onceOnly(interruption: Interruption | undefined): () => Interruption | 
 const resourceOf = (mount = ''): Resource<KubeObject> | undefined =>
   [secretResource, configMapResource, clusterTrustBundleResource].find(({ plural }) => plural === mount.split(' ')[0]);
 
-/** What a pod loads from a Secret, a ConfigMap or a ClusterTrustBundle. */
+/** The content that a pod loads from a Secret, a ConfigMap or a ClusterTrustBundle. */
 function loadedFrom(object: Mounted, roots: ReadonlyMap<string, Certificate>): Loaded {
   const { data = {}, spec } = object;
   const isSecret = secretKeys.certificate in data;

@@ -23,7 +23,7 @@ const nothing: RevocationState = { crls: [], revocations: [] };
 const paced = (state: RevocationState, requested: readonly Revocation[] = [], at = now, places = 0) =>
   planCrlsWithinRate(state, [signer], requested, at, { publicationCount: () => places });
 
-/** The state of the root Secret after every plan at that time was carried out, decoded from its bytes. */
+/** The state of the root Secret, decoded from its bytes, after plans for the time `at` were carried out until none is left. */
 function after(state: RevocationState, requested: readonly Revocation[] = [], at = now, places = 0): RevocationState {
   const { plan } = paced(state, requested, at, places);
   if (plan === undefined) return state;
