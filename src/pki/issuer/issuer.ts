@@ -184,7 +184,7 @@ function noRoot(top: Certificate, others: readonly Certificate[]): Rejection<Roo
   return [top, ...others].some((other) => other.subject.equals(top.issuer) && !isIssuedBy(top, other))
     ? {
         reason: 'RootIssuerMismatch',
-        message: `${describeCa(top)} was not issued by the certificate with its issuer's name (${issuer}): the signature or the key identifier does not match; add the certificate that issued it`,
+        message: `${describeCa(top)} has the issuer ${issuer}, but the certificate with that name has another key or key identifier; add the certificate that issued it`,
       }
     : {
         reason: 'RootChainIncomplete',

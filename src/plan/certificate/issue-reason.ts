@@ -243,9 +243,9 @@ function issuerKeyIsMissing({ leaf, authority, certificate, now }: LeafInput): F
 }
 
 /**
- * When a leaf is issued again because the key of its issuer is gone. Each resource gets its own time, between the time
- * at which that CRL would have been renewed and half of the CRL's remaining lifetime after it. Undefined when the CRL
- * can be renewed.
+ * When a leaf is issued again because the key of its issuer is gone. Each resource gets its own time in a window. The window
+ * starts when the operator would have renewed the issuer's CRL, and lasts half of the time from then to the expiry of the CRL.
+ * Undefined when the CRL can be renewed.
  */
 function crlReissueTime(
   leaf: LeafRecord,
