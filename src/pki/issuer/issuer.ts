@@ -184,7 +184,7 @@ function noRoot(top: Certificate, others: readonly Certificate[]): Rejection<Roo
   return [top, ...others].some((other) => other.subject.equals(top.issuer) && !isIssuedBy(top, other))
     ? {
         reason: 'RootIssuerMismatch',
-        message: `${describeCa(top)} has the issuer ${issuer}, but the certificate with that name has another key or key identifier; add the certificate that issued it`,
+        message: `${describeCa(top)} has the issuer ${issuer}, but its signature or key identifier does not match the certificate with that name; add the certificate that issued it`,
       }
     : {
         reason: 'RootChainIncomplete',
