@@ -19,15 +19,19 @@ const world = installation({}, async ({ cluster }) => {
 let original: string | undefined;
 let folder: string;
 let saved: ReadonlyMap<string, unknown>;
+let earlier: readonly string[];
 
 runPage('docs/operations/backup.md', world, {
   async before(reader) {
     ({ folder } = reader);
+    writeFileSync(join(folder, 'kustomization.yaml'), 'resources: [deploy]\n');
     original = await activeRoot();
   },
   instead: {
+    // A test writes nothing into the home of its user.
+    'backup="$HOME': ({ run }) => run(`backup=${folder}/kept`),
     // The operator of a test is no pod.
-    async 'kubectl apply -k deploy'({ run }, command) {
+    async 'kubectl apply -k .'({ run }, command) {
       await run(command);
       await world.start();
     },
@@ -37,6 +41,8 @@ runPage('docs/operations/backup.md', world, {
     async 'Back up everything else'({ run }) {
       saved = await secretData();
       assert.equal(saved.size, 2);
+      earlier = await replacedSerials();
+      assert.equal(earlier.length, 2);
       await world.operator.stop();
       await run(
         'kubectl delete namespace shop && kubectl delete -k crds && kubectl -n mtls-operator delete secret mtls-root',
@@ -45,6 +51,7 @@ runPage('docs/operations/backup.md', world, {
     async 'Restore the roots'() {
       assert.equal(await activeRoot(), original);
       assert.deepEqual(await secretData(), saved);
+      assert.deepEqual(await replacedSerials(), earlier);
       await assertTrusted([original]);
       // The root Secret is lost while the operator runs.
       await world.api.delete(paths.rootSecret('mtls-root'));
@@ -64,18 +71,33 @@ runPage('docs/operations/backup.md', world, {
       await assertTrusted([original]);
     },
     async 'Restore the CRL'({ run }) {
-      await run('kubectl get secrets -n shop -o json | portable > secrets.json');
+      await run('kubectl get secrets -n shop -o json | portable > "$backup/secrets.json"');
+      await run('kubectl get mcert -n shop -o json | portable > "$backup/certificates.json"');
       saved = await secretData();
       await run('kubectl delete namespace shop');
     },
     async 'Restore a namespace'() {
       assert.deepEqual(await secretData(), saved);
+      await eventually(async () => {
+        const serials = await replacedSerials();
+        for (const serial of earlier) assert.ok(serials.includes(serial), serial);
+      });
+      await world.tenantOf('shop').revoke('payments', 'after-the-restore');
+      const [crl] = await world.crls('mtls-root');
+      const revoked = crl?.revoked.map(({ serialNumber }) => serialNumber) ?? [];
+      for (const serial of earlier) assert.ok(revoked.includes(serial), serial);
     },
   },
 });
 
 const activeRoot = async (): Promise<string | undefined> =>
   (await world.authority('default')).status?.activeRoot?.fingerprint;
+
+/** The serial numbers of the certificates that status lists as replaced. */
+const replacedSerials = async (): Promise<readonly string[]> => {
+  const { status } = await world.tenantOf('shop').get('payments');
+  return (status?.secrets ?? []).flatMap(({ replaced = [] }) => replaced.map(({ serialNumber }) => serialNumber));
+};
 
 const secrets = () => world.api.list<Secret>(paths.secrets('shop'));
 

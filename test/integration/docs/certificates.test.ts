@@ -9,12 +9,17 @@ import { installation } from '../../support/installation.ts';
 import { wholePage } from '../../support/page.ts';
 import { assertReloadsOncePerChange } from '../../support/stacks/reload-loop.ts';
 
+const PODS = join(import.meta.dirname, '../../../deploy/examples/pods.yaml');
+
 // The pages share a cluster, in the order in which a reader meets them.
 const world = installation();
 
 runPage('docs/how-to/issue-certificates.md', world);
-runPage('docs/how-to/mount-certificates.md', world);
-runPage('docs/how-to/reload-certificates.md', world);
+const noKubelet = 'there is no kubelet: no pod runs';
+runPage('docs/how-to/mount-certificates.md', world, { notRun: { 'rollout status': noKubelet, ' logs ': noKubelet } });
+runPage('docs/how-to/reload-certificates.md', world, {
+  after: { 'Reload after each change': () => assertReloadsOncePerChange(readFileSync(PODS, 'utf8')) },
+});
 
 let serials: Readonly<Record<string, string>>;
 runPage('docs/how-to/rotate-certificates.md', world, {
