@@ -65,8 +65,14 @@ runPage('docs/operations/uninstall.md', world, {
         const { stdout } = await cluster.tryKubectl(['get', 'crd', '--output=name']);
         assert.doesNotMatch(stdout, /mtls-operator/);
       });
+      assert.deepEqual(await dataOfSecrets(), []);
+    },
+  },
+  instead: {
+    async 'kubectl delete secrets,configmaps'({ run }, command) {
       assert.equal(kept.length, 2);
       assert.deepEqual(await dataOfSecrets(), kept);
+      await run(command);
     },
   },
 });
@@ -97,15 +103,11 @@ async function testAlerts({ folder }: Reader): Promise<void> {
   const certificate = '{namespace="shop",name="payments",role="server"}';
   const cases: Readonly<Record<string, readonly [series: string, quiet: string, loud: string]>> = {
     MtlsCertificateNotReady: ['mtls_operator_certificate_ready{namespace="shop",name="payments"}', '1', '0'],
-    MtlsCertificateExpiresSoon: [
-      `mtls_operator_certificate_expiry_seconds${certificate}`,
-      `${30 * day}`,
-      `${10 * day}`,
-    ],
     MtlsRootExpiresSoon: ['mtls_operator_root_expiry_seconds{authority="default"}', `${365 * day}`, `${200 * day}`],
     MtlsRootRotationStuck: ['mtls_operator_rotation_phase{authority="default",phase="Draining"}', '0', '1'],
     MtlsCrlEndsSoon: ['mtls_operator_crl_next_update_seconds{authority="default"}', `${20 * day}`, `${5 * day}`],
     MtlsOperatorHasNoLeader: ['mtls_operator_leader{pod="a"}', '1', '0'],
+    MtlsOperatorReplicaDown: ['up{job="mtls-operator",instance="a"}', '1', '0'],
     MtlsOperatorFails: ['mtls_operator_reconciles_total{controller="certificate",outcome="error"}', '1', '1+60'],
   };
   const leader = { series: 'mtls_operator_leader{pod="b"}', values: '1x600' };
@@ -135,6 +137,40 @@ async function testAlerts({ folder }: Reader): Promise<void> {
     file,
     JSON.stringify({ rule_files: ['rules.yaml'], evaluation_interval: '1m', tests: [...tests, ...full] }),
   );
+  const { stdout } = await promisify(execFile)('promtool', ['test', 'rules', file]);
+  assert.match(stdout, /SUCCESS/);
+  await testExpiryAlert(folder);
+}
+
+/** The alert is silent for a certificate that is renewed when a third of its lifetime is left, and fires before an overdue one expires. */
+async function testExpiryAlert(folder: string): Promise<void> {
+  const quarter = 900;
+  const hour = 3600;
+  const expiryAt = (time: number, lifetime: number): number =>
+    lifetime + Math.floor(time / ((lifetime * 2) / 3)) * ((lifetime * 2) / 3);
+  const tests = [12, 24, 7 * 24, 60 * 24, 90 * 24].flatMap((hours) => {
+    const lifetime = hours * hour;
+    const endsAt = Math.floor((lifetime * 0.97) / quarter) * quarter;
+    const times = Array.from({ length: endsAt / quarter + 1 }, (_, index) => index * quarter);
+    return [false, true].map((isOverdue) => ({
+      interval: '15m',
+      input_series: [
+        {
+          series: 'mtls_operator_certificate_expiry_seconds{namespace="shop",name="payments",role="server"}',
+          values: times.map((time) => (isOverdue ? lifetime : expiryAt(time, lifetime))).join(' '),
+        },
+      ],
+      promql_expr_test: [
+        {
+          expr: 'count(count_over_time(ALERTS{alertname="MtlsCertificateExpiresSoon"}[90d])) or vector(0)',
+          eval_time: `${endsAt}s`,
+          exp_samples: [{ value: isOverdue ? 1 : 0, labels: '{}' }],
+        },
+      ],
+    }));
+  });
+  const file = join(folder, 'expiry-test.yaml');
+  await writeFile(file, JSON.stringify({ rule_files: ['rules.yaml'], evaluation_interval: '15m', tests }));
   const { stdout } = await promisify(execFile)('promtool', ['test', 'rules', file]);
   assert.match(stdout, /SUCCESS/);
 }
