@@ -18,7 +18,10 @@ runPage('docs/operations/troubleshooting.md', world, {
       await run('kubectl wait mauth default --for=condition=TrustPublished=false --timeout=60s');
     },
   },
-  slow: { 'The roots are not published': '31 s: the operator reads the ConfigMap of another owner every 30 s' },
+  slow: {
+    'The Secret belongs to another owner': '30 s: the operator reads the Secret of another owner every 30 s',
+    'The roots are not published': '31 s: the operator reads the ConfigMap of another owner every 30 s',
+  },
   notRun: {
     'openssl s_client': 'there is no kubelet: no server runs',
     ' logs ': 'there is no kubelet: the operator of a test is no pod',
