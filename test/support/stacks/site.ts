@@ -71,9 +71,11 @@ export async function openSite(): Promise<Site> {
         await installation.authorityIs(name, 'True');
       },
       async apply(page) {
-        const manifests = wholePage(`docs/how-to/stacks/${page}.md`)
-          .blocks('yaml')
-          .filter((block) => /^kind: Mtls/m.test(block));
+        const blocks = wholePage(`docs/how-to/stacks/${page}.md`).blocks('yaml');
+        const grants = blocks.find((block) => block.startsWith('# grants.yaml\n'));
+        if (grants !== undefined)
+          await cluster.kubectl(['patch', 'mauth', 'default', '--type=merge', `--patch=${grants}`]);
+        const manifests = blocks.filter((block) => /^kind: Mtls/m.test(block));
         await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], {
           input: manifests.join('---\n'),
         });
