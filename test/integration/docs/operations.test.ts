@@ -101,7 +101,6 @@ async function checkScrapeConfig({ folder }: Reader, command: string): Promise<v
 /** Each alert fires for series that ask for it, and for no others. */
 async function testAlerts({ folder }: Reader): Promise<void> {
   const day = 86_400;
-  const certificate = '{namespace="shop",name="payments",role="server"}';
   const cases: Readonly<Record<string, readonly [series: string, quiet: string, loud: string]>> = {
     MtlsCertificateNotReady: ['mtls_operator_certificate_ready{namespace="shop",name="payments"}', '1', '0'],
     MtlsRootExpiresSoon: ['mtls_operator_root_expiry_seconds{authority="default"}', `${365 * day}`, `${200 * day}`],
