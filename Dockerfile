@@ -20,7 +20,7 @@ LABEL org.opencontainers.image.title="mtls-operator" \
       org.opencontainers.image.description="An organisation's own certificate authority for mutual TLS, as a Kubernetes operator" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Half of the threads make RSA keys, no more than there are cores; they are there when the first is needed.
-# What is read from the network is mapped, and so given back: glibc keeps its own heap up to the last piece in use.
+# glibc maps network buffers of 32 KB and more, and returns them to the system when they are freed. Its own heap shrinks only to the last piece in use.
 ENV NODE_ENV=production \
     UV_THREADPOOL_SIZE=32 \
     MALLOC_MMAP_THRESHOLD_=32768

@@ -10,7 +10,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
 const MAIN = join(DIST, 'main.js');
 
-/** Includes the folders, because the removal of a file changes only its folder. */
+/** Includes the folders, because removing a file changes only the modification time of its folder. */
 const SOURCES = ['src', 'src/**', 'tsconfig*.json'];
 
 /** Compiles `src` if dist/ is older. Returns the path of main.js. Throws with the compiler's output. */

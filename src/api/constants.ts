@@ -43,7 +43,7 @@ export const annotations = {
   rotateRoot: `${group}/rotate-root`,
   /** On an MtlsAuthority: the id of the rotation whose certificates may switch to the new root. */
   approveRotation: `${group}/approve-rotation`,
-  /** On an MtlsAuthority: a phase of a rotation whose wait the operator skips, in all namespaces or in one, as `<id>/<phase>` or `<id>/<phase>/<namespace>`. */
+  /** On an MtlsAuthority: the phase of a rotation that must not wait any longer: `<id>/<phase>`, or `<id>/<phase>/<namespace>` for one namespace. */
   skipGate: `${group}/skip-gate`,
   /** On an MtlsAuthority: the id of the rotation that goes back to the old root. */
   abortRotation: `${group}/abort-rotation`,

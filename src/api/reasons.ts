@@ -250,7 +250,7 @@ export type AuthorityEvent =
   | 'RootCreated'
   /** The root was renewed with the same key, or another root overwrote the signing root. The earlier root stays trusted. */
   | 'RootReplaced'
-  /** `next.crt` has the same root as the signing intermediate, so it signs at once. */
+  /** `next.crt` has the same root as the signing intermediate, so the new intermediate signs at once. */
   | 'IssuerReplaced'
   /** The last certificate of a replaced intermediate is gone, and its key is destroyed. */
   | 'IssuerRetired'

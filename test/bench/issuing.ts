@@ -20,7 +20,7 @@ const specs: readonly KeySpec[] = [
 const outputs: readonly OutputKey[] = ['tls-combined.pem', 'key.der', 'keystore.p12', 'truststore.p12'];
 const password = randomBytes(20).toString('hex');
 
-/** Prints the table. The CPU time covers all threads and includes the new key and the signature of a root of the same kind. */
+/** Prints a row for each kind of key. `issue` includes the new key, except for RSA. The root has a key of the same kind. */
 export async function benchIssuing(): Promise<void> {
   console.log('CPU of one certificate, and sizes in bytes; one root, no intermediates');
   console.table(await rows());

@@ -17,7 +17,7 @@ import { filesOf } from '../support/roots/corpus.ts';
 import { makeCa } from '../support/roots/make.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
-// Each server with the client at the same position in the list, so that each program verifies such a chain at both ends.
+// Pairs each server with the client at the same position in the list, so that each program verifies such a chain in both roles.
 describe('mutual TLS below two intermediates, with only the root in ca.crt', () => {
   let base: string;
   let parties: Parties;

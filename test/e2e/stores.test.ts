@@ -79,7 +79,7 @@ function assertReading(reading: Reading | undefined, sample: StoreSample, judge:
   assert.ok(reading !== undefined && !('error' in reading), `${sample.title}: ${JSON.stringify(reading)}`);
   const expected = sample.certificates.map(({ fingerprint }) => fingerprint);
   if (sample.kind === 'keystore') assert.deepEqual(reading.certificates, expected, sample.title);
-  // The order of a set is arbitrary, and Java returns that of a hash table.
+  // A truststore is a set without an order: Java lists its certificates in the order of a hash table.
   else assert.deepEqual(reading.certificates.toSorted(), expected.toSorted(), sample.title);
   if (reading.aliases !== undefined) {
     assert.deepEqual(reading.aliases.toSorted(), sample.aliases.toSorted(), sample.title);

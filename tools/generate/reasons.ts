@@ -77,11 +77,11 @@ export function eventsFile(reasons: string): string {
     '## Events of an MtlsCertificate\n',
     'Normal:\n',
     table(unionMembers(reasons, 'CertificateEvent')),
-    'Every reason of the condition `Ready` except `Issued`, `Pending` and `Deleting` is also the reason of a Warning, when the condition gets\nit or when another attempt fails: see [conditions](conditions.md#ready). `AuthorityNotReady` is Normal while the authority only waits\nfor the bundles of its own rotation.\n',
+    'Every reason of the condition `Ready` except `Issued`, `Pending` and `Deleting` is also the reason of a Warning. The operator\nsends the Warning when the condition changes to that reason, and when another attempt fails: see [conditions](conditions.md#ready). The\nevent `AuthorityNotReady` is Normal while the authority only waits for the bundles of its own rotation.\n',
     '## Events of an MtlsAuthority\n',
     'Events with an action are Warnings, the others are Normal.\n',
     table(unionMembers(reasons, 'AuthorityEvent')),
-    'The reasons of the conditions are Warnings as well, when a condition gets one that asks a person to act: see\n[conditions](conditions.md#mtlsauthority).',
+    'The operator also sends a Warning when a condition changes to a reason that asks a person to act. The event has the same reason: see\n[conditions](conditions.md#mtlsauthority).',
   ]
     .join('\n')
     .concat('\n');

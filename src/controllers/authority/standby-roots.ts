@@ -21,7 +21,7 @@ export class StandbyRoots {
   readonly #unsubscribe: ReadonlyArray<() => void>;
   readonly #ended: Promise<void>;
 
-  /** Queues every authority first: another replica may have changed its root meanwhile. */
+  /** Queues every authority, because the leader may have changed its root since this replica last read it. */
   constructor({ authorities, rootSecrets, refresh, log }: StandbyRootsOptions) {
     const queue = this.#queue;
     this.#unsubscribe = [

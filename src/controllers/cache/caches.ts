@@ -64,7 +64,7 @@ export class Caches {
   readonly namespaces = new Store<NamespaceRecord>();
   readonly configMaps: TrustCache;
   readonly clusterTrustBundles: TrustCache;
-  /** The reflectors whose state is read directly. keepCaches sets them. */
+  /** The reflectors that Caches asks for their state. keepCaches sets them. */
   readonly reflectors: {
     clusterTrustBundles?: { readonly isServed: boolean | undefined };
     passwords?: { readonly hasSynced: boolean };

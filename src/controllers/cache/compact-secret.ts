@@ -16,7 +16,7 @@ interface KeptSecret {
   readonly changedAtMs: number;
   /** The fields that thousands of Secrets share. */
   readonly common: Common;
-  /** The fields of this Secret alone, as JSON, see Own. */
+  /** The fields that differ between Secrets: an Own as JSON. */
   readonly own: string;
   /** `unresolved` of the leaf. Outside the JSON, because resolveLeaf identifies its last attempt by this array object. */
   readonly unresolved?: readonly string[];

@@ -39,8 +39,8 @@ const wokenBySuccess = 2;
 const restMs = 5000;
 
 /**
- * Failed attempts, by key of the resource and by role: a role waits for its own failures only. Each entry records what was
- * attempted: a changed spec, a new token or another root is a different attempt and is not delayed.
+ * Failed attempts, by key of the resource and by role: a failure delays only its own role. Each entry identifies the attempt:
+ * after a change of the spec, of a token or of the root, the next attempt is a different one and is not delayed.
  */
 export class IssuanceBackoff {
   readonly #known = new Map<string, ReadonlyMap<Role, Known>>();

@@ -125,7 +125,7 @@ function requestOf({ certificate, authority }: Observed): string {
   return JSON.stringify([uid, generation, rotateToken, revokeToken, retryToken, ...root]);
 }
 
-/** Identifies the other sources of a Secret's outputs: the CRLs and the keystore password. */
+/** Identifies the inputs of a Secret's outputs that requestOf leaves out: the CRLs and the keystore password. */
 function sourcesOf({ certificate, authority, keystorePassword }: Observed): string {
   const crl = authority.state === 'ready' && certificate.spec.outputs?.crl === true ? authority.crl?.digest : undefined;
   return JSON.stringify([crl, keystorePassword]);

@@ -8,7 +8,7 @@ export class InternPool {
   readonly #texts = new Map<string, string>();
   readonly #values = new Map<string, unknown>();
 
-  /** @param most how many strings, and how many other values, the pool holds before it is emptied */
+  /** @param most the largest number of strings, and of other values, in the pool. One more empties the strings, or the values. */
   constructor(most = 8192) {
     this.#most = most;
   }

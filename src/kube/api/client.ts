@@ -290,7 +290,7 @@ export class KubeClient {
   }
 }
 
-/** A page that was requested. */
+/** A list request that was sent, before its answer is read. */
 interface OpenList {
   readonly call: Call;
   readonly body: Promise<Readable>;

@@ -48,8 +48,8 @@ export type RootProblem =
    */
   | 'RootChainIncomplete'
   /**
-   * A certificate has the name of the issuer, but another key has signed. It is usually an older or newer generation of the CA.
-   * @action Use the certificate of the CA that signed.
+   * A certificate has the name of the issuer, but not the key that signed. Usually, that certificate is an older or newer generation of the CA.
+   * @action Use the CA certificate whose key signed.
    */
   | 'RootIssuerMismatch'
   /**

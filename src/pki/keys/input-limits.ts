@@ -95,7 +95,7 @@ function checkKeyFields(fields: readonly Element[], encoding: KeyEncoding): void
   else if (content.length > 3 * kind + 32) throw unsupported();
 }
 
-/** The type of key in an AlgorithmIdentifier: RSA, or the length of a field element in octets. */
+/** Reads the type of key from an AlgorithmIdentifier. Returns 'rsa', or for an EC or Ed25519 key the octets of one coordinate. */
 function kindOf(algorithm: Element | undefined): 'rsa' | number {
   const [id, parameters] = expectTag(algorithm, tags.sequence).children();
   switch (readOid(id)) {

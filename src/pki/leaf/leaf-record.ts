@@ -135,8 +135,8 @@ export function readLeaf(certificates: string | LeafChain, keyPem: string, roots
 
 /**
  * The record of a leaf, its key and its intermediates.
- * @throws PkiError VerificationFailed when the key does not belong to the leaf, or the intermediates are not its chain;
- * otherwise as parsePrivateKey
+ * @throws PkiError VerificationFailed when the key does not belong to the leaf, or the intermediates do not form its chain;
+ * the errors of parsePrivateKey when the key cannot be read
  */
 export function leafRecord(
   leaf: Certificate,

@@ -50,7 +50,7 @@ export type RootVerdict =
     }
   | { readonly state: 'notReady'; readonly reason: string; readonly message: string };
 
-/** The plan for the root of an authority. */
+/** The next step for the root of an authority, and whether the authority may sign meanwhile. */
 export interface RootPlan {
   readonly step: RootStep;
   /** The state of the authority that certificates see until the step is done. */
@@ -139,7 +139,7 @@ function planWithIssuer(
 /** The moment, or the epoch if it is in the future because the clock was set back. */
 const notInFuture = (moment: Date, now: Date): Date => (moment <= now ? moment : new Date(0));
 
-/** The plan without a rotation: one may start, or a predecessor of the root is written to ca.crt. */
+/** The plan when no rotation is in progress: it may start a rotation, or add a previous root to ca.crt of the root Secret. */
 function planWithoutRotation(input: RotationInput, now: Date): RootPlan {
   const { secret, active, trusted } = input;
   const bundle = trustBundle(active.anchor, trusted);

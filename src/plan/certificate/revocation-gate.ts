@@ -11,10 +11,11 @@ import { canBeListed, isRejectedByPeers, leavesToRevoke, unrenewableCrlOf } from
 import type { BlockedStep } from './secret-step.ts';
 
 /**
- * Why a certificate cannot be replaced yet: the leaf to revoke goes onto the CRL before it is replaced, because its
- * serial number is lost afterwards. Undefined when the leaf is on the CRL, or when no peer trusts its issuer any more.
- * When no CRL can list the leaf, the request stays unanswered; otherwise its author would believe that peers reject the
- * leaf. A certificate that is due for another reason is issued anyway.
+ * Why a certificate cannot be replaced yet. The CRL must list a leaf before the leaf is replaced, because replacing it
+ * deletes the serial number. Undefined when the CRL lists the leaf, or when no peer trusts its issuer any more. When no
+ * CRL can list the leaf, the request to revoke stays unanswered: an answer would mean that peers reject the leaf. In
+ * that case, or when the namespace has used its share of the CRL, a certificate that is due for another reason is issued
+ * anyway.
  * @param isRequested whether the request to revoke is the reason to issue
  */
 export function unlistedLeavesProblem(

@@ -33,7 +33,7 @@ export interface RateLimitedCrls {
   readonly nextAt?: Date;
 }
 
-/** Facts other than the content of the root Secret. */
+/** The inputs of the plan that do not come from the current root Secret. */
 export interface RateContext extends CrlContext {
   /** Counts the objects that hold the CRLs. It is called only when requests may have to wait. */
   readonly publicationCount?: () => number;

@@ -142,7 +142,7 @@ describe('outputs', { concurrency: 4 }, () => {
       try {
         await writeFile(join(folder, 'key.der'), key, { mode: 0o600 });
         const text = await openssl(['asn1parse', '-inform', 'DER', '-in', join(folder, 'key.der')]);
-        // The third line: the algorithm in PKCS#8, the modulus in PKCS#1.
+        // The third line shows the algorithm of a PKCS#8 key, or the modulus of a PKCS#1 key.
         assert.match(text.split('\n')[2] ?? '', encoding === 'PKCS8' ? /SEQUENCE/ : /INTEGER/);
       } finally {
         await rm(folder, { recursive: true });

@@ -475,7 +475,7 @@ describe('an expired root', { concurrency }, () => {
 
   test('is replaced by the root that is being distributed, whatever the rotation waits for (25 s: a root expires)', async () => {
     const brings = await soon();
-    // A rotation starts when a tenth of the root's life is left. With these settings, only its expiry opens the gate.
+    // A rotation starts when a tenth of the root's life is left. With these settings, the rotation then waits until the root expires.
     const rotation = { approval: 'Manual', propagationDelay: '1h' };
     const authority = await rotating({ brings, rotation, certificates: 1 });
     const old = await fingerprintOf(brings['tls.crt']);

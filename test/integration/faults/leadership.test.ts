@@ -66,8 +66,8 @@ describe('2. Intent survives: two replicas', () => {
 });
 
 describe('2. Intent survives: a replica that takes over', () => {
-  // A failure means: the new leader signs with the root that it knew as a standby. If that root was replaced because its
-  // key leaked, the leaked root signs again, and certificates of the current root are issued again as foreign.
+  // A failure means that the new leader signs with the root that it knew as a standby. If the key of that root leaked, the
+  // leaked key signs again, and the new leader replaces all certificates of the current root as foreign.
   it('uses the current root, even if the root was replaced while it was a standby', async () => {
     const pairs = await pairsIn(world, 'root');
     const leader = await startLeader('knowing', shortLease);

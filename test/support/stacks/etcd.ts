@@ -127,7 +127,7 @@ interface StatefulSet {
   };
 }
 
-/** The flags of the page. Those that follow them are for one of three members on one machine, and etcd takes the last. */
+/** The flags of the page, then flags for three members on one machine. If a flag occurs twice, etcd uses the last one. */
 function flags({ name, data, client, peer, initialCluster }: Place, tls: string): readonly string[] {
   const manifest = filled(page.file('etcd.yaml'), { '/tls/': `${tls}/`, '$(NAME)': name });
   const objects = parseAllDocuments(manifest).map((document) => document.toJS() as StatefulSet);

@@ -13,7 +13,8 @@ const lines = async (metrics: Metrics, name: string): Promise<string[]> =>
     .filter((line) => line.startsWith(name));
 
 describe('metrics', () => {
-  // Only the timer that measures the delay of the event loop wakes an idle process, by default a hundred times a second.
+  // Only the timer that measures the delay of the event loop wakes an idle process. With Node's default resolution, it would do
+  // so a hundred times a second.
   test('wake an idle process at most five times a second', async (t) => {
     const { mock } = t.mock.method(perfHooks, 'monitorEventLoopDelay');
     await new Metrics().expose();

@@ -381,7 +381,7 @@ const tables: Record<Kind, readonly Row[]> = {
     [`${upn} *@example.com`, '1.3.6.1.4.1.311.20.2.4 ops@example.com', false],
     [`${upn} *@example.com`, '1.3.6.1.4.1.311.20.2 ops@example.com', false],
     [`${upn} *@example.com`, `${upn}.1 ops@example.com`, false],
-    // A 32-bit parser reads the same type.
+    // A parser with 32-bit arcs would read the last arc, 2^32 + 3, as the 3 of the user principal name.
     [`${upn} *@example.com`, '1.3.6.1.4.1.311.20.2.4294967299 ops@example.com', false],
     ['1.3.6.1.4.1.311.20.2.4294967299 *', '1.3.6.1.4.1.311.20.2.4294967299 ops', false],
     [`${upn} ops@example.com`, `${upn} ops@example.com`, true],
