@@ -271,7 +271,8 @@ export function readOid(element: Element | undefined): string {
   for (let index = 0; index < content.length; index += 1) {
     const octet = content[index] ?? 0;
     if (arc >= 2 ** 24) throw new PkiError('MalformedDer', 'oversized object identifier');
-    if (arc === 0 && octet === 0x80) throw new PkiError('MalformedDer', 'an arc is not minimal');
+    if (arc === 0 && octet === 0x80)
+      throw new PkiError('MalformedDer', 'an arc of an object identifier has leading padding');
     arc = arc * 128 + (octet & 0x7f);
     if (octet < 0x80) {
       dotted += dotted === '' ? firstArcs(arc) : `.${arc}`;

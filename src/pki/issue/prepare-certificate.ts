@@ -84,7 +84,8 @@ export function prepareLeaf(
   const prepared = new Prepared(tbsCertificate(tbs), issuer.signer, (der) => {
     const leaf = readCertificate(der);
     // Catches a wrong signature before it reaches a Secret.
-    if (!isSignedBy(leaf, ca)) throw new PkiError('VerificationFailed', 'the signed leaf does not verify');
+    if (!isSignedBy(leaf, ca))
+      throw new PkiError('VerificationFailed', 'the signature of the new leaf does not verify');
     return leaf;
   });
   lintLeaf(prepared.fields, profile, path);
@@ -123,7 +124,8 @@ export function prepareRoot(
   };
   const prepared = new Prepared(tbsCertificate(tbs), signer, (der) => {
     const root = parseCertificate(der);
-    if (!isSignedBy(root, root)) throw new PkiError('VerificationFailed', 'the signed root does not verify');
+    if (!isSignedBy(root, root))
+      throw new PkiError('VerificationFailed', 'the signature of the new root does not verify');
     return root;
   });
   checkWithForge(prepared.fields);

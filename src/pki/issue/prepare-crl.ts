@@ -51,7 +51,8 @@ export function prepareCrl(
     (der) => {
       const crl = parseCrl(der);
       // With a wrong signature on a published CRL, verifiers would refuse every certificate of the issuer.
-      if (!isCrlOf(crl, certificate)) throw new PkiError('VerificationFailed', 'the signed CRL does not verify');
+      if (!isCrlOf(crl, certificate))
+        throw new PkiError('VerificationFailed', 'the signature of the new CRL does not verify');
       return crl;
     },
   );

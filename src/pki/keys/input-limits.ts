@@ -24,11 +24,11 @@ const workLimits = {
 export function parseCertificateText(text: string): PemBlock[] {
   const { certificateText, certificates } = workLimits;
   if (text.length > certificateText) {
-    throw new PkiError('TooLarge', `tls.crt has ${text.length} characters, at most ${certificateText}`);
+    throw new PkiError('TooLarge', `tls.crt has ${text.length} characters; at most ${certificateText} are allowed`);
   }
   const blocks = parsePem(text);
   if (blocks.length > certificates) {
-    throw new PkiError('TooLarge', `tls.crt has ${blocks.length} PEM blocks, at most ${certificates}`);
+    throw new PkiError('TooLarge', `tls.crt has ${blocks.length} PEM blocks; at most ${certificates} are allowed`);
   }
   return blocks;
 }
@@ -36,7 +36,7 @@ export function parseCertificateText(text: string): PemBlock[] {
 /** @throws PkiError TooLarge */
 export function checkKeyText(text: string): void {
   if (text.length > workLimits.keyText) {
-    throw new PkiError('TooLarge', `tls.key has ${text.length} characters, at most ${workLimits.keyText}`);
+    throw new PkiError('TooLarge', `tls.key has ${text.length} characters; at most ${workLimits.keyText} are allowed`);
   }
 }
 

@@ -14,7 +14,7 @@ export function lintSubject(subject: Element | undefined): { readonly isEmpty: b
   const seen = new Set<string>();
   for (const set of sets) {
     const [only, ...others] = expectTag(set, tags.set).children();
-    assertRule(others.length === 0, 'each set of a subject has one attribute');
+    assertRule(others.length === 0, 'each RDN of a subject has one attribute');
     const [type, value, ...more] = expectTag(only, tags.sequence).children();
     const id = readOid(type);
     const attribute = attributes[id];
@@ -45,7 +45,7 @@ function textOf({ tag, content }: Element): string {
   assertRule(text !== '' && !/\p{Cc}/u.test(text), 'a text is not empty and has no control characters');
   assertRule(
     tag !== printableString || /^[A-Za-z0-9 '()+,./:=?-]+$/.test(text),
-    'a PrintableString has only the characters of its type',
+    'a PrintableString has only the characters that its type allows',
   );
   return text;
 }

@@ -66,7 +66,7 @@ function lintAlgorithm(algorithm: Element | undefined, signer: KeyObject): void 
   const { modulusLength: bits } = signer.asymmetricKeyDetails ?? {};
   const expected =
     bits === undefined ? signatures[describeKey(signer)] : rsaSignatures.find(({ fromBits }) => bits >= fromBits)?.id;
-  assertRule(readOid(id) === expected, 'the signature algorithm fits the key of the CA');
+  assertRule(readOid(id) === expected, 'the signature algorithm matches the key of the CA');
   assertRule(
     bits === undefined
       ? parameters.length === 0

@@ -322,11 +322,11 @@ describe('on a real API server:', { concurrency: 3 }, () => {
         const tenant = await world.tenant('kept');
         const created = await tenant.issue('db', { server: { service: 'db' }, ...soon, privateKey });
         const first = await judge(await tenant.secret('db-server-tls'));
-        await saysOf(tenant, first.serialNumber, /^Issued: .*\(serial [0-9a-f]+\)$/);
+        await saysOf(tenant, first.serialNumber, /^Issued: .*\(new serial [0-9a-f]+\)$/);
 
         const second = await issuedAgain(tenant, created);
         assert.equal(second.publicKey, first.publicKey);
-        await saysOf(tenant, second.serialNumber, /^Renewed: .*\(serial [0-9a-f]+, private key kept\)$/);
+        await saysOf(tenant, second.serialNumber, /^Renewed: .*\(new serial [0-9a-f]+, private key kept\)$/);
 
         // No more renewals, which could happen between the rotations.
         await tenant.patch('db', {
@@ -338,7 +338,7 @@ describe('on a real API server:', { concurrency: 3 }, () => {
         await tenant.ready('db');
         const last = await judge(await tenant.secret('db-server-tls'));
         assert.notEqual(last.publicKey, first.publicKey);
-        await saysOf(tenant, last.serialNumber, /^Rotated: .*\(serial [0-9a-f]+\)$/);
+        await saysOf(tenant, last.serialNumber, /^Rotated: .*\(new serial [0-9a-f]+\)$/);
       });
     }
   });
