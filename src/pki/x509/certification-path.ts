@@ -25,8 +25,9 @@ export const commonValidity = (
 });
 
 /**
- * All paths from a certificate over `others` to self-signed ones. A path contains each CA (name and key) at most once, so
- * that loops end. A certificate has only one issuer name and key, so there are few paths even for hostile input.
+ * All ways to continue a path, with certificates of `others`, up to a self-signed certificate. A path contains each CA
+ * (name and key) at most once, so that loops end. A certificate has only one issuer name and key, so there are few paths
+ * even for hostile input.
  */
 export function pathsToRoots(path: CertificationPath, others: readonly Certificate[]): CertificationPath[] {
   const top = topOf(path);

@@ -23,6 +23,6 @@ export function matchesWildcard(pattern: string, text: string): boolean {
 /** Kubernetes reserves users and groups that begin with `system:`. The group system:masters may do everything. */
 export const isSystemName = (text: string): boolean => text.normalize('NFKC').toLowerCase().startsWith('system:');
 
-/** False for a pattern that would match a `system:` name by a `*`. Such a pattern must spell the prefix out. */
+/** False if the name begins with `system:` and the pattern does not, so that no `*` stands for a part of that prefix. */
 export const mayMatchSystemName = (pattern: string, name: string): boolean =>
   !isSystemName(name) || isSystemName(pattern);

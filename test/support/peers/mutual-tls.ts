@@ -12,9 +12,9 @@ export interface Parties {
 }
 
 /**
- * Asserts that `client` and the server on `port`, which uses the server's folder, see each other's identity. Also asserts
- * the refusals: the server refuses a client without a certificate, from another root, or with a server certificate; the
- * client refuses a server with another name or from another root.
+ * Asserts that `client` and the server see each other's identity. The server listens on `port` and uses the files in
+ * `parties.server.folder`. Also asserts the refusals: the server refuses a client without a certificate, from another root,
+ * or with a server certificate; the client refuses a server with another name or from another root.
  */
 export async function assertMutualTls(client: ClientPeer, port: number, parties: Parties): Promise<void> {
   const { serverName, server, stranger } = parties;

@@ -1,6 +1,7 @@
 /**
- * Secrets that an attacker writes to keep the operator busy. Operations are counted, not timed: the operator verifies at most
- * one signature, with a key of its own CA (three below its intermediate), and OpenSSL parses one certificate and one private key.
+ * Secrets that an attacker writes to keep the operator busy. The tests count operations and do not measure time. For each
+ * Secret, the operator verifies at most one signature, or three if tls.crt contains an intermediate of the operator. It
+ * verifies only with keys of its own CAs. OpenSSL parses at most one certificate and one private key.
  */
 import assert from 'node:assert/strict';
 import crypto, { type KeyObject, X509Certificate } from 'node:crypto';

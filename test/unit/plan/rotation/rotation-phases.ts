@@ -2,7 +2,7 @@ import { minutes } from '../../../support/fixtures/times.ts';
 import { next, old } from './rotation-roots.ts';
 import { knows, rotationIn, rotationOf, type Situation, secretsOf } from './rotation-situation.ts';
 
-// Each phase with a gate that is met.
+// One situation or more for each phase of a rotation. In each of them, the gate of the phase is met.
 
 /** No rotation is in progress. */
 export const quiet: Situation = {
