@@ -79,7 +79,7 @@ export class Metrics {
       [
         'crl_entries',
         ['authority'],
-        'Revoked certificates on the CRLs of an authority that have not expired',
+        'Unexpired revoked certificates on the CRLs of an authority',
         () => sources.crlEntries(),
       ],
       [
