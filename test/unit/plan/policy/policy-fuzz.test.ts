@@ -593,8 +593,8 @@ const signer = root();
 const key = privateKey();
 
 /**
- * The names in the certificate that is signed for a request, as Node.js (OpenSSL) reads them; otherNames from their
- * bytes.
+ * The names in the certificate that is signed for a request. Node.js (OpenSSL) reads them, except otherNames, which are
+ * read from the bytes of the certificate.
  */
 function namesSigned(request: LeafRequest, given: Case): Case[] {
   const context = { now, serialSeed: randomBytes(20) };

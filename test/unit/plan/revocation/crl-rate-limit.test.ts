@@ -150,7 +150,7 @@ describe('requests to revoke', () => {
     assert.equal(plan, undefined);
     assert.deepEqual(nextAt, later(days(1) + minutes(5) + 1000));
     assert.equal(paced(full, [], later(minutes(1))).nextAt, undefined);
-    // Long before the CRL is renewed, it is signed once with the expired entry (RFC 5280 3.3) and once without it.
+    // Two CRLs are signed, long before a renewal is due: one still has the expired entry (RFC 5280 3.3), the next does not.
     const freed = after(full, requested, nextAt);
     assert.equal(freed.revocations.length, 1250);
     assert.ok(serialsOn(freed).includes('1a'));
