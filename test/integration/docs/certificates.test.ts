@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { freePort } from '../../../tools/controlplane/ports.ts';
 import { type ConfigMap, paths } from '../../support/api.ts';
 import { fileOf } from '../../support/behaviours/judge.ts';
 import { runPage } from '../../support/docs/run-page.ts';
@@ -16,7 +17,10 @@ const world = installation();
 
 runPage('docs/how-to/issue-certificates.md', world);
 const noKubelet = 'there is no kubelet: no pod runs';
-runPage('docs/how-to/mount-certificates.md', world, { notRun: { 'rollout status': noKubelet, ' logs ': noKubelet } });
+runPage('docs/how-to/mount-certificates.md', world, {
+  notRun: { 'rollout status': noKubelet, ' logs ': noKubelet },
+  instead: { 'port=18443': async ({ run }) => run(`port=${await freePort()}`) },
+});
 runPage('docs/how-to/reload-certificates.md', world, {
   after: { 'Reload after each change': () => assertReloadsOncePerChange(readFileSync(PODS, 'utf8')) },
 });
