@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { paths, type Secret } from '../../support/api.ts';
-import { fileOf, fingerprintOf, openssl } from '../../support/behaviours/judge.ts';
+import { assertTrustedRoots } from '../../support/behaviours/trusted-roots.ts';
 import { runPage } from '../../support/docs/run-page.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation } from '../../support/installation.ts';
@@ -104,18 +104,9 @@ const secrets = () => world.api.list<Secret>(paths.secrets('shop'));
 const secretData = async (): Promise<ReadonlyMap<string, unknown>> =>
   new Map((await secrets()).map(({ metadata, data }) => [metadata.name, data]));
 
-/** Every Secret trusts these roots, and every certificate verifies against the roots of every Secret. */
+/** Both Secrets trust these roots, and every certificate verifies against the roots of every Secret. */
 async function assertTrusted(roots: readonly (string | undefined)[]): Promise<void> {
   const all = await secrets();
   assert.equal(all.length, 2);
-  for (const trusting of all) {
-    const bundle = fileOf(trusting, 'ca.crt');
-    const certificates = bundle.match(/-----BEGIN[^]*?-----END CERTIFICATE-----\n/g) ?? [];
-    const trusted = await Promise.all(certificates.map(fingerprintOf));
-    assert.deepEqual(new Set(trusted), new Set(roots));
-    assert.equal(trusted.length, roots.length);
-    writeFileSync(join(folder, 'trusted.crt'), bundle);
-    for (const shown of all)
-      await openssl(['verify', '-CAfile', join(folder, 'trusted.crt')], fileOf(shown, 'tls.crt'));
-  }
+  await assertTrustedRoots(all, roots);
 }

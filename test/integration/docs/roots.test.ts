@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { paths, type Secret } from '../../support/api.ts';
 import { fileOf, fingerprintOf, openssl } from '../../support/behaviours/judge.ts';
+import { assertTrustedRoots } from '../../support/behaviours/trusted-roots.ts';
 import { runPage } from '../../support/docs/run-page.ts';
 import { eventually } from '../../support/eventually.ts';
 import { conditionOf, installation } from '../../support/installation.ts';
-import { scratchFolder } from '../../support/scratch.ts';
 
 const PAYMENTS = fileURLToPath(new URL('../../../deploy/examples/payments.yaml', import.meta.url));
 
@@ -106,18 +106,9 @@ async function assertReplaced(): Promise<void> {
   signed.push(now);
 }
 
-/** Every Secret trusts exactly these roots, and each certificate is trusted by all. */
+/** Both Secrets trust exactly these roots, and every certificate verifies against the roots of every Secret. */
 async function assertTrusted(roots: readonly (string | undefined)[]): Promise<void> {
   const all = await world.api.list<Secret>(paths.secrets('shop'));
   assert.equal(all.length, 2);
-  const file = join(await scratchFolder('trusted'), 'ca.crt');
-  for (const trusting of all) {
-    const bundle = fileOf(trusting, 'ca.crt');
-    const certificates = bundle.match(/-----BEGIN[^]*?-----END CERTIFICATE-----\n/g) ?? [];
-    const trusted = await Promise.all(certificates.map(fingerprintOf));
-    assert.deepEqual(new Set(trusted), new Set(roots));
-    assert.equal(trusted.length, roots.length);
-    writeFileSync(file, bundle);
-    for (const shown of all) await openssl(['verify', '-CAfile', file], fileOf(shown, 'tls.crt'));
-  }
+  await assertTrustedRoots(all, roots);
 }
