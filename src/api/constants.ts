@@ -26,7 +26,7 @@ export const labels = {
 export const annotations = {
   /**
    * On an MtlsCertificate: a new value requests a new key and certificate in every Secret of the resource. `status.lastHandledRotate` repeats the value.
-   * On a Secret: the value that its content was issued for, see mayFulfilRequest.
+   * On a Secret: the value that its content was issued for.
    */
   rotate: `${group}/rotate`,
   /**

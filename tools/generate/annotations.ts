@@ -53,7 +53,7 @@ function on(kind: string, entries: readonly Documented[]): Documented[] {
       .filter((part) => part.startsWith(`${kind}: `))
       .map((part) => ({
         ...entry,
-        meaning: capital(part.slice(kind.length + 2).replace(/, see mayFulfilRequest/, '')),
+        meaning: capital(part.slice(kind.length + 2)),
       }));
   });
 }
