@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { stepSections } from './docs/steps.ts';
+import { codeBlocks, stepSections } from './docs/steps.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -22,15 +22,8 @@ export interface Page {
 export const wholePage = (page: string): Page => pageOf(page, readFileSync(join(ROOT, page), 'utf8'));
 
 function pageOf(name: string, text: string): Page {
-  const all = [...text.matchAll(/^( *)```(\w*)\n([^]*?)^\1```/gm)].map(
-    ([, indent = '', language = '', block = '']) => ({
-      language,
-      block: block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
-    }),
-  );
-  const commands = stepSections(text)
-    .flatMap(({ steps }) => steps)
-    .flatMap((step) => (step.kind === 'command' ? [step.command] : []));
+  const steps = stepSections(text).flatMap((section) => section.steps);
+  const commands = steps.flatMap((step) => (step.kind === 'command' ? [step.command] : []));
   return {
     commands,
     command(program) {
@@ -38,11 +31,14 @@ function pageOf(name: string, text: string): Page {
       assert.ok(found !== undefined, `${name} has no command ${program}`);
       return found;
     },
-    blocks: (language) => all.filter((one) => one.language === language).map(({ block }) => block),
+    blocks: (language) =>
+      codeBlocks(text)
+        .filter((block) => block.language === language)
+        .map(({ lines }) => `${lines.join('\n')}\n`),
     file(fileName) {
-      const found = all.find(({ block }) => /^(?:#|\/\/|--) (.*)/.exec(block)?.[1] === fileName);
-      assert.ok(found !== undefined, `${name} has no block that begins with "# ${fileName}"`);
-      return found.block;
+      const found = steps.find((step) => step.kind === 'file' && step.name === fileName);
+      assert.ok(found?.kind === 'file', `${name} has no block that begins with "# ${fileName}"`);
+      return found.content;
     },
   };
 }

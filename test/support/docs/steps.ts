@@ -25,10 +25,14 @@ export interface StepSection {
   readonly steps: readonly Step[];
 }
 
-interface Block {
+/** A code block of a page. */
+export interface CodeBlock {
+  /** The heading above it. */
+  readonly heading: string;
   readonly language: string;
   /** The line of the fence. */
   readonly line: number;
+  /** Without the indentation of the fence. */
   readonly lines: readonly string[];
 }
 
@@ -37,12 +41,9 @@ const HEADING = /^#{1,6} (.+)$/;
 const FILE_NAME = /^(?:#|\/\/|;|--) ([\w./-]+\.\w+)$/;
 const PROMPT = '$ ';
 
-/**
- * The sections of a page that have commands or files. A `console` block holds commands after `$ ` and their output; a block
- * of another language is a file if its first line is a comment with a file name.
- */
-export function stepSections(markdown: string): readonly StepSection[] {
-  const sections: { heading: string; steps: Step[] }[] = [];
+/** The code blocks of a page, in their order. Throws for a block without an end. */
+export function codeBlocks(markdown: string): readonly CodeBlock[] {
+  const blocks: CodeBlock[] = [];
   let heading = '';
   const lines = markdown.split('\n');
   for (let i = 0; i < lines.length; i += 1) {
@@ -53,26 +54,36 @@ export function stepSections(markdown: string): readonly StepSection[] {
     const [, indent = '', language = ''] = fence;
     const end = lines.indexOf(`${indent}\`\`\``, i + 1);
     if (end === -1) throw new Error(`line ${i + 1}: the code block has no end`);
-    const block = {
-      language,
-      line: i + 1,
-      lines: lines.slice(i + 1, end).map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line)),
-    };
-    const steps = stepsOf(block);
-    if (steps.length > 0 && sections.at(-1)?.heading !== heading) sections.push({ heading, steps: [] });
-    sections.at(-1)?.steps.push(...steps);
+    const content = lines.slice(i + 1, end);
+    const unindented = content.map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line));
+    blocks.push({ heading, language, line: i + 1, lines: unindented });
     i = end;
+  }
+  return blocks;
+}
+
+/**
+ * The sections of a page that have commands or files. A `console` block holds commands after `$ ` and their output; a block
+ * of another language is a file if its first line is a comment with a file name.
+ */
+export function stepSections(markdown: string): readonly StepSection[] {
+  const sections: { heading: string; steps: Step[] }[] = [];
+  for (const block of codeBlocks(markdown)) {
+    const steps = stepsOf(block);
+    if (steps.length > 0 && sections.at(-1)?.heading !== block.heading)
+      sections.push({ heading: block.heading, steps: [] });
+    sections.at(-1)?.steps.push(...steps);
   }
   return sections;
 }
 
-function stepsOf(block: Block): readonly Step[] {
+function stepsOf(block: CodeBlock): readonly Step[] {
   if (block.language === 'console') return commandsOf(block);
   const name = FILE_NAME.exec(block.lines[0] ?? '')?.[1];
   return name === undefined ? [] : [{ kind: 'file', line: block.line, name, content: `${block.lines.join('\n')}\n` }];
 }
 
-function commandsOf({ line, lines }: Block): readonly CommandStep[] {
+function commandsOf({ line, lines }: CodeBlock): readonly CommandStep[] {
   const steps: CommandStep[] = [];
   let next = 0;
   while (next < lines.length) {
