@@ -3,7 +3,6 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { parseAllDocuments } from 'yaml';
 
 import { eventually } from '../eventually.ts';
@@ -22,6 +21,12 @@ case "$*" in
   *) exec sleep 60 ;;
 esac
 `;
+/** Stands in for `readlink`: each call adds a line to a file after the link was read. */
+const countingReadlink = (log: string): string => `#!/bin/sh
+target=$(PATH=\${PATH#*:} readlink "$@")
+echo read >> ${log}
+echo "$target"
+`;
 const PROGRAMS = ['nginx', 'pg_ctl', 'docker-entrypoint.sh', 'redis-cli', 'redis-server'];
 
 /** Runs the command of a manifest's first workload, and checks that it reloads the program once for each change of `/tls`. */
@@ -32,26 +37,33 @@ export async function assertReloadsOncePerChange(manifest: string): Promise<void
   const [shell = '', flag = '', script = ''] = workload?.spec?.template?.spec.containers[0].command ?? [];
   assert.match(script, /sleep 10;/);
   const folder = await scratchFolder('reload');
-  const log = join(folder, 'reloads');
-  const reloads = (): number => readFileSync(log, 'utf8').split('\n').length - 1;
+  const [log, readLog] = [join(folder, 'reloads'), join(folder, 'reads')];
+  const linesIn = (file: string): number => readFileSync(file, 'utf8').split('\n').length - 1;
+  const reloads = (): number => linesIn(log);
+  /** Waits until the loop has read the link three times: it has acted on what the second of them read. */
+  const turns = async (): Promise<void> => {
+    const before = linesIn(readLog);
+    await eventually(() => assert.ok(linesIn(readLog) >= before + 3, 'the loop does not run'));
+  };
   const mount = async (version: string): Promise<void> => {
     await symlink(version, join(folder, 'next'));
     await rename(join(folder, 'next'), join(folder, '..data'));
   };
   await mkdir(join(folder, 'bin'));
   for (const name of PROGRAMS) await writeFile(join(folder, 'bin', name), stub(log), { mode: 0o755 });
-  await writeFile(log, '');
+  await writeFile(join(folder, 'bin', 'readlink'), countingReadlink(readLog), { mode: 0o755 });
+  for (const file of [log, readLog]) await writeFile(file, '');
   await mount('first');
   const quick = script.replaceAll('/tls/..data', join(folder, '..data')).replace('sleep 10;', 'sleep 0.1;');
   const PATH = `${join(folder, 'bin')}:${process.env['PATH']}`;
   const running = spawn(shell, [flag, quick], { env: { ...process.env, PATH }, detached: true, stdio: 'ignore' });
   try {
-    await delay(300);
+    await turns();
     assert.equal(reloads(), 0, 'reloads without a change');
     for (const [version, count] of Object.entries({ second: 1, third: 2 })) {
       await mount(version);
       await eventually(() => assert.equal(reloads(), count));
-      await delay(300);
+      await turns();
       assert.equal(reloads(), count, 'reloads more than once');
     }
   } finally {
