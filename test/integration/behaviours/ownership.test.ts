@@ -173,8 +173,11 @@ describe('ownership', { concurrency: 6 }, () => {
         'Deleted Secret first because no role of the resource uses it',
       ]),
     );
-    const lines = world.logs().filter(({ message }) => message === 'deleted a Secret');
-    assert.ok(lines.some((line) => line['namespace'] === tenant.namespace && line['secret'] === 'first'));
+    // The log is written in batches, so the line can come after the event.
+    await eventually(() => {
+      const lines = world.logs().filter(({ message }) => message === 'deleted a Secret');
+      assert.ok(lines.some((line) => line['namespace'] === tenant.namespace && line['secret'] === 'first'));
+    });
   });
 
   test('5. Ownership: a Secret of an older version without the annotation is deleted even if the deletion was blocked for a while', async () => {

@@ -178,13 +178,15 @@ describe('2. Intent survives: with a network that', () => {
       secrets: { ...rotated.secrets, ...issued.secrets },
     };
     await pairs.endAs(expected);
-    const listedAgain = world.operator.logs.filter(
-      ({ message }) => message === 'the resourceVersion of the watch has expired; listing again',
-    );
-    assert.ok(
-      listedAgain.some((line) => line['resource'] === 'mtlscertificates'),
-      'no watch got 410',
-    );
+    await eventually(() => {
+      const listedAgain = world.operator.logs.filter(
+        ({ message }) => message === 'the resourceVersion of the watch has expired; listing again',
+      );
+      assert.ok(
+        listedAgain.some((line) => line['resource'] === 'mtlscertificates'),
+        'no watch got 410',
+      );
+    });
   });
 });
 

@@ -46,8 +46,12 @@ const filesOf = async (of: Tenant, name: string): Promise<SecretFiles> => secret
 
 /** Requests a path of the operator's metrics server. Returns the response and the certificate that the server presented. */
 async function scrape(files: SecretFiles | undefined, path = '/metrics') {
-  const line = world.operator.logs.find(({ message }) => message === 'serving metrics over TLS');
-  const [host, port] = String(line?.['address']).split(':');
+  const line = await eventually(() => {
+    const found = world.operator.logs.find(({ message }) => message === 'serving metrics over TLS');
+    assert.ok(found !== undefined, 'the operator does not serve metrics over TLS');
+    return found;
+  });
+  const [host, port] = String(line['address']).split(':');
   const { 'ca.crt': ca } = await filesOf(monitoring, 'prometheus-client-tls');
   assert.ok(ca !== undefined);
   const credentials = files === undefined ? {} : { cert: text(files, 'tls.crt'), key: text(files, 'tls.key') };
