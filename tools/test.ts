@@ -9,6 +9,7 @@ import { inspect } from 'node:util';
 import { buildOperator } from './build.ts';
 import { findBinaries } from './controlplane/binaries.ts';
 import { BinariesError } from './controlplane/programs.ts';
+import { GO_TOOLS, goTool } from './go-tools/go-tools.ts';
 import { isLongRun } from './long-run.ts';
 import { MAIN_VARIABLE } from './operator.ts';
 import { EXAMPLE, saysWhySlow } from './slow-titles.ts';
@@ -197,6 +198,8 @@ async function main(words: readonly string[]): Promise<number> {
   const chosen = suites.map((suite) => select(suite, pattern, byTitle)).filter(({ files }) => files.length > 0);
   if (chosen.some(({ suite }) => suite !== 'unit')) {
     await findBinaries((line) => console.log(line));
+    // Now, because a build takes longer than a test may.
+    for (const tool of GO_TOOLS) await goTool(tool, (line) => console.log(line));
     // Tests run the compiled operator, as in the image.
     process.env[MAIN_VARIABLE] = await buildOperator();
   }
