@@ -1,0 +1,128 @@
+{{/* The name of the chart. */}}
+{{- define "mtls-operator.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The name of every object. Suffixes of up to 20 characters are added to it. */}}
+{{- define "mtls-operator.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 43 | trimSuffix "-" }}
+{{- else if contains (include "mtls-operator.name" .) .Release.Name }}
+{{- .Release.Name | trunc 43 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "mtls-operator.name" .) | trunc 43 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "mtls-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "mtls-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "mtls-operator.labels" -}}
+{{ include "mtls-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "mtls-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- .Values.serviceAccount.name | default (include "mtls-operator.fullname" .) }}
+{{- else }}
+{{- required "serviceAccount.name is required if serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* The user name of the operator's ServiceAccount, as admission policies see it. */}}
+{{- define "mtls-operator.userName" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.serviceAccountName" . }}
+{{- end }}
+
+{{/* A digest decides which image runs. The tag then only tells people which version it is. */}}
+{{- define "mtls-operator.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}
+{{- .repository }}{{ with .tag }}:{{ . }}{{ end }}@{{ .digest }}
+{{- else }}
+{{- .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Whether the cluster already serves the custom resources. Helm cannot create a resource of a CRD of the same release. */}}
+{{- define "mtls-operator.servesCustomResources" -}}
+{{- if .Capabilities.APIVersions.Has "mtls-operator.io/v1alpha1/MtlsAuthority" }}true{{ end }}
+{{- end }}
+
+{{/* The Secret with the certificate of the metrics server. */}}
+{{- define "mtls-operator.metricsSecretName" -}}
+{{- .Values.metrics.tls.secretName | default (printf "%s-metrics-server-tls" (include "mtls-operator.fullname" .)) }}
+{{- end }}
+
+{{/* The arguments of the operator. A setting that equals the default of its flag is left out. */}}
+{{- define "mtls-operator.args" -}}
+{{- with .Values -}}
+{{- if .createDefaultAuthority -}}
+- --create-default-authority
+{{ end -}}
+- --listen-address=:{{ .metrics.port }}
+{{- if .metrics.tls.enabled }}
+- --metrics-listen-address=:{{ .metrics.tls.port }}
+- --metrics-tls-directory=/etc/mtls-operator/metrics
+{{- range .metrics.clients }}
+- --metrics-client={{ . }}
+{{- end }}
+{{- end }}
+{{- if ne .log.level "info" }}
+- --log-level={{ .log.level }}
+{{- end }}
+{{- if ne (int .workers) 32 }}
+- --workers={{ int .workers }}
+{{- end }}
+{{- if ne .leaderElection.leaseDuration "15s" }}
+- --lease-duration={{ .leaderElection.leaseDuration }}
+{{- end }}
+{{- if ne .leaderElection.renewDeadline "10s" }}
+- --renew-deadline={{ .leaderElection.renewDeadline }}
+{{- end }}
+{{- if ne .leaderElection.retryPeriod "2s" }}
+- --retry-period={{ .leaderElection.retryPeriod }}
+{{- end }}
+{{- range .extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The endpoint of a ServiceMonitor or PodMonitor: takes the root context and the values of the monitor. */}}
+{{- define "mtls-operator.endpoint" -}}
+{{- $root := index . 0 }}
+{{- $monitor := index . 1 }}
+{{- $tls := $root.Values.metrics.tls -}}
+- port: {{ $tls.enabled | ternary "metrics" "http" }}
+  path: /metrics
+  # The label namespace of a series names the namespace of an MtlsCertificate, not that of the operator.
+  honorLabels: true
+  {{- with $monitor.interval }}
+  interval: {{ . }}
+  {{- end }}
+  {{- with $monitor.scrapeTimeout }}
+  scrapeTimeout: {{ . }}
+  {{- end }}
+  {{- if $tls.enabled }}
+  scheme: https
+  {{- $secret := dict "secret" (dict "name" (include "mtls-operator.metricsSecretName" $root) "key" "ca.crt") }}
+  {{- $serverName := printf "%s.%s.svc" (include "mtls-operator.fullname" $root) $root.Release.Namespace }}
+  tlsConfig: {{- mergeOverwrite (dict "ca" $secret "serverName" $serverName) (deepCopy $monitor.tlsConfig) | toYaml | nindent 4 }}
+  {{- end }}
+  {{- with $monitor.relabelings }}
+  relabelings: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $monitor.metricRelabelings }}
+  metricRelabelings: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
