@@ -2,9 +2,11 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { managerName } from './api/constants.ts';
+import type { AuthorityManifest } from './api/manifest.ts';
+import { readAuthoritiesFile } from './authorities-file.ts';
 import { defaultLeaseTiming, type LeaseTiming, leaseTimingProblem } from './kube/index.ts';
 import { clientName, parseDurationMs } from './plan/index.ts';
-import { type LogLevel, logLevels } from './telemetry/logger.ts';
+import { type LogFormat, type LogLevel, logFormats, logLevels } from './telemetry/logger.ts';
 import type { ListenAddress } from './telemetry/server.ts';
 
 /** The validated, frozen settings of the operator. */
@@ -16,6 +18,8 @@ export interface Config extends LeaseTiming {
   /** The name of this replica in the Lease and in events. */
   readonly identity: string;
   readonly createDefaultAuthority: boolean;
+  /** The content of --authorities-file. */
+  readonly initialAuthorities: readonly AuthorityManifest[];
   readonly listen: ListenAddress & {
     /** True when a flag sets the address. Only a default port that is in use is replaced by a free one. */ readonly isExplicit: boolean;
   };
@@ -28,6 +32,7 @@ export interface Config extends LeaseTiming {
     readonly clients: readonly string[];
   };
   readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
   readonly workers: number;
   /** How many RSA keys are generated at the same time. */
   readonly rsaKeyWorkers: number;
@@ -47,6 +52,8 @@ export const usage = `Usage: mtls-operator [options]
                                connect with the ServiceAccount whose token and ca.crt are in this folder
   --namespace NAME             the operator's namespace, which holds the root Secrets (default POD_NAMESPACE, then ${managerName})
   --create-default-authority   create the MtlsAuthority "default" if the cluster has no MtlsAuthority
+  --authorities-file FILE      create the MtlsAuthorities of this file that the cluster does not have: a JSON list of manifests,
+                               read at the start; existing ones are never changed
   --listen-address HOST:PORT   the address for /healthz, /readyz and /metrics; without HOST, all addresses; port 0, any
                                free port (default 127.0.0.1:8080)
   --metrics-listen-address HOST:PORT
@@ -55,6 +62,7 @@ export const usage = `Usage: mtls-operator [options]
   --metrics-tls-directory DIR  the folder with tls.crt, tls.key and ca.crt for /metrics; changed files are loaded without a restart
   --metrics-client NAME        a client that may read /metrics, by a SPIFFE ID or DNS name in its certificate; repeatable
   --log-level LEVEL            ${logLevels.join(', ')} (default info)
+  --log-format FORMAT          json, one object a line, or text, for people at a terminal (default json)
   --workers N                  how many MtlsCertificates are reconciled at the same time, 1 to 1000 (default 32)
   --lease-duration DURATION    a leader that has not renewed the Lease for this long is replaced; whole seconds, at most
                                24h (default 15s)
@@ -86,12 +94,14 @@ export function readConfig(
     // Two replicas on one host need different names: with the same name, each would treat the other's Lease as its own.
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
     createDefaultAuthority: values['create-default-authority'] ?? false,
+    initialAuthorities: authoritiesIn(values['authorities-file']),
     listen: {
       ...listenAddress('listen-address', values['listen-address'] ?? '127.0.0.1:8080'),
       isExplicit: values['listen-address'] !== undefined,
     },
     ...metricsOf(values),
     logLevel: logLevel(values['log-level'] ?? 'info'),
+    logFormat: logFormat(values['log-format'] ?? 'json'),
     workers: count('workers', values.workers ?? '32'),
     rsaKeyWorkers: rsaKeyWorkers(env['UV_THREADPOOL_SIZE']),
     ...leaseTiming(values),
@@ -115,11 +125,13 @@ function parse(argv: readonly string[]) {
         'service-account-directory': { type: 'string' },
         namespace: { type: 'string' },
         'create-default-authority': { type: 'boolean' },
+        'authorities-file': { type: 'string' },
         'listen-address': { type: 'string' },
         'metrics-listen-address': { type: 'string' },
         'metrics-tls-directory': { type: 'string' },
         'metrics-client': { type: 'string', multiple: true },
         'log-level': { type: 'string' },
+        'log-format': { type: 'string' },
         workers: { type: 'string' },
         'lease-duration': { type: 'string' },
         'renew-deadline': { type: 'string' },
@@ -228,6 +240,23 @@ function logLevel(text: string): LogLevel {
   if (level === undefined)
     throw new ConfigError(`--log-level: ${JSON.stringify(text)} is not a level; use one of ${logLevels.join(', ')}`);
   return level;
+}
+
+function logFormat(text: string): LogFormat {
+  const format = logFormats.find((name) => name === text);
+  if (format === undefined)
+    throw new ConfigError(`--log-format: ${JSON.stringify(text)} is not a format; use ${logFormats.join(' or ')}`);
+  return format;
+}
+
+function authoritiesIn(file: string | undefined): readonly AuthorityManifest[] {
+  if (file === undefined) return [];
+  const name = filled('authorities-file', file);
+  try {
+    return readAuthoritiesFile(name);
+  } catch (error) {
+    throw new ConfigError(`--authorities-file: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 function count(name: string, text: string): number {

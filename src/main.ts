@@ -4,7 +4,7 @@ import { metricSources, Operator } from './controllers/index.ts';
 import { aborted, KubeClient, KubeError, LeaderElector, loadConnection } from './kube/index.ts';
 import { isMetricsClient } from './plan/index.ts';
 import { IdleCollection } from './telemetry/idle-collection.ts';
-import { createLog, type LogLevel } from './telemetry/logger.ts';
+import { createLog } from './telemetry/logger.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { type MetricsServer, serveMetrics } from './telemetry/metrics-server.ts';
 import { serveTelemetry, type Telemetry } from './telemetry/server.ts';
@@ -13,8 +13,7 @@ const lingerMs = 1000;
 const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
 
 /** Runs the operator until `signal` aborts. */
-async function run(config: Config, signal: AbortSignal): Promise<void> {
-  const log = createLog(config.logLevel);
+async function run(config: Config, log: ReturnType<typeof createLog>, signal: AbortSignal): Promise<void> {
   const metrics = new Metrics();
   const connection = await loadConnection(config);
   const client = new KubeClient(connection, {
@@ -108,22 +107,22 @@ function stopOnSignals(): AbortSignal {
 }
 
 async function main(): Promise<number> {
-  let logLevel: LogLevel = 'info';
+  let log = createLog('info', 'json');
   try {
     const config = readConfig(process.argv.slice(2), process.env);
     if (config === 'help') {
       process.stdout.write(usage);
       return exitCodes.ok;
     }
-    logLevel = config.logLevel;
-    await run(config, stopOnSignals());
+    log = createLog(config.logLevel, config.logFormat);
+    await run(config, log, stopOnSignals());
     return exitCodes.ok;
   } catch (error) {
     if (error instanceof ConfigError) {
       process.stderr.write(`mtls-operator: ${error.message}\n\n${usage}`);
       return exitCodes.usage;
     }
-    createLog(logLevel).error(error instanceof KubeError ? error.message : 'the operator failed', { error });
+    log.error(error instanceof KubeError ? error.message : 'the operator failed', { error });
     return exitCodes.failed;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run generate`: writes src/api/types.ts, src/api/schemas.json and docs/reference/api.md from crds/*.yaml, the one source of
- * the schema, the other pages of docs/reference that have a source in src, the parts of the Helm chart that have a source elsewhere,
+ * `npm run generate`: writes src/api/types.ts, src/api/*.json and docs/reference/api.md from crds/*.yaml, the one source of the
+ * schema, the other pages of docs/reference that have a source in src, the parts of the Helm chart that have a source elsewhere,
  * and the manifests of deploy from the chart.
  * With --check it writes nothing, and exits with 1 when a file is stale.
  */
@@ -20,7 +20,7 @@ import { metricsFile } from './generate/metrics.ts';
 import { conditionsFile, eventsFile } from './generate/reasons.ts';
 import { referenceFile } from './generate/reference.ts';
 import { type Crd, readKind } from './generate/schema.ts';
-import { schemasFile } from './generate/schemas.ts';
+import { manifestSchemaFile, schemasFile } from './generate/schemas.ts';
 import { typesFile } from './generate/types.ts';
 
 const repository = join(import.meta.dirname, '..');
@@ -49,6 +49,7 @@ const { version } = JSON.parse(source('package.json')) as { version: string };
 const generated = {
   'src/api/types.ts': typesFile(kinds),
   'src/api/schemas.json': schemasFile(kinds),
+  'src/api/authority-spec.json': manifestSchemaFile(kinds),
   'docs/reference/api.md': referenceFile(kinds),
   'docs/reference/conditions.md': conditionsFile({
     reasons,

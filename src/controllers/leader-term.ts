@@ -1,4 +1,5 @@
 import { managerName } from '../api/constants.ts';
+import type { AuthorityManifest } from '../api/manifest.ts';
 import {
   Controller,
   EventRecorder,
@@ -8,7 +9,7 @@ import {
   WorkQueue,
 } from '../kube/index.ts';
 import type { RotationReport } from '../plan/index.ts';
-import { DefaultAuthority } from './authority/default-authority.ts';
+import { InitialAuthorities } from './authority/initial-authorities.ts';
 import type { Queues } from './event-handlers.ts';
 import { beginTerm, type Reconcilers } from './reconcilers.ts';
 import type { Replica } from './replica.ts';
@@ -24,7 +25,9 @@ export interface LeaderTermOptions {
   readonly workers: number;
   /** How many RSA keys are generated at the same time. */
   readonly rsaKeyWorkers: number;
-  /** Create the MtlsAuthority `default` in a cluster that has no authority. */
+  /** The authorities that the leader creates when its term begins, if they do not exist. */
+  readonly initialAuthorities: readonly AuthorityManifest[];
+  /** Without `initialAuthorities`: create the MtlsAuthority `default` in a cluster that has no authority. */
   readonly createDefaultAuthority: boolean;
   readonly log: Log;
   readonly now: () => Date;
@@ -89,11 +92,11 @@ export class LeaderTerm {
     const reconcilers = await beginTerm({ ...this.#options, recorder, queues }, leadership);
     this.#reconcilers = reconcilers;
     try {
-      const defaultAuthority = this.#defaultAuthority();
-      // Create it before the controllers start. Otherwise certificates that refer to it report that it is missing.
-      const isDone = (await defaultAuthority?.create(leadership)) ?? true;
+      const initial = this.#initialAuthorities();
+      // Create them before the controllers start. Otherwise certificates that refer to them report that they are missing.
+      const isDone = await initial.create(leadership);
       await Promise.all([
-        isDone ? undefined : defaultAuthority?.createLater(leadership),
+        isDone ? undefined : initial.createLater(leadership),
         this.#controller('authority', authorityWorkers, reconcilers).run(leadership, lost),
         this.#controller('certificate', this.#options.workers, reconcilers).run(leadership, lost),
         this.#controller('trust', trustWorkers, reconcilers).run(leadership, lost),
@@ -108,11 +111,15 @@ export class LeaderTerm {
   /** Sends the last events. Do not await it before the Lease is released: the next leader would wait for them. */
   flush = (timeoutMs: number): Promise<void> => this.#recorder.flush(timeoutMs);
 
-  #defaultAuthority(): DefaultAuthority | undefined {
-    const { client, createDefaultAuthority, replica, log } = this.#options;
-    return createDefaultAuthority
-      ? new DefaultAuthority({ client, authorities: replica.caches.authorities, log })
-      : undefined;
+  #initialAuthorities(): InitialAuthorities {
+    const {
+      client,
+      initialAuthorities: manifests,
+      createDefaultAuthority: createDefault,
+      replica,
+      log,
+    } = this.#options;
+    return new InitialAuthorities({ client, authorities: replica.caches.authorities, manifests, createDefault, log });
   }
 
   #controller(name: keyof Queues, workers: number, reconcilers: Reconcilers): Controller {

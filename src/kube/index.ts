@@ -33,7 +33,7 @@ export {
 } from './api/resource.ts';
 export type { WatchEvent } from './api/watch-stream.ts';
 export { aborted, onAbort } from './async/abort.ts';
-export { sleep } from './async/backoff.ts';
+export { backoffMs, sleep } from './async/backoff.ts';
 export { OptionalReflector } from './cache/optional-reflector.ts';
 export { Reflector, type ReflectorOptions } from './cache/reflector.ts';
 export { compareResourceVersions, Store, type StoredForm, type StoreRecord } from './cache/store.ts';

@@ -1,9 +1,14 @@
 import { Writable } from 'node:stream';
 import { createLogger, format, type Logger, transports } from 'winston';
+import { type LoggedLine, textLine } from './text-line.ts';
 
 /** The levels, most severe first. */
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof logLevels)[number];
+
+/** `json`: one object a line. `text`: for people at a terminal. */
+export const logFormats = ['json', 'text'] as const;
+export type LogFormat = (typeof logFormats)[number];
 
 const redacted = '[redacted]';
 const secretKey = /^(data|stringData|tls\.key|.*(password|passphrase|token|authorization|privatekey|credential).*)$/i;
@@ -11,14 +16,21 @@ const privateKeyPem = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(-----END [A
 /** Base64 of any PEM, as in the data of a Secret. This also matches certificates; to redact them does no harm. */
 const base64Pem = /LS0tLS1CRUdJTi[A-Za-z0-9+/=]*/g;
 
-/** A logger that writes JSON lines to standard output. It redacts key material at every level. */
-export function createLog(level: LogLevel): Logger {
+/** A logger that writes to standard output. It redacts key material at every level and in both formats. */
+export function createLog(level: LogLevel, form: LogFormat): Logger {
+  const json = format.json({ replacer: redact });
   return createLogger({
     level,
-    format: format.combine(format.timestamp(), format.json({ replacer: redact })),
+    format: format.combine(format.timestamp(), json, ...(form === 'text' ? [asText] : [])),
     transports: [new transports.Stream({ stream: inBatches(process.stdout) })],
   });
 }
+
+/** winston's name for the text of a line. */
+const lineSymbol = Symbol.for('message');
+
+/** Reads the redacted JSON line, so that the text shows nothing that the JSON does not. */
+const asText = format.printf((info) => textLine(JSON.parse(String(info[lineSymbol])) as LoggedLine));
 
 /**
  * Writes the first line at once, and the lines that follow in the same turn of the event loop together in the next turn.

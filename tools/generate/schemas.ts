@@ -30,3 +30,25 @@ function reduced(schema: Schema | undefined, withBounds: boolean): unknown {
     ...(items && { items: reduced(items, withBounds) }),
   };
 }
+
+const inputBounds = [...bounds, 'maximum', 'minItems', 'maxProperties'] as const;
+
+/** The text of src/api/authority-spec.json: the schema that the API server checks a new spec against, without its CEL rules. */
+export function manifestSchemaFile(kinds: readonly Kind[]): string {
+  const authority = kinds.find(({ crd }) => crd.spec.names.kind === 'MtlsAuthority');
+  return `${JSON.stringify(input(authority?.schema.properties?.['spec']))}\n`;
+}
+
+function input(schema: Schema | undefined): unknown {
+  if (schema === undefined) return undefined;
+  const { type, properties, additionalProperties, items, required } = schema;
+  const fields = Object.entries(properties ?? {}).map(([name, field]) => [name, input(field)]);
+  return {
+    type,
+    ...Object.fromEntries(inputBounds.map((name) => [name, schema[name]])),
+    required,
+    ...(properties && { properties: Object.fromEntries(fields) }),
+    ...(additionalProperties && { additionalProperties: input(additionalProperties) }),
+    ...(items && { items: input(items) }),
+  };
+}

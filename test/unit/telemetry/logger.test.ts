@@ -121,14 +121,15 @@ describe('a line of the log', () => {
   });
 });
 
-test('the logger writes JSON lines of its level and above to standard output, without keys', () => {
+/** The lines that a program with a log prints, without those of `print`, and the base64 of a key that it logs. */
+function linesOfProgram(form: 'json' | 'text'): { lines: string[]; body: string } {
   const logger = new URL('../../../src/telemetry/logger.ts', import.meta.url).href;
   // The program generates the key itself, because other users can read a command line.
   const program = `
     import { generateKeyPairSync } from 'node:crypto';
     import { createLog } from ${JSON.stringify(logger)};
     const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
-    const log = createLog('info');
+    const log = createLog('info', '${form}');
     log.debug('not this');
     log.info('one', { resource: 'shop/payments', attempts: 2 });
     log.error('two ' + pem, { error: new Error(pem, { cause: new Error(pem) }), data: { 'tls.key': pem } });
@@ -137,7 +138,13 @@ test('the logger writes JSON lines of its level and above to standard output, wi
   `;
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
   const lines = output.trim().split('\n');
-  const body = String((JSON.parse(lines.pop() ?? '{}') as Record<string, unknown>)['body']);
+  const { body } = JSON.parse(lines.pop() ?? '{}') as { body: string };
+  assert.ok(body.length > 40);
+  return { lines, body };
+}
+
+test('the logger writes JSON lines of its level and above to standard output, without keys', () => {
+  const { lines, body } = linesOfProgram('json');
   const logged = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
   assert.deepEqual(
     logged.map(({ level, message }) => [level, String(message).split(' ')[0]]),
@@ -150,5 +157,19 @@ test('the logger writes JSON lines of its level and above to standard output, wi
   assert.deepEqual([logged[0]?.['resource'], logged[0]?.['attempts']], ['shop/payments', 2]);
   assert.ok(logged.every(({ timestamp }) => !Number.isNaN(Date.parse(String(timestamp)))));
   assert.equal(logged[2]?.['controller'], 'certificate');
-  assert.ok(body.length > 40 && !lines.join('').includes(body.slice(20, 40)));
+  assert.ok(!lines.join('').includes(body.slice(20, 40)));
+});
+
+test('the logger writes lines of text with the same redaction', () => {
+  const { lines, body } = linesOfProgram('text');
+  const [one = '', two = '', ...rest] = lines;
+  assert.match(one, /^\S+Z INFO {2}one +attempts=2 resource=shop\/payments$/);
+  assert.match(
+    two,
+    /^\S+Z ERROR two \[redacted\].* data="\[redacted\]" error="Error: \[redacted\].*: Error: \[redacted\]/,
+  );
+  const stack = rest.slice(0, -1);
+  assert.ok(stack.length > 0 && stack.every((line) => line.startsWith('    at ')), stack.join('\n'));
+  assert.match(rest.at(-1) ?? '', /^\S+Z WARN {2}three \[redacted\].* controller=certificate$/);
+  assert.ok(!lines.join('').includes(body.slice(20, 40)));
 });

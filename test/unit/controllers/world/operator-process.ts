@@ -54,6 +54,7 @@ export async function standby(
     identity: 'replica',
     workers: 4,
     rsaKeyWorkers: 1,
+    initialAuthorities: [],
     createDefaultAuthority,
     log: silentLog,
     now: () => new Date(),
