@@ -58,6 +58,24 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{- if .Capabilities.APIVersions.Has "mtls-operator.io/v1alpha1/MtlsAuthority" }}true{{ end }}
 {{- end }}
 
+{{/* Whether the operator creates the authorities of the values. */}}
+{{- define "mtls-operator.mountsAuthorities" -}}
+{{- if and .Values.authorities (not (include "mtls-operator.servesCustomResources" .)) }}true{{ end }}
+{{- end }}
+
+{{/* The names of the authorities that the operator may create, as a JSON list. */}}
+{{- define "mtls-operator.createdAuthorities" -}}
+{{- $names := list }}
+{{- if include "mtls-operator.mountsAuthorities" . }}
+{{- range .Values.authorities }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- else if and .Values.createDefaultAuthority (not .Values.authorities) }}
+{{- $names = list "default" }}
+{{- end }}
+{{- toJson $names }}
+{{- end }}
+
 {{/* The Secret with the certificate of the metrics server. */}}
 {{- define "mtls-operator.metricsSecretName" -}}
 {{- .Values.metrics.tls.secretName | default (printf "%s-metrics-server-tls" (include "mtls-operator.fullname" .)) }}
@@ -66,10 +84,16 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{/* The arguments of the operator. A setting that equals the default of its flag is left out. */}}
 {{- define "mtls-operator.args" -}}
 {{- with .Values -}}
-{{- if .createDefaultAuthority -}}
+{{- if and .createDefaultAuthority (not .authorities) -}}
 - --create-default-authority
 {{ end -}}
 - --listen-address=:{{ .metrics.port }}
+{{- if include "mtls-operator.mountsAuthorities" $ }}
+- --authorities-file=/etc/mtls-operator/authorities/authorities.json
+{{- end }}
+{{- with .watchNamespaces }}
+- --watch-namespaces={{ join "," . }}
+{{- end }}
 {{- if .metrics.tls.enabled }}
 - --metrics-listen-address=:{{ .metrics.tls.port }}
 - --metrics-tls-directory=/etc/mtls-operator/metrics
