@@ -1,6 +1,10 @@
 import { fileURLToPath } from 'node:url';
 
-import { type ControlPlane, startControlPlane } from '../../tools/controlplane/controlplane.ts';
+import {
+  type ControlPlane,
+  type ControlPlaneOptions,
+  startControlPlane,
+} from '../../tools/controlplane/controlplane.ts';
 
 /** A control plane for one test file, with `deploy/` installed. */
 export interface TestCluster extends Omit<ControlPlane, 'kubectl'> {
@@ -15,8 +19,8 @@ export interface TestCluster extends Omit<ControlPlane, 'kubectl'> {
 const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
 
 /** Starts a control plane and installs `deploy/`: CRDs, namespace, RBAC. Without a node, the Deployment gets no pods. */
-export async function startTestCluster(): Promise<TestCluster> {
-  const controlPlane = await startControlPlane();
+export async function startTestCluster(options: Pick<ControlPlaneOptions, 'auditedGroups'> = {}): Promise<TestCluster> {
+  const controlPlane = await startControlPlane(options);
   try {
     const cluster = withHelpers(controlPlane);
     await cluster.kubectl(['apply', '--server-side', '-k', DEPLOY]);

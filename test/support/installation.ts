@@ -134,6 +134,8 @@ export interface InstallationOptions {
   readonly operator?: boolean;
   /** Whether `watched` records the Secrets; true by default. */
   readonly watched?: boolean;
+  /** @see ControlPlaneOptions.auditedGroups */
+  readonly auditedGroups?: readonly string[];
 }
 
 /**
@@ -141,10 +143,10 @@ export interface InstallationOptions {
  * before the tests.
  */
 export function installation(
-  { args = [], operator = true, watched = true }: InstallationOptions = {},
+  { args = [], operator = true, watched = true, auditedGroups = [] }: InstallationOptions = {},
   prepare?: (world: Installation) => Promise<unknown>,
 ): Installation {
-  const world = newInstallation(args, watched);
+  const world = newInstallation(args, watched, auditedGroups);
   before(async () => {
     await world.begin();
     if (operator) await world.start();
@@ -156,7 +158,7 @@ export function installation(
 
 /** Starts a control plane with `deploy/` installed and no operator. Every operator gets these arguments. */
 export async function install(args: readonly string[] = []): Promise<Installation> {
-  const world = newInstallation(args, true);
+  const world = newInstallation(args, true, []);
   await world.begin();
   return world;
 }
@@ -166,7 +168,7 @@ interface Begun extends Pick<Installation, 'cluster' | 'api' | 'proxy'> {
 }
 
 /** An installation that has not been started. */
-function newInstallation(args: readonly string[], isWatched: boolean): Installation {
+function newInstallation(args: readonly string[], isWatched: boolean, auditedGroups: readonly string[]): Installation {
   let begun: Begun | undefined;
   const operators: Operator[] = [];
   let authorities = 0;
@@ -263,7 +265,7 @@ function newInstallation(args: readonly string[], isWatched: boolean): Installat
     },
     crls: async (name) => crlsIn(await world.rootSecret(name)),
     async begin() {
-      const cluster = await startTestCluster();
+      const cluster = await startTestCluster({ auditedGroups });
       const api = openApi(cluster);
       const watched = isWatched ? watchSecrets(api) : undefined;
       begun = { cluster, api, watched, proxy: await startProxy(cluster) };

@@ -43,8 +43,8 @@ export interface FaultyProxy {
   readonly server: string;
   /** The current faults. They also apply to open watches. None at first. */
   faults: Faults;
-  /** Breaks all open connections, watches included. */
-  cut(): void;
+  /** Breaks all open connections, or only those of the open watches of a collection. */
+  cut(watched?: string): void;
   stop(): Promise<void>;
 }
 
@@ -57,6 +57,8 @@ export async function startProxy(cluster: TestCluster): Promise<FaultyProxy> {
   const cert = readFileSync(join(certificates, 'apiserver.crt'));
   const key = readFileSync(join(certificates, 'apiserver.key'));
   const upstream = new Agent({ keepAlive: true, ca: cert });
+  /** The open watches and the paths of their collections. */
+  const watches = new Map<ServerResponse, string>();
 
   async function relay(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const url = new URL(incoming.url ?? '/', cluster.server);
@@ -67,6 +69,10 @@ export async function startProxy(cluster: TestCluster): Promise<FaultyProxy> {
       isWatch: url.searchParams.get('watch') === 'true',
       accept: incoming.headers.accept ?? '',
     };
+    if (exchange.isWatch) {
+      watches.set(outgoing, exchange.path);
+      outgoing.on('close', () => watches.delete(outgoing));
+    }
     const body = await readAll(incoming);
     const decision = (await proxy.faults.onRequest?.(exchange)) ?? 'pass';
     if (decision === 'break') return breakConnection(outgoing);
@@ -104,7 +110,10 @@ export async function startProxy(cluster: TestCluster): Promise<FaultyProxy> {
   const proxy: FaultyProxy = {
     server: `https://127.0.0.1:${(listener.address() as AddressInfo).port}`,
     faults: {},
-    cut: () => listener.closeAllConnections(),
+    cut(watched) {
+      if (watched === undefined) return listener.closeAllConnections();
+      for (const [outgoing, path] of watches) if (path === watched) breakConnection(outgoing);
+    },
     async stop() {
       const closed = new Promise((resolve) => listener.close(resolve));
       listener.closeAllConnections();

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -22,6 +22,8 @@ export interface ControlPlaneOptions {
   readonly dir?: string;
   /** Receives progress for the user, line by line; ignored by default. */
   readonly log?: (line: string) => void;
+  /** The API server writes the requests of members of these groups to `auditLog`; none by default. */
+  readonly auditedGroups?: readonly string[];
 }
 
 /** A running etcd, kube-apiserver and kube-controller-manager on 127.0.0.1, with RBAC and real ServiceAccount tokens. */
@@ -32,6 +34,8 @@ export interface ControlPlane {
   /** URL of the API server. It does not change while the control plane runs. */
   readonly server: string;
   readonly binaries: Binaries;
+  /** The API server's audit log, a line of JSON (audit.k8s.io/v1 Event) for each request; empty without `auditedGroups`. */
+  readonly auditLog: string;
   /** Runs kubectl as administrator, or with another kubeconfig. A failing command is a result, not an error. */
   readonly kubectl: (
     args: readonly string[],
@@ -65,6 +69,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const etcdSocket = join(dir, 'etcd.sock');
   const certificates = join(dir, 'certificates');
   const caFile = join(certificates, 'apiserver.crt');
+  const auditLog = join(dir, 'audit.log');
+  const auditArgs = writeAuditPolicy(dir, auditLog, options.auditedGroups ?? []);
   const running = new Map<string, Component>();
 
   function start(program: string, args: readonly string[]): Component {
@@ -125,6 +131,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       // Without this flag, a stop waits a minute for open watches to end.
       '--shutdown-watch-termination-grace-period=1s',
       '--profiling=false',
+      ...auditArgs,
     ]);
     await waitUntilReady(apiServer, async () => (await askApiServer('/readyz')).status === 200);
   }
@@ -208,6 +215,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     kubeconfig,
     server: server(),
     binaries,
+    auditLog,
     kubectl: (args, { input, kubeconfig: other } = {}) =>
       output(binaries.kubectl, args, {
         env: kubectlEnvironment(dir, other ?? kubeconfig),
@@ -224,6 +232,16 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 /** The environment for kubectl on the control plane in `dir`, with a separate cache, because control planes reuse ports. */
 export function kubectlEnvironment(dir: string, kubeconfig: string): NodeJS.ProcessEnv {
   return { ...process.env, KUBECONFIG: kubeconfig, KUBECACHEDIR: join(dir, 'kubectl-cache') };
+}
+
+/** Writes the audit policy. Returns the API server's arguments for it: none if no group is audited. */
+function writeAuditPolicy(dir: string, auditLog: string, groups: readonly string[]): readonly string[] {
+  if (groups.length === 0) return [];
+  const file = join(dir, 'audit-policy.json');
+  const rules = [{ level: 'Metadata', userGroups: groups }];
+  const policy = { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived'], rules };
+  writeFileSync(file, JSON.stringify(policy));
+  return [`--audit-policy-file=${file}`, `--audit-log-path=${auditLog}`];
 }
 
 function requireShortPath(socket: string): void {
