@@ -29,6 +29,8 @@ export const missing = {
     '-c',
     'command -v pk12util && command -v certutil',
   ]),
+  prometheus: unless('Prometheus is not installed (Debian: apt-get install prometheus)', ['prometheus', '--version']),
+  promtool: unless('promtool is not installed (Debian: apt-get install prometheus)', ['promtool', '--version']),
   psql: unless('PostgreSQL is not installed (Debian: apt-get install postgresql)', ['psql', '--version']),
   python: unless(
     'Python 3.10 or later is not installed (Debian: apt-get install python3)',

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 
 import { paths } from '../../support/api.ts';
+import { contest } from '../../support/contest.ts';
 import { type Reader, runPage } from '../../support/docs/run-page.ts';
 import { eventually } from '../../support/eventually.ts';
-import { installation, type Tenant } from '../../support/installation.ts';
+import { installation } from '../../support/installation.ts';
 
 const world = installation();
 
@@ -42,20 +43,7 @@ async function breakEverything({ run }: Reader): Promise<void> {
   await shop.notReady('edge', 'Denied');
   await shop.notReady('orders', 'SecretConflict');
   await world.tenantOf('lab').notReady('db', 'IssuanceFailed');
-  await contest(shop);
-}
-
-/** Writes to a Secret until the operator pauses its repairs. */
-async function contest(shop: Tenant): Promise<void> {
-  await eventually(
-    async () => {
-      await shop.patchSecret('payments-server-tls', { data: { 'ca.crt': 'AAAA' } });
-      const { status } = await shop.get('payments');
-      const ready = status?.conditions?.find(({ type }) => type === 'Ready');
-      assert.equal(ready?.reason, 'SecretContested');
-    },
-    { timeoutMs: 60_000 },
-  );
+  await contest(shop, 'payments', 'payments-server-tls');
 }
 
 /** A certificate that may no longer be issued keeps the old root, and a rotation waits for it. */

@@ -1,0 +1,410 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+
+import {
+  byDefault,
+  constant,
+  counter,
+  day,
+  healthy,
+  hour,
+  minute,
+  minutes,
+  on,
+  onBoth,
+  payments,
+  perMinute,
+  server,
+  withoutCertificates,
+} from '../support/alerts/healthy.ts';
+import { promtool, rulesFile, type Series, shippedAlerts, testRules } from '../support/alerts/rules.ts';
+import { missing } from '../support/missing.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const skip = missing.promtool() ?? false;
+const alerts = shippedAlerts();
+
+/** What changes in the healthy world. Undefined removes a series. */
+type Change = Readonly<Record<string, string | undefined>>;
+
+interface Case {
+  /** The alert fires when … */
+  readonly when: string;
+  readonly change: Change;
+  /** The labels of the alerts that fire, and the time at which they do. Two minutes earlier, none of them fires. */
+  readonly fires: readonly string[];
+  readonly after: string;
+  readonly noneAt: string;
+  /** True for --no-metrics-per-certificate. */
+  readonly isWithoutCertificates?: boolean;
+}
+
+const warning = (alert: string, labels = ''): string => firing(alert, 'warning', labels);
+const critical = (alert: string, labels = ''): string => firing(alert, 'critical', labels);
+const firing = (alert: string, severity: string, labels: string): string =>
+  `ALERTS{alertname="${alert}",alertstate="firing",severity="${severity}"${labels && ','}${labels}}`;
+
+/** The times of an overdue certificate or root, for a rule that compares them. */
+const renewal = (at: number) => onBoth('mtls_operator_certificate_renewal_seconds', server, constant(at));
+const expiry = (at: number) => onBoth('mtls_operator_certificate_expiry_seconds', server, constant(at));
+const rootRenewal = (at: number) => onBoth('mtls_operator_root_renewal_seconds', byDefault, constant(at));
+const rootExpiry = (at: number) => onBoth('mtls_operator_root_expiry_seconds', byDefault, constant(at));
+const withoutRootRenewal = Object.fromEntries(
+  Object.keys(rootRenewal(0)).map((name) => [name, undefined]),
+) satisfies Change;
+const notReady = (reason: string, count: number) =>
+  onBoth('mtls_operator_certificates', `ready="False",reason="${reason}"`, constant(count));
+
+const cases: readonly Case[] = [
+  {
+    when: 'an MtlsCertificate is not Ready for 15 minutes',
+    change: { ...onBoth('mtls_operator_certificate_ready', payments, constant(0)), ...notReady('Denied', 1) },
+    fires: [warning('MtlsCertificateNotReady', payments)],
+    noneAt: '14m',
+    after: '15m',
+  },
+  {
+    when: 'MtlsCertificates are not Ready, and only their number is known',
+    change: notReady('Denied', 3),
+    isWithoutCertificates: true,
+    fires: [warning('MtlsCertificateNotReady', 'reason="Denied"')],
+    noneAt: '14m',
+    after: '15m',
+  },
+  {
+    when: 'a certificate of 90 days is overdue for an hour',
+    change: { ...renewal(hour), ...expiry(30 * day) },
+    fires: [warning('MtlsCertificateNotRenewed', server)],
+    noneAt: '130m',
+    after: '131m',
+  },
+  {
+    when: 'a certificate of an hour is overdue for two minutes, and again when ten minutes are left',
+    change: { ...renewal(40 * minute), ...expiry(60 * minute) },
+    fires: [warning('MtlsCertificateNotRenewed', server), critical('MtlsCertificateNotRenewed', server)],
+    noneAt: '52m',
+    after: '56m',
+  },
+  {
+    when: 'certificates are overdue or have expired, and only their number is known',
+    change: {
+      ...onBoth('mtls_operator_certificates_overdue', '', constant(2)),
+      ...notReady('Expired', 1),
+    },
+    isWithoutCertificates: true,
+    fires: [
+      warning('MtlsCertificateNotRenewed'),
+      critical('MtlsCertificateNotRenewed'),
+      warning('MtlsCertificateNotReady', 'reason="Expired"'),
+    ],
+    noneAt: '4m',
+    after: '15m',
+  },
+  {
+    when: 'a Secret is contested',
+    change: notReady('SecretContested', 1),
+    fires: [warning('MtlsSecretContested')],
+    noneAt: '4m',
+    after: '5m',
+  },
+  {
+    when: 'an authority is not Ready',
+    change: onBoth('mtls_operator_authority_ready', byDefault, constant(0)),
+    fires: [critical('MtlsAuthorityNotReady', byDefault)],
+    noneAt: '9m',
+    after: '10m',
+  },
+  {
+    when: 'the roots are not published',
+    change: onBoth('mtls_operator_trust_published', byDefault, constant(0)),
+    fires: [warning('MtlsTrustNotPublished', byDefault)],
+    noneAt: '14m',
+    after: '15m',
+  },
+  {
+    when: 'the operator has not rotated a root although a tenth of the remaining time has passed',
+    change: { ...rootRenewal(hour), ...rootExpiry(11 * hour) },
+    fires: [warning('MtlsRootExpiring', byDefault)],
+    noneAt: '180m',
+    after: '181m',
+  },
+  {
+    when: 'half of the time between the planned rotation and the expiry of a root has passed',
+    change: { ...rootRenewal(hour), ...rootExpiry(11 * hour) },
+    fires: [warning('MtlsRootExpiring', byDefault), critical('MtlsRootExpiring', byDefault)],
+    noneAt: '180m',
+    after: '421m',
+  },
+  {
+    when: 'a root that only a person can replace expires in less than 90 days',
+    change: { ...withoutRootRenewal, ...rootExpiry(90 * day + 30 * minute) },
+    fires: [warning('MtlsRootExpiring', byDefault)],
+    noneAt: '90m',
+    after: '91m',
+  },
+  {
+    when: 'a root that only a person can replace expires in less than 30 days',
+    change: { ...withoutRootRenewal, ...rootExpiry(30 * day) },
+    fires: [warning('MtlsRootExpiring', byDefault), critical('MtlsRootExpiring', byDefault)],
+    noneAt: '59m',
+    after: '61m',
+  },
+  {
+    when: 'an intermediate expires in less than 90 days, before its root is rotated',
+    change: rootExpiry(80 * day),
+    fires: [warning('MtlsRootExpiring', byDefault)],
+    noneAt: '59m',
+    after: '60m',
+  },
+  {
+    when: 'a phase of a rotation lasts for 6 hours, although the leader changes',
+    change: {
+      [on('a', 'mtls_operator_rotation_phase', `${byDefault},phase="Draining"`)]: '1x120 stale',
+      [on('b', 'mtls_operator_rotation_phase', `${byDefault},phase="Draining"`)]: `_x124 1x${minutes - 125}`,
+      [on('b', 'mtls_operator_rotation_phase', `${byDefault},phase="Retiring"`)]: `_x124 0x${minutes - 125}`,
+    },
+    fires: [warning('MtlsRootRotationStuck', `${byDefault},phase="Draining"`)],
+    noneAt: '359m',
+    after: '360m',
+  },
+  {
+    when: 'the CRL ends in less than 14 days',
+    change: onBoth('mtls_operator_crl_next_update_seconds', byDefault, constant(14 * day)),
+    fires: [warning('MtlsCrlEnding', byDefault)],
+    noneAt: '60m',
+    after: '61m',
+  },
+  {
+    when: 'the CRL ends in less than 3 days',
+    change: onBoth('mtls_operator_crl_next_update_seconds', byDefault, constant(3 * day)),
+    fires: [warning('MtlsCrlEnding', byDefault), critical('MtlsCrlEnding', byDefault)],
+    noneAt: '59m',
+    after: '61m',
+  },
+  {
+    when: 'the CRL is full to 80 %',
+    change: onBoth('mtls_operator_crl_entries', byDefault, constant(4000)),
+    fires: [warning('MtlsCrlNearlyFull', byDefault)],
+    noneAt: '14m',
+    after: '15m',
+  },
+  {
+    when: 'Prometheus finds no replica',
+    change: Object.fromEntries(Object.keys(healthy).map((name) => [name, undefined])),
+    fires: [critical('MtlsOperatorAbsent')],
+    noneAt: '9m',
+    after: '10m',
+  },
+  {
+    when: 'Prometheus cannot read the metrics of a replica',
+    change: {
+      [on('b', 'up')]: constant(0),
+      [on('b', 'leader_election_master_status', 'name="mtls-operator"')]: undefined,
+    },
+    fires: [warning('MtlsOperatorReplicaDown', 'job="mtls-operator",instance="b"')],
+    noneAt: '9m',
+    after: '10m',
+  },
+  {
+    when: 'no replica leads',
+    change: { [on('a', 'leader_election_master_status', 'name="mtls-operator"')]: constant(0) },
+    fires: [critical('MtlsOperatorNoLeader')],
+    noneAt: '4m',
+    after: '5m',
+  },
+  {
+    when: 'a fifth of the requests get no answer',
+    change: onBoth('rest_client_requests_total', 'verb="get",resource="secrets",code="Network"', counter(8)),
+    fires: [warning('MtlsOperatorApiErrors', 'job="mtls-operator"')],
+    noneAt: '15m',
+    after: '16m',
+  },
+  {
+    when: 'the operator may not watch a resource',
+    change: onBoth('mtls_operator_watch_errors_total', 'resource="namespaces",code="Forbidden"', counter(2)),
+    fires: [warning('MtlsOperatorApiErrors', 'resource="namespaces",code="Forbidden"')],
+    noneAt: '15m',
+    after: '16m',
+  },
+  {
+    when: 'the reconcile of one object fails every 5 minutes',
+    change: {
+      [on('a', 'controller_runtime_reconcile_errors_total', 'controller="trust"')]: perMinute((at) =>
+        Math.floor(at / 5),
+      ),
+    },
+    fires: [warning('MtlsOperatorReconcileErrors', 'controller="trust"')],
+    noneAt: '45m',
+    after: '75m',
+  },
+];
+
+const changed = (change: Change, isWithoutCertificates: boolean): Series => {
+  const entries = Object.entries({ ...healthy, ...change }).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
+  );
+  const series = Object.fromEntries(entries);
+  return isWithoutCertificates ? withoutCertificates(series) : series;
+};
+
+const everFiring = 'count_over_time(ALERTS{alertstate="firing"}[12h])';
+
+describe('the shipped alerts', () => {
+  test('are rules that promtool accepts', { skip }, async () => {
+    assert.match(await promtool('check', 'rules', rulesFile), new RegExp(`SUCCESS: ${alerts.length} rules found`));
+  });
+
+  for (const { when, change, fires, noneAt, after, isWithoutCertificates = false } of cases) {
+    const names = [...new Set(fires.map((labels) => /alertname="(\w+)"/.exec(labels)?.[1]))].join(', ');
+    test(`${names}: fires when ${when}, and no other alert does`, { skip }, async () => {
+      await testRules(changed(change, isWithoutCertificates), [
+        { expr: 'ALERTS{alertstate="firing"}', at: noneAt, labels: [] },
+        { expr: 'ALERTS{alertstate="firing"}', at: after, labels: fires },
+      ]);
+    });
+  }
+
+  test('have a case for each severity', () => {
+    const tested = new Set(
+      cases.flatMap(({ fires }) =>
+        fires.map((text) => /alertname="(\w+)".*severity="(\w+)"/.exec(text)?.slice(1).join()),
+      ),
+    );
+    assert.deepEqual(new Set(alerts.map(({ alert, labels: { severity } }) => `${alert},${severity}`)), tested);
+  });
+
+  test('use only labels that they have', () => {
+    for (const { alert, labels, annotations } of alerts) {
+      const fired = cases
+        .flatMap(({ fires }) => fires)
+        .filter((text) => text.includes(`"${alert}"`) && text.includes(labels.severity));
+      for (const [, label] of JSON.stringify(annotations).matchAll(/\$labels\.(\w+)/g))
+        assert.ok(
+          fired.some((text) => text.includes(`${label}="`)),
+          `${alert} has no label ${label}`,
+        );
+    }
+  });
+
+  test('read every series of the operator by the label job, which the chart replaces', () => {
+    for (const { alert, expr } of alerts)
+      for (const [selector, labels = ''] of expr.matchAll(
+        /\b(?:up|mtls_operator|leader_|rest_|controller_)\w*(\{[^}]*\})?/g,
+      ))
+        assert.ok(labels.includes('job="mtls-operator"'), `${alert}: ${selector}`);
+  });
+
+  test('have two limits in days, which the chart replaces', () => {
+    const text = readFileSync(rulesFile, 'utf8');
+    for (const limit of ['90 * 86400', '30 * 86400']) assert.equal(text.split(limit).length, 2, limit);
+  });
+
+  for (const isWithoutCertificates of [false, true])
+    test(`are silent on a healthy day${isWithoutCertificates ? ' without series for each certificate' : ''}`, {
+      skip,
+    }, async () => {
+      await testRules(changed(healthyDay(), isWithoutCertificates), [
+        { expr: everFiring, at: `${minutes}m`, labels: [] },
+      ]);
+    });
+});
+
+/** Twelve hours with a rotation of the root, renewals, a new leader, a new pod, and nine minutes without an API server. */
+function healthyDay(): Change {
+  const lifetime = hour;
+  const used = 40 * minute;
+  /** When the current certificate was issued: up to two minutes late. */
+  const issuedAt = (at: number): number => Math.max(0, Math.floor((at * minute - 2 * minute) / used)) * used;
+  const failOver = 240;
+  const outage = { from: 300, until: 309 };
+  const phases = ['Distributing', 'Switching', 'Draining', 'Retiring'];
+  const startOfRotation = 60;
+  const phaseMinutes = 100;
+  const phaseAt = (at: number): number => Math.floor((at - startOfRotation) / phaseMinutes);
+  const isRotating = (at: number): boolean => phaseAt(at) >= 0 && phaseAt(at) < phases.length;
+  const phaseOn = (replica: 'a' | 'b', index: number): string =>
+    perMinute((at) => {
+      const leads = replica === 'a' ? at < failOver : at > failOver;
+      return leads && isRotating(at) ? Number(phaseAt(at) === index) : '_';
+    });
+  const renewed = isRotating;
+  return {
+    ...onBoth(
+      'mtls_operator_certificate_renewal_seconds',
+      server,
+      perMinute((at) => issuedAt(at) + used),
+    ),
+    ...onBoth(
+      'mtls_operator_certificate_expiry_seconds',
+      server,
+      perMinute((at) => issuedAt(at) + lifetime),
+    ),
+    // A large RSA key: Pending for three minutes after each renewal.
+    ...onBoth(
+      'mtls_operator_certificate_ready',
+      payments,
+      perMinute((at) => Number(at % 40 > 3)),
+    ),
+    ...onBoth(
+      'mtls_operator_certificates',
+      'ready="True",reason="Issued"',
+      perMinute((at) => Number(at % 40 > 3)),
+    ),
+    ...onBoth(
+      'mtls_operator_certificates',
+      'ready="False",reason="Pending"',
+      perMinute((at) => (at % 40 > 3 ? '_' : 1)),
+    ),
+    ...onBoth(
+      'mtls_operator_certificates_overdue',
+      '',
+      perMinute((at) => Number(at % 40 < 2)),
+    ),
+    // The root was due at the start of the rotation, and is replaced when it ends.
+    ...onBoth(
+      'mtls_operator_root_renewal_seconds',
+      byDefault,
+      perMinute((at) => (at < startOfRotation + phaseMinutes ? startOfRotation * minute : 90 * day)),
+    ),
+    ...onBoth(
+      'mtls_operator_root_expiry_seconds',
+      byDefault,
+      perMinute((at) => (at < startOfRotation + phaseMinutes ? startOfRotation * minute + day : 100 * day)),
+    ),
+    ...onBoth(
+      'mtls_operator_trust_published',
+      byDefault,
+      perMinute((at) => Number(!(renewed(at) && at % 100 > 95))),
+    ),
+    ...onBoth(
+      'mtls_operator_crl_next_update_seconds',
+      byDefault,
+      perMinute((at) => (at < 100 ? 20 : 30) * day),
+    ),
+    ...Object.fromEntries(
+      phases.flatMap((phase, index) =>
+        (['a', 'b'] as const).map((replica) => [
+          on(replica, 'mtls_operator_rotation_phase', `${byDefault},phase="${phase}"`),
+          phaseOn(replica, index),
+        ]),
+      ),
+    ),
+    [on('a', 'leader_election_master_status', 'name="mtls-operator"')]: perMinute((at) => Number(at < failOver)),
+    [on('b', 'leader_election_master_status', 'name="mtls-operator"')]: perMinute((at) => Number(at > failOver)),
+    // The pod of replica `a` is replaced.
+    [on('a', 'up')]: perMinute((at) => Number(at < failOver || at > failOver + 3)),
+    ...onBoth('rest_client_requests_total', 'verb="get",resource="secrets",code="Network"', counter(200, outage)),
+    ...onBoth('mtls_operator_watch_errors_total', 'resource="secrets",code="Network"', counter(3, outage)),
+    ...onBoth('mtls_operator_watch_errors_total', 'resource="secrets",code="Gone"', counter(1)),
+    [on('a', 'controller_runtime_reconcile_errors_total', 'controller="certificate"')]: counter(50, outage),
+  };
+}
+
+test('every alert has a section in the runbooks, every section is about an alert, and the alert links to it', () => {
+  const page = 'docs/operations/runbooks.md';
+  const sections = [...readFileSync(join(ROOT, page), 'utf8').matchAll(/^## (Mtls\w+)$/gm)].map(([, name]) => name);
+  assert.deepEqual(sections, [...new Set(alerts.map(({ alert }) => alert))]);
+  for (const { alert, annotations } of alerts) assert.equal(annotations.runbook, `${page}#${alert.toLowerCase()}`);
+});
