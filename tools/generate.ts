@@ -65,7 +65,7 @@ const generated = {
   [`${chart}/values.schema.json`]: chartSchemaFile(
     JSON.parse(source(`${chart}/values.schema.json`)) as JsonSchema,
     values,
-    undefined,
+    kinds.find(({ crd }) => crd.spec.names.kind === 'MtlsAuthority')?.schema.properties?.['spec'],
   ),
 };
 write(generated);

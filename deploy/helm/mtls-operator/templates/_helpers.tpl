@@ -104,6 +104,9 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{- if ne .log.level "info" }}
 - --log-level={{ .log.level }}
 {{- end }}
+{{- if ne .log.format "json" }}
+- --log-format={{ .log.format }}
+{{- end }}
 {{- if ne (int .workers) 32 }}
 - --workers={{ int .workers }}
 {{- end }}
