@@ -22,6 +22,15 @@ interface Kubeconfig {
   readonly users: { user: object }[];
 }
 
+/** A ServiceAccount. */
+export interface Subject {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** The ServiceAccount of the operator in `deploy/`. */
+const OPERATOR: Subject = { namespace: OPERATOR_NAMESPACE, name: OPERATOR_SERVICE_ACCOUNT };
+
 /** The arguments and environment with which the operator connects to the API server. */
 export interface OperatorLogin {
   readonly args: readonly string[];
@@ -34,24 +43,27 @@ export interface OperatorLogin {
  */
 export async function writeOperatorKubeconfig(path: string, kubectl: Kubectl, server?: string): Promise<void> {
   const config = await adminKubeconfig(kubectl);
-  const token = await operatorToken(kubectl);
+  const token = await createToken(OPERATOR, kubectl);
   for (const user of config.users) user.user = { token };
   for (const { cluster } of config.clusters) cluster.server = server ?? cluster.server;
   writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
 }
 
-/** Writes the files that kubelet mounts into the operator's pod. Throws when the kubeconfig has no CA. */
+/**
+ * Writes the files that kubelet mounts into the pod of a ServiceAccount, by default the operator's in `deploy/`. Throws when the
+ * kubeconfig has no CA.
+ */
 export async function writeServiceAccount(
   directory: string,
   kubectl: Kubectl,
-  server?: string,
+  { server, subject = OPERATOR }: { readonly server?: string | undefined; readonly subject?: Subject } = {},
 ): Promise<OperatorLogin> {
   const [cluster] = (await adminKubeconfig(kubectl)).clusters.map((entry) => entry.cluster);
   const ca = cluster?.['certificate-authority-data'];
   if (cluster === undefined || ca === undefined) throw new Error('the kubeconfig has no certificate authority');
   const { hostname, port } = new URL(server ?? cluster.server);
   mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, 'token'), await operatorToken(kubectl), { mode: 0o600 });
+  writeFileSync(join(directory, 'token'), await createToken(subject, kubectl), { mode: 0o600 });
   writeFileSync(join(directory, 'ca.crt'), Buffer.from(ca, 'base64'));
   return {
     args: [`--service-account-directory=${directory}`],
@@ -59,9 +71,8 @@ export async function writeServiceAccount(
   };
 }
 
-async function operatorToken(kubectl: Kubectl): Promise<string> {
-  const subject = [OPERATOR_SERVICE_ACCOUNT, `--namespace=${OPERATOR_NAMESPACE}`];
-  return (await kubectl(['create', 'token', ...subject, '--duration=24h'])).trim();
+async function createToken({ namespace, name }: Subject, kubectl: Kubectl): Promise<string> {
+  return (await kubectl(['create', 'token', name, `--namespace=${namespace}`, '--duration=24h'])).trim();
 }
 
 const adminKubeconfig = async (kubectl: Kubectl): Promise<Kubeconfig> =>
@@ -75,12 +86,17 @@ export interface OperatorProgramOptions {
 }
 
 /** Starts the operator on a free port of 127.0.0.1. It creates a default authority if none exists. */
-export function startOperatorProgram(
+export function startOperatorProgram(login: OperatorLogin, options: OperatorProgramOptions = {}): Program {
+  const flags = ['--create-default-authority', '--listen-address=127.0.0.1:0'];
+  return startConfiguredOperator(login, { ...options, args: [...flags, ...(options.args ?? [])] });
+}
+
+/** Starts the operator with these arguments only, for instance those of a Deployment. */
+export function startConfiguredOperator(
   login: OperatorLogin,
   { args = [], env = {}, main = process.env[MAIN_VARIABLE] ?? SOURCE }: OperatorProgramOptions = {},
 ): Program {
-  const flags = [...login.args, '--create-default-authority', '--listen-address=127.0.0.1:0'];
-  return startProgram(main, [...flags, ...args], { POD_NAMESPACE: OPERATOR_NAMESPACE, ...login.env, ...env });
+  return startProgram(main, [...login.args, ...args], { POD_NAMESPACE: OPERATOR_NAMESPACE, ...login.env, ...env });
 }
 
 /** The URL of /healthz, /readyz and /metrics; undefined until the operator serves them. */

@@ -44,6 +44,7 @@ const LONGEST = [
   'keys',
   'failure',
   'ownership',
+  'value-sets',
   'bench',
   'memory',
   'rotation-safety',

@@ -6,7 +6,7 @@ import {
   startControlPlane,
 } from '../../tools/controlplane/controlplane.ts';
 
-/** A control plane for one test file, with `deploy/` installed. */
+/** A control plane for one test file, with `deploy/` installed unless the test installs the operator itself. */
 export interface TestCluster extends Omit<ControlPlane, 'kubectl'> {
   /** Runs kubectl as administrator (or with another kubeconfig) and returns its stdout. Throws if it fails. */
   readonly kubectl: (args: readonly string[], options?: { input?: string; kubeconfig?: string }) => Promise<string>;
@@ -18,11 +18,20 @@ export interface TestCluster extends Omit<ControlPlane, 'kubectl'> {
 
 const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
 
-/** Starts a control plane and installs `deploy/`: CRDs, namespace, RBAC. Without a node, the Deployment gets no pods. */
-export async function startTestCluster(options: Pick<ControlPlaneOptions, 'auditedGroups'> = {}): Promise<TestCluster> {
+export interface TestClusterOptions extends Pick<ControlPlaneOptions, 'auditedGroups'> {
+  /** Whether to install `deploy/`: CRDs, namespace, RBAC; true by default. Without a node, the Deployment gets no pods. */
+  readonly manifests?: boolean;
+}
+
+/** Starts a control plane and installs `deploy/`. */
+export async function startTestCluster({
+  manifests = true,
+  ...options
+}: TestClusterOptions = {}): Promise<TestCluster> {
   const controlPlane = await startControlPlane(options);
   try {
     const cluster = withHelpers(controlPlane);
+    if (!manifests) return cluster;
     await cluster.kubectl(['apply', '--server-side', '-k', DEPLOY]);
     await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all']);
     return cluster;

@@ -13,7 +13,7 @@ import {
   type Secret,
   type Stored,
 } from './api.ts';
-import { startTestCluster, type TestCluster } from './cluster.ts';
+import { startTestCluster, type TestCluster, type TestClusterOptions } from './cluster.ts';
 import { crlsIn } from './crl/lists.ts';
 import { eventually } from './eventually.ts';
 import { type LogLine, type Operator, type OperatorOptions, startOperator } from './operator.ts';
@@ -127,15 +127,13 @@ export interface Tenant {
 /** The label of a namespace that gets the bundle of an authority. */
 const trusting = (authority: string) => ({ 'example.com/trusts': authority });
 
-export interface InstallationOptions {
+export interface InstallationOptions extends TestClusterOptions {
   /** Arguments for every operator. */
   readonly args?: readonly string[];
   /** Whether to start an operator before the tests; true by default. */
   readonly operator?: boolean;
   /** Whether `watched` records the Secrets; true by default. */
   readonly watched?: boolean;
-  /** @see ControlPlaneOptions.auditedGroups */
-  readonly auditedGroups?: readonly string[];
 }
 
 /**
@@ -143,10 +141,10 @@ export interface InstallationOptions {
  * before the tests.
  */
 export function installation(
-  { args = [], operator = true, watched = true, auditedGroups = [] }: InstallationOptions = {},
+  { args = [], operator = true, watched = true, ...cluster }: InstallationOptions = {},
   prepare?: (world: Installation) => Promise<unknown>,
 ): Installation {
-  const world = newInstallation(args, watched, auditedGroups);
+  const world = newInstallation(args, watched, cluster);
   before(async () => {
     await world.begin();
     if (operator) await world.start();
@@ -158,7 +156,7 @@ export function installation(
 
 /** Starts a control plane with `deploy/` installed and no operator. Every operator gets these arguments. */
 export async function install(args: readonly string[] = []): Promise<Installation> {
-  const world = newInstallation(args, true, []);
+  const world = newInstallation(args, true, {});
   await world.begin();
   return world;
 }
@@ -168,7 +166,7 @@ interface Begun extends Pick<Installation, 'cluster' | 'api' | 'proxy'> {
 }
 
 /** An installation that has not been started. */
-function newInstallation(args: readonly string[], isWatched: boolean, auditedGroups: readonly string[]): Installation {
+function newInstallation(args: readonly string[], isWatched: boolean, options: TestClusterOptions): Installation {
   let begun: Begun | undefined;
   const operators: Operator[] = [];
   let authorities = 0;
@@ -220,13 +218,13 @@ function newInstallation(args: readonly string[], isWatched: boolean, auditedGro
     async killOperators() {
       await Promise.all(operators.map((operator) => operator.kill()));
     },
-    tenant: async (prefix) => tenant(world.api, await world.cluster.namespace(prefix)),
+    tenant: async (prefix) => tenantOf(world.api, await world.cluster.namespace(prefix)),
     async tenantWith(prefix, spec = { server: { service: 'db' } }) {
       const own = await world.tenant(prefix);
       await own.issue('db', spec);
       return own;
     },
-    tenantOf: (namespace) => tenant(world.api, namespace),
+    tenantOf: (namespace) => tenantOf(world.api, namespace),
     createAuthority: (name, spec) =>
       world.api.create(paths.authorities(), { apiVersion, kind: 'MtlsAuthority', metadata: { name }, spec }),
     async ownAuthority(spec = {}, files) {
@@ -265,7 +263,7 @@ function newInstallation(args: readonly string[], isWatched: boolean, auditedGro
     },
     crls: async (name) => crlsIn(await world.rootSecret(name)),
     async begin() {
-      const cluster = await startTestCluster({ auditedGroups });
+      const cluster = await startTestCluster(options);
       const api = openApi(cluster);
       const watched = isWatched ? watchSecrets(api) : undefined;
       begun = { cluster, api, watched, proxy: await startProxy(cluster) };
@@ -286,7 +284,8 @@ function newInstallation(args: readonly string[], isWatched: boolean, auditedGro
   return world;
 }
 
-function tenant(api: Api, namespace: string): Tenant {
+/** A namespace that already exists. */
+export function tenantOf(api: Api, namespace: string): Tenant {
   const get = (name: string): Promise<Certificate> => api.get(paths.certificates(namespace, name));
   const patch = (name: string, change: object): Promise<Certificate> =>
     api.patch(paths.certificates(namespace, name), change);

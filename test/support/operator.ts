@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
 import { startOperatorProgram, waitForOperator, writeServiceAccount } from '../../tools/operator.ts';
-import type { Exit, LogLine } from '../../tools/program.ts';
+import type { Exit, LogLine, Program } from '../../tools/program.ts';
 import type { TestCluster } from './cluster.ts';
 
 export type { Exit, LogLine };
@@ -40,13 +40,17 @@ let started = 0;
 /** Starts the operator on the cluster as in a pod, and waits until it is ready. It ends with this process. */
 export async function startOperator(cluster: TestCluster, options: OperatorOptions = {}): Promise<Operator> {
   const directory = join(cluster.dir, `operator-${process.pid}-${++started}`);
-  const login = await writeServiceAccount(directory, (args) => cluster.kubectl(args), options.server);
+  const login = await writeServiceAccount(directory, (args) => cluster.kubectl(args), { server: options.server });
   const program = startOperatorProgram(login, {
     args: options.args ?? [],
     env: { POD_NAME: `operator-${started}`, ...options.env },
     ...(options.main === undefined ? {} : { main: options.main }),
   });
+  return operatorOf(program, options.waitUntilReady ?? true);
+}
 
+/** The operator in a program that was just started. */
+export async function operatorOf(program: Program, waitUntilReady: boolean): Promise<Operator> {
   let isExpected = false;
   const watch = async (): Promise<void> => {
     const exit = await program.exited;
@@ -70,7 +74,7 @@ export async function startOperator(cluster: TestCluster, options: OperatorOptio
 
   const { pid, lines: logs, exited, tail: logTail } = program;
   try {
-    const url = await waitForOperator(program, { untilReady: options.waitUntilReady ?? true });
+    const url = await waitForOperator(program, { untilReady: waitUntilReady });
     return { pid, url, logs, exited, stop, kill, logTail };
   } catch (error) {
     await kill();

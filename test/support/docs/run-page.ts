@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { goTool } from '../../../tools/go-tools/go-tools.ts';
+import { helmHome } from '../chart/helm.ts';
 import { eventually } from '../eventually.ts';
 import type { Installation } from '../installation.ts';
 import { scratchFolder } from '../scratch.ts';
@@ -52,10 +54,12 @@ export function runPage(page: string, world: Installation, options: PageOptions 
     before(async () => {
       folder = await scratchFolder('docs');
       for (const name of ['deploy', 'crds']) symlinkSync(join(ROOT, name), join(folder, name));
+      const programs = [world.cluster.binaries.kubectl, await goTool('helm')].map((program) => dirname(program));
       shell = new Shell(folder, {
         ...process.env,
         KUBECONFIG: world.cluster.kubeconfig,
-        PATH: `${dirname(world.cluster.binaries.kubectl)}:${process.env['PATH']}`,
+        PATH: [...programs, process.env['PATH']].join(':'),
+        ...helmHome(join(folder, '.helm')),
       });
       const run = async (command: string): Promise<string> => {
         const { code, output } = await shell.run(command);
