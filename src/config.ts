@@ -31,6 +31,8 @@ export interface Config extends LeaseTiming {
     /** Names as clientName returns them. */
     readonly clients: readonly string[];
   };
+  /** Whether each certificate has series of its own in the metrics. */
+  readonly metricsPerCertificate: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly workers: number;
@@ -61,6 +63,8 @@ export const usage = `Usage: mtls-operator [options]
                                --metrics-tls-directory and --metrics-client
   --metrics-tls-directory DIR  the folder with tls.crt, tls.key and ca.crt for /metrics; changed files are loaded without a restart
   --metrics-client NAME        a client that may read /metrics, by a SPIFFE ID or DNS name in its certificate; repeatable
+  --no-metrics-per-certificate
+                               leave out the metrics mtls_operator_certificate_*, which have series for each MtlsCertificate
   --log-level LEVEL            ${logLevels.join(', ')} (default info)
   --log-format FORMAT          json, one object a line, or text, for people at a terminal (default json)
   --workers N                  how many MtlsCertificates are reconciled at the same time, 1 to 1000 (default 32)
@@ -100,6 +104,7 @@ export function readConfig(
       isExplicit: values['listen-address'] !== undefined,
     },
     ...metricsOf(values),
+    metricsPerCertificate: values['metrics-per-certificate'] ?? true,
     logLevel: logLevel(values['log-level'] ?? 'info'),
     logFormat: logFormat(values['log-format'] ?? 'json'),
     workers: count('workers', values.workers ?? '32'),
@@ -130,6 +135,7 @@ function parse(argv: readonly string[]) {
         'metrics-listen-address': { type: 'string' },
         'metrics-tls-directory': { type: 'string' },
         'metrics-client': { type: 'string', multiple: true },
+        'metrics-per-certificate': { type: 'boolean' },
         'log-level': { type: 'string' },
         'log-format': { type: 'string' },
         workers: { type: 'string' },

@@ -1,6 +1,6 @@
-import { managerName } from './api/constants.ts';
+import { managerName, operatorVersion } from './api/constants.ts';
 import { type Config, ConfigError, readConfig, usage } from './config.ts';
-import { metricSources, Operator } from './controllers/index.ts';
+import { controllerNames, metricSources, Operator } from './controllers/index.ts';
 import { aborted, KubeClient, KubeError, LeaderElector, loadConnection } from './kube/index.ts';
 import { isMetricsClient } from './plan/index.ts';
 import { IdleCollection } from './telemetry/idle-collection.ts';
@@ -14,12 +14,15 @@ const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
 
 /** Runs the operator until `signal` aborts. */
 async function run(config: Config, log: ReturnType<typeof createLog>, signal: AbortSignal): Promise<void> {
-  const metrics = new Metrics();
+  const metrics = new Metrics({ version: operatorVersion, perCertificate: config.metricsPerCertificate });
+  const { runtime } = metrics;
+  for (const name of controllerNames) runtime.expectController(name);
+  runtime.onTransition(managerName, false);
   const connection = await loadConnection(config);
   const client = new KubeClient(connection, {
-    userAgent: `${managerName}/0.1.0`,
+    userAgent: `${managerName}/${operatorVersion}`,
     log,
-    onRequest: ({ verb, resource, code }) => metrics.apiRequests.inc({ verb, resource, code }),
+    onRequest: (record) => runtime.onRequest(record),
   });
   const collection = new IdleCollection();
   const operator = new Operator({
@@ -28,23 +31,23 @@ async function run(config: Config, log: ReturnType<typeof createLog>, signal: Ab
     log,
     now: () => new Date(),
     observer: {
-      onReconcile(controller, { outcome, seconds }) {
-        metrics.reconciles.inc({ controller, outcome });
-        metrics.reconcileSeconds.observe({ controller }, seconds);
+      onReconcile(controller, record) {
+        runtime.onReconcile(controller, record);
         collection.worked();
       },
+      queueObserver: (controller) => runtime.queueObserver(controller),
       onIssued: (role, reason) => metrics.issued.inc({ role, reason }),
       onReflectorError: (resource, code) => metrics.watchErrors.inc({ resource, code }),
       onListed: (count) => collection.worked(count),
     },
   });
-  metrics.mirror(metricSources(operator));
+  metrics.mirror(metricSources(operator, () => new Date()));
   const elector = new LeaderElector({
     ...config,
     client,
     lease: { namespace: config.namespace, name: managerName },
     log,
-    onTransition: (leading) => metrics.leader.set(leading ? 1 : 0),
+    onTransition: (leading) => runtime.onTransition(managerName, leading),
   });
   const telemetry = await listen(config, log, {
     healthy: () => undefined,

@@ -37,7 +37,7 @@ const reasons = source('src/api/reasons.ts');
 
 /** The metrics without values. */
 function describedMetrics() {
-  const metrics = new Metrics();
+  const metrics = new Metrics({ version: '', perCertificate: true });
   metrics.mirror(new Proxy({} as MetricSources, { get: () => () => [] }));
   return metrics.describe();
 }

@@ -48,7 +48,9 @@ export const folders: Readonly<Record<string, Folder>> = {
     imports: [],
     layers: [
       ['idle-collection.ts', 'mirrored-gauge.ts', 'server.ts', 'text-line.ts', 'tls-files.ts'],
-      ['logger.ts', 'metrics.ts', 'metrics-server.ts'],
+      ['logger.ts', 'metric-registry.ts'],
+      ['runtime-metrics.ts'],
+      ['metrics.ts', 'metrics-server.ts'],
     ],
     hasFace: false,
   },

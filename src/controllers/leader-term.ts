@@ -7,6 +7,7 @@ import {
   type Log,
   type ReconcileRecord,
   WorkQueue,
+  type WorkQueueObserver,
 } from '../kube/index.ts';
 import type { RotationReport } from '../plan/index.ts';
 import { InitialAuthorities } from './authority/initial-authorities.ts';
@@ -38,7 +39,23 @@ export interface LeaderTermOptions {
 export interface LeaderObserver {
   onReconcile(controller: string, record: ReconcileRecord): void;
   onIssued(role: string, reason: string): void;
+  /** Returns the observer of a controller's queue. */
+  queueObserver?(controller: string): WorkQueueObserver;
 }
+
+/** A controller and its queue at one time, for metrics. */
+export interface ControllerState {
+  readonly name: string;
+  /** The number of waiting keys. */
+  readonly queued: number;
+  readonly unfinishedSeconds: number;
+  readonly longestRunningSeconds: number;
+  readonly activeWorkers: number;
+  readonly maxWorkers: number;
+}
+
+/** The names of the controllers. */
+export const controllerNames = ['authority', 'certificate', 'trust'] as const satisfies readonly (keyof Queues)[];
 
 /** One namespace gets at most 1/4 of the workers: the others stay free while it floods the API server with writes. */
 const namespaceShare = 4;
@@ -55,15 +72,18 @@ export class LeaderTerm {
   readonly #options: LeaderTermOptions;
   readonly #queues: Queues;
   readonly #recorder: EventRecorder;
+  readonly #controllers = new Map<keyof Queues, Controller>();
   #reconcilers: Reconcilers | undefined;
 
   constructor(options: LeaderTermOptions) {
     this.#options = options;
-    const { client, identity, workers, log } = options;
+    const { client, identity, workers, log, observer } = options;
+    const queue = (name: keyof Queues, maxPerFlow?: number) =>
+      new WorkQueue({ maxPerFlow, observer: observer.queueObserver?.(name) });
     this.#queues = {
-      authority: new WorkQueue(),
-      certificate: new WorkQueue({ maxPerFlow: Math.ceil(workers / namespaceShare) }),
-      trust: new WorkQueue(),
+      authority: queue('authority'),
+      certificate: queue('certificate', Math.ceil(workers / namespaceShare)),
+      trust: queue('trust'),
     };
     this.#recorder = new EventRecorder({
       client,
@@ -74,10 +94,24 @@ export class LeaderTerm {
     });
   }
 
-  /** The number of waiting keys by controller. */
-  get queueLengths(): Readonly<Record<keyof Queues, number>> {
-    const { authority, certificate, trust } = this.#queues;
-    return { authority: authority.length, certificate: certificate.length, trust: trust.length };
+  /** The controllers and their queues. */
+  get controllers(): readonly ControllerState[] {
+    return controllerNames.map((name) => {
+      const queue = this.#queues[name];
+      const { totalSeconds, longestSeconds } = queue.inProgress;
+      return {
+        name,
+        queued: queue.length,
+        unfinishedSeconds: totalSeconds,
+        longestRunningSeconds: longestSeconds,
+        activeWorkers: this.#controllers.get(name)?.activeWorkers ?? 0,
+        maxWorkers: this.#workers[name],
+      };
+    });
+  }
+
+  get #workers(): Readonly<Record<keyof Queues, number>> {
+    return { authority: authorityWorkers, certificate: this.#options.workers, trust: trustWorkers };
   }
 
   /** The rotations in progress by name of authority. */
@@ -97,9 +131,7 @@ export class LeaderTerm {
       const isDone = await initial.create(leadership);
       await Promise.all([
         isDone ? undefined : initial.createLater(leadership),
-        this.#controller('authority', authorityWorkers, reconcilers).run(leadership, lost),
-        this.#controller('certificate', this.#options.workers, reconcilers).run(leadership, lost),
-        this.#controller('trust', trustWorkers, reconcilers).run(leadership, lost),
+        ...controllerNames.map((name) => this.#controller(name, reconcilers).run(leadership, lost)),
       ]);
     } finally {
       reconcilers.stop();
@@ -122,15 +154,17 @@ export class LeaderTerm {
     return new InitialAuthorities({ client, authorities: replica.caches.authorities, manifests, createDefault, log });
   }
 
-  #controller(name: keyof Queues, workers: number, reconcilers: Reconcilers): Controller {
+  #controller(name: keyof Queues, reconcilers: Reconcilers): Controller {
     const { log, observer } = this.#options;
-    return new Controller({
+    const controller = new Controller({
       name,
       queue: this.#queues[name],
-      workers,
+      workers: this.#workers[name],
       reconcile: (key, context) => reconcilers[name].reconcile(key, context),
       log,
       onResult: (record) => observer.onReconcile(name, record),
     });
+    this.#controllers.set(name, controller);
+    return controller;
   }
 }

@@ -1,58 +1,110 @@
+import type { Condition } from '../api/types.ts';
 import { commonValidity, pathOf } from '../pki/index.ts';
-import { maxRevocations, rotationPhases } from '../plan/index.ts';
+import { conditionOf, isOverdue, maxRevocations, rootRenewalTime, rotationPhases } from '../plan/index.ts';
 import type { MetricSources } from '../telemetry/metrics.ts';
-import type { Sample } from '../telemetry/mirrored-gauge.ts';
+import type { Samples } from '../telemetry/mirrored-gauge.ts';
+import type { RuntimeSources } from '../telemetry/runtime-metrics.ts';
+import type { ControllerState } from './leader-term.ts';
 import type { Operator } from './operator.ts';
 
 /** The values of the gauges. They are read from the operator's caches at each scrape. */
-export function metricSources(operator: Operator): MetricSources {
-  const { certificates } = operator.caches;
+export function metricSources(operator: Operator, now: () => Date): MetricSources {
+  const { certificates, authorities } = operator.caches;
   return {
-    *certificateExpiry(): Iterable<Sample> {
+    ...runtimeSources(operator),
+    *certificates(): Samples {
+      const counts = new Map<string, Map<string, number>>();
+      for (const { status } of certificates.values()) {
+        const { status: ready, reason } = conditionOf(status, 'Ready') ?? notSeen;
+        const byReason = counts.get(ready) ?? new Map<string, number>();
+        counts.set(ready, byReason.set(reason, (byReason.get(reason) ?? 0) + 1));
+      }
+      for (const [ready, byReason] of counts)
+        for (const [reason, value] of byReason) yield { labels: [ready, reason], value };
+    },
+    *certificatesOverdue(): Samples {
+      const time = now();
+      let value = 0;
+      for (const { status } of certificates.values()) if (isOverdue(status, time)) value += 1;
+      yield { labels: [], value };
+    },
+    *certificateExpiry(): Samples {
       for (const { namespace, name, status } of certificates.values()) {
-        for (const { role, notAfter } of status.secrets ?? []) {
-          yield { labels: { namespace, name, role }, value: Date.parse(notAfter) / 1000 };
-        }
+        for (const { role, notAfter } of status.secrets ?? [])
+          yield { labels: [namespace, name, role], value: Date.parse(notAfter) / 1000 };
       }
     },
-    *certificateReady(): Iterable<Sample> {
+    *certificateRenewal(): Samples {
       for (const { namespace, name, status } of certificates.values()) {
-        const isReady = status.conditions?.some(
-          (condition) => condition.type === 'Ready' && condition.status === 'True',
-        );
-        yield { labels: { namespace, name }, value: isReady === true ? 1 : 0 };
+        for (const { role, renewalTime } of status.secrets ?? [])
+          yield { labels: [namespace, name, role], value: Date.parse(renewalTime) / 1000 };
       }
     },
-    *rootExpiry(): Iterable<Sample> {
-      for (const [authority, root] of operator.authorityStates.issuers()) {
-        yield { labels: { authority }, value: commonValidity(pathOf(root)).notAfter.getTime() / 1000 };
+    *certificateReady(): Samples {
+      for (const { namespace, name, status } of certificates.values())
+        yield { labels: [namespace, name], value: oneIfTrue(conditionOf(status, 'Ready')) };
+    },
+    *authorityReady(): Samples {
+      for (const { name, status } of authorities.values())
+        yield { labels: [name], value: oneIfTrue(conditionOf(status, 'Ready')) };
+    },
+    *trustPublished(): Samples {
+      for (const { name, status } of authorities.values()) {
+        const condition = conditionOf(status, 'TrustPublished');
+        if (condition !== undefined && condition.reason !== 'NotRequested')
+          yield { labels: [name], value: oneIfTrue(condition) };
       }
     },
-    *crlNextUpdate(): Iterable<Sample> {
-      for (const [authority, { nextUpdate }] of operator.authorityStates.crls()) {
-        yield { labels: { authority }, value: nextUpdate.getTime() / 1000 };
+    *rootExpiry(): Samples {
+      for (const [authority, root] of operator.authorityStates.issuers())
+        yield { labels: [authority], value: commonValidity(pathOf(root)).notAfter.getTime() / 1000 };
+    },
+    *rootRenewal(): Samples {
+      for (const [name, { anchor }] of operator.authorityStates.issuers()) {
+        const authority = authorities.get(name);
+        const renewAt = authority === undefined ? undefined : rootRenewalTime(authority, anchor);
+        if (renewAt !== undefined) yield { labels: [name], value: renewAt.getTime() / 1000 };
       }
     },
-    *crlEntries(): Iterable<Sample> {
+    *crlNextUpdate(): Samples {
+      for (const [authority, { nextUpdate }] of operator.authorityStates.crls())
+        yield { labels: [authority], value: nextUpdate.getTime() / 1000 };
+    },
+    *crlEntries(): Samples {
       for (const [authority, { entries }] of operator.authorityStates.crls())
-        yield { labels: { authority }, value: entries.total };
+        yield { labels: [authority], value: entries.total };
     },
-    *crlEntriesLimit(): Iterable<Sample> {
-      for (const [authority] of operator.authorityStates.crls()) yield { labels: { authority }, value: maxRevocations };
+    *crlEntriesLimit(): Samples {
+      for (const [authority] of operator.authorityStates.crls()) yield { labels: [authority], value: maxRevocations };
     },
-    *rotationPhase(): Iterable<Sample> {
-      for (const [authority, { state }] of operator.term?.rotations ?? []) {
-        for (const phase of rotationPhases)
-          yield { labels: { authority, phase }, value: state.phase === phase ? 1 : 0 };
-      }
+    *rotationPhase(): Samples {
+      for (const [authority, { state }] of operator.term?.rotations ?? [])
+        for (const phase of rotationPhases) yield { labels: [authority, phase], value: state.phase === phase ? 1 : 0 };
     },
-    *rotationRemaining(): Iterable<Sample> {
+    *rotationRemaining(): Samples {
       for (const [authority, { done, total }] of operator.term?.rotations ?? [])
-        yield { labels: { authority }, value: total - done };
+        yield { labels: [authority], value: total - done };
     },
-    *queueLength(): Iterable<Sample> {
-      for (const [controller, value] of Object.entries(operator.term?.queueLengths ?? {}))
-        yield { labels: { controller }, value };
-    },
+  };
+}
+
+/** The condition Ready of a resource that the operator has not seen yet. */
+const notSeen = { status: 'Unknown', reason: 'Pending' };
+
+const oneIfTrue = (condition: Condition | undefined): number => (condition?.status === 'True' ? 1 : 0);
+
+function runtimeSources(operator: Operator): RuntimeSources {
+  function* each(labelsOf: (name: string) => string[], valueOf: (controller: ControllerState) => number): Samples {
+    for (const controller of operator.term?.controllers ?? [])
+      yield { labels: labelsOf(controller.name), value: valueOf(controller) };
+  }
+  const ofQueue = (name: string): string[] => [name, name];
+  const ofController = (name: string): string[] => [name];
+  return {
+    queueDepth: () => each(ofQueue, ({ queued }) => queued),
+    unfinishedWork: () => each(ofQueue, ({ unfinishedSeconds }) => unfinishedSeconds),
+    longestRunning: () => each(ofQueue, ({ longestRunningSeconds }) => longestRunningSeconds),
+    activeWorkers: () => each(ofController, ({ activeWorkers }) => activeWorkers),
+    maxWorkers: () => each(ofController, ({ maxWorkers }) => maxWorkers),
   };
 }

@@ -49,7 +49,7 @@ export class Operator {
   }
 
   /** The term of this replica; undefined while it does not lead. */
-  get term(): Pick<LeaderTerm, 'queueLengths' | 'rotations'> | undefined {
+  get term(): Pick<LeaderTerm, 'controllers' | 'rotations'> | undefined {
     return this.#term;
   }
 

@@ -48,4 +48,4 @@ export {
 export { defaultLeaseTiming, type LeaseTiming, leaseTimingProblem } from './leaderelection/lease-timing.ts';
 export { FairQueue } from './workqueue/fair-queue.ts';
 export { keyOf, type ObjectRef, refOf } from './workqueue/object-key.ts';
-export { type Clock, WorkQueue } from './workqueue/work-queue.ts';
+export { type Clock, WorkQueue, type WorkQueueObserver } from './workqueue/work-queue.ts';

@@ -18,6 +18,7 @@ export { afterFailure, type FailedAttempts, failureMessage, failuresInStatus } f
 export type { IssueReason } from './certificate/issue-reason.ts';
 export type { LeafRequest } from './certificate/leaf-request.ts';
 export type { ObservedCertificate, ObservedRole } from './certificate/observed-certificate.ts';
+export { isOverdue } from './certificate/overdue.ts';
 export { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from './certificate/repair-backoff.ts';
 export { leavesToRevoke } from './certificate/revocation-request.ts';
 export type { RoleOutcome } from './certificate/role-outcome.ts';
@@ -38,7 +39,7 @@ export { selects } from './policy/label-selector.ts';
 export { clientName, isMetricsClient } from './policy/metrics-client.ts';
 export type { AuthorityRecord } from './records/authority-record.ts';
 export { byAge, type CertificateRecord } from './records/certificate-record.ts';
-export { type DesiredCondition, mergeConditions } from './records/condition.ts';
+export { conditionOf, type DesiredCondition, mergeConditions } from './records/condition.ts';
 export { lastWriter } from './records/field-manager.ts';
 export type { NamespaceRecord } from './records/namespace-record.ts';
 export { controllerOf, isOfKind, ownerReference } from './records/owner-reference.ts';
@@ -81,6 +82,7 @@ export {
   type RolloutObservation,
 } from './rotation/rollout-observation.ts';
 export type { RolloutObject } from './rotation/rollout-progress.ts';
+export { rootRenewalTime } from './rotation/rotation-start.ts';
 export {
   encodeRotationState,
   parseRotationState,

@@ -1,57 +1,59 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { exposeGauge, type MirroredGauge, type Sample } from './mirrored-gauge.ts';
+import { type MetricDescription, MetricRegistry } from './metric-registry.ts';
+import type { Samples } from './mirrored-gauge.ts';
+import { RuntimeMetrics, type RuntimeSources } from './runtime-metrics.ts';
 
 /** The sources of gauges that are computed from the caches at each scrape. */
-export interface MetricSources {
-  certificateExpiry(): Iterable<Sample>;
-  certificateReady(): Iterable<Sample>;
-  rootExpiry(): Iterable<Sample>;
-  crlNextUpdate(): Iterable<Sample>;
-  crlEntries(): Iterable<Sample>;
-  crlEntriesLimit(): Iterable<Sample>;
-  rotationPhase(): Iterable<Sample>;
-  rotationRemaining(): Iterable<Sample>;
-  queueLength(): Iterable<Sample>;
+export interface MetricSources extends RuntimeSources {
+  certificates(): Samples;
+  certificatesOverdue(): Samples;
+  certificateExpiry(): Samples;
+  certificateRenewal(): Samples;
+  certificateReady(): Samples;
+  authorityReady(): Samples;
+  trustPublished(): Samples;
+  rootExpiry(): Samples;
+  rootRenewal(): Samples;
+  crlNextUpdate(): Samples;
+  crlEntries(): Samples;
+  crlEntriesLimit(): Samples;
+  rotationPhase(): Samples;
+  rotationRemaining(): Samples;
 }
 
-/** A metric, for the reference. */
-export interface MetricDescription {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly help: string;
-  readonly labels: readonly string[];
+export interface MetricsOptions {
+  /** The version of the operator. */
+  readonly version: string;
+  /** Whether each certificate has series of its own, `mtls_operator_certificate_*`. */
+  readonly perCertificate: boolean;
 }
 
-/** The metrics of the operator, in one registry. */
+/** The metrics of the operator. */
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly #mirrored: MirroredGauge[] = [];
-  readonly #own: MetricDescription[] = [];
-  readonly issued = this.#counter('issued_total', 'Certificates issued, by the reason to issue them', [
-    'role',
-    'reason',
-  ]);
-  readonly reconciles = this.#counter('reconciles_total', 'Finished reconciles', ['controller', 'outcome']);
-  readonly apiRequests = this.#counter('api_requests_total', 'Requests to the API server', [
-    'verb',
-    'resource',
-    'code',
-  ]);
-  readonly watchErrors = this.#counter('watch_errors_total', 'Lists and watches that failed', ['resource', 'code']);
-  readonly leader = new Gauge(this.#described('gauge', 'leader', '1 while this replica leads, otherwise 0', []));
-  readonly reconcileSeconds = new Histogram({
-    ...this.#described('histogram', 'reconcile_seconds', 'Duration of reconciles in seconds', ['controller']),
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
-  });
+  readonly #options: MetricsOptions;
+  readonly #registry = new MetricRegistry();
+  /** The metrics that every operator has. */
+  readonly runtime = new RuntimeMetrics(this.#registry);
+  readonly issued = this.#registry.counter(
+    'mtls_operator_issued_total',
+    ['role', 'reason'],
+    'Certificates issued, by the reason to issue them',
+  );
+  readonly watchErrors = this.#registry.counter(
+    'mtls_operator_watch_errors_total',
+    ['resource', 'code'],
+    'Lists and watches that failed',
+  );
 
-  constructor() {
-    // A timer measures the delay of the event loop. By default it wakes the process a hundred times a second.
-    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: 200 });
+  constructor(options: MetricsOptions) {
+    this.#options = options;
+    this.#registry
+      .gauge('mtls_operator_build_info', ['version'], 'Always 1; version is the version of the operator')
+      .set({ version: options.version }, 1);
   }
 
   /** Adds the gauges that are read from the caches at each scrape. */
   mirror(sources: MetricSources): void {
-    const gauges: [name: string, labels: string[], help: string, samples: () => Iterable<Sample>][] = [
+    const each: [name: string, labels: string[], help: string, samples: () => Samples][] = [
       [
         'certificate_expiry_seconds',
         ['namespace', 'name', 'role'],
@@ -59,16 +61,55 @@ export class Metrics {
         () => sources.certificateExpiry(),
       ],
       [
+        'certificate_renewal_seconds',
+        ['namespace', 'name', 'role'],
+        'Unix time at which the renewal of a certificate is planned',
+        () => sources.certificateRenewal(),
+      ],
+      [
         'certificate_ready',
         ['namespace', 'name'],
         '1 while the condition Ready of an MtlsCertificate is True, otherwise 0',
         () => sources.certificateReady(),
+      ],
+    ];
+    const gauges: typeof each = [
+      [
+        'certificates',
+        ['ready', 'reason'],
+        'MtlsCertificates, by status and reason of the condition Ready',
+        () => sources.certificates(),
+      ],
+      [
+        'certificates_overdue',
+        [],
+        'MtlsCertificates with a certificate that is not renewed when a tenth of the time from its planned renewal to its expiry has passed',
+        () => sources.certificatesOverdue(),
+      ],
+      ...(this.#options.perCertificate ? each : []),
+      [
+        'authority_ready',
+        ['authority'],
+        '1 while the condition Ready of an MtlsAuthority is True, otherwise 0',
+        () => sources.authorityReady(),
+      ],
+      [
+        'trust_published',
+        ['authority'],
+        '1 while the condition TrustPublished of an MtlsAuthority is True, otherwise 0; absent if it publishes no bundle',
+        () => sources.trustPublished(),
       ],
       [
         'root_expiry_seconds',
         ['authority'],
         'Unix time of the earliest expiry among the signing root and its intermediates',
         () => sources.rootExpiry(),
+      ],
+      [
+        'root_renewal_seconds',
+        ['authority'],
+        'Unix time at which the operator starts a rotation of the root by itself; absent for a root that you brought',
+        () => sources.rootRenewal(),
       ],
       [
         'crl_next_update_seconds',
@@ -100,39 +141,19 @@ export class Metrics {
         'Secrets and bundles that the phase of a rotation still waits for',
         () => sources.rotationRemaining(),
       ],
-      ['queue_length', ['controller'], 'Keys that wait to be reconciled', () => sources.queueLength()],
     ];
     for (const [name, labels, help, samples] of gauges)
-      this.#mirrored.push({ name: `mtls_operator_${name}`, labels, help, samples });
+      this.#registry.mirror({ name: `mtls_operator_${name}`, labels, help, samples });
+    this.runtime.mirror(sources);
   }
 
-  /** The metrics of the operator itself, without those of the Node.js process. */
+  /** The metrics, without those of the Node.js process. */
   describe(): readonly MetricDescription[] {
-    return [
-      ...this.#mirrored.map(({ name, help, labels }) => ({ name, help, labels, type: 'gauge' as const })),
-      ...this.#own,
-    ];
+    return this.#registry.descriptions;
   }
 
   /** The exposition format of Prometheus, in pieces, and its content type. */
-  async expose(): Promise<{ contentType: string; body: Iterable<string> }> {
-    const kept = await this.#registry.metrics();
-    return { contentType: this.#registry.contentType, body: this.#pieces(kept) };
-  }
-
-  *#pieces(kept: string): Generator<string, void, undefined> {
-    yield `${kept}\n`;
-    for (const gauge of this.#mirrored) yield* exposeGauge(gauge);
-  }
-
-  #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
-    return new Counter(this.#described('counter', name, help, labelNames));
-  }
-
-  /** The options of a metric for prom-client. Adds the metric to the reference. */
-  #described<Label extends string>(type: MetricDescription['type'], suffix: string, help: string, labelNames: Label[]) {
-    const name = `mtls_operator_${suffix}`;
-    this.#own.push({ name, type, help, labels: labelNames });
-    return { name, help, labelNames, registers: [this.#registry] };
+  expose(): Promise<{ contentType: string; body: Iterable<string> }> {
+    return this.#registry.expose();
   }
 }

@@ -1,44 +1,40 @@
-/** A value of a gauge with its labels. */
+/** A value of a gauge. */
 export interface Sample {
-  readonly labels: Readonly<Record<string, string>>;
+  /** The values of the labels, in the order of {@link MirroredGauge.labels}. */
+  readonly labels: readonly string[];
   readonly value: number;
 }
+
+export type Samples = Iterable<Sample>;
 
 /** A gauge whose values are read from their source at each scrape. A copy of a series per certificate would need much memory. */
 export interface MirroredGauge {
   readonly name: string;
   readonly help: string;
-  /** The labels of every sample, in the order in which they are written. */
+  /** The names of the labels. */
   readonly labels: readonly string[];
-  readonly samples: () => Iterable<Sample>;
+  readonly samples: () => Samples;
 }
 
 /** The number of lines in a piece. */
 const linesAtOnce = 500;
 
-/** A gauge in the Prometheus text format, in pieces. */
-export function* exposeGauge({
-  name,
-  help,
-  labels: names,
-  samples,
-}: MirroredGauge): Generator<string, void, undefined> {
+/** A gauge in the Prometheus text format, in pieces. A gauge without samples is absent. */
+export function* exposeGauge({ name, help, labels, samples }: MirroredGauge): Generator<string, void, undefined> {
+  // The text before each value of a label, and after the last.
+  const before = labels.map((label, i) => `${i === 0 ? `${name}{` : '",'}${label}="`);
+  const after = labels.length === 0 ? `${name} ` : '"} ';
   let piece = `# HELP ${name} ${help}\n# TYPE ${name} gauge\n`;
   let lines = 0;
-  for (const { labels, value } of samples()) {
-    piece += `${name}{${labelText(names, labels)}} ${valueText(value)}\n`;
+  for (const { labels: values, value } of samples()) {
+    for (let i = 0; i < before.length; i += 1) piece += `${before[i]}${escaped(values[i] ?? '')}`;
+    piece += `${after}${valueText(value)}\n`;
     lines += 1;
     if (lines % linesAtOnce > 0) continue;
     yield piece;
     piece = '';
   }
-  yield `${piece}\n`;
-}
-
-function labelText(names: readonly string[], labels: Sample['labels']): string {
-  let text = '';
-  for (const name of names) text += `${text && ','}${name}="${escaped(labels[name] ?? '')}"`;
-  return text;
+  if (lines > 0) yield `${piece}\n`;
 }
 
 const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '"': '\\"', '\n': '\\n' };

@@ -23,7 +23,7 @@ export async function scrape(url: string): Promise<Scrape> {
     samples.filter((sample) => sample.name === name).reduce((total, { value }) => total + value, 0);
   const requests = new Map<string, number>();
   for (const { name, labels, value } of samples) {
-    if (name !== 'mtls_operator_api_requests_total') continue;
+    if (name !== 'rest_client_requests_total') continue;
     const key = `${labels['verb']} ${labels['resource']}`;
     requests.set(key, (requests.get(key) ?? 0) + value);
   }
@@ -31,9 +31,9 @@ export async function scrape(url: string): Promise<Scrape> {
     residentBytes: sum('process_resident_memory_bytes'),
     cpuSeconds: sum('process_cpu_seconds_total'),
     issued: sum('mtls_operator_issued_total'),
-    leads: sum('mtls_operator_leader') === 1,
-    queued: sum('mtls_operator_queue_length'),
-    reconciles: sum('mtls_operator_reconciles_total'),
+    leads: sum('leader_election_master_status') === 1,
+    queued: sum('workqueue_depth'),
+    reconciles: sum('controller_runtime_reconcile_total'),
     requests,
   };
 }

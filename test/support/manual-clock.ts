@@ -17,6 +17,8 @@ export class ManualClock implements Clock {
 
   readonly now = (): number => this.#nowMs;
 
+  readonly monotonicMs = this.now;
+
   readonly schedule = (callback: () => void, ms: number): (() => void) => {
     const timer = { atMs: this.#nowMs + ms, callback };
     this.#timers.add(timer);

@@ -1,14 +1,8 @@
-const none = () => [];
+import type { MetricSources } from '../../src/telemetry/metrics.ts';
+import type { Samples } from '../../src/telemetry/mirrored-gauge.ts';
 
-/** The input of `Metrics.mirror` when the operator has nothing to report. */
-export const nothingToMirror = {
-  certificateExpiry: none,
-  certificateReady: none,
-  rootExpiry: none,
-  crlNextUpdate: none,
-  crlEntries: none,
-  crlEntriesLimit: none,
-  rotationPhase: none,
-  rotationRemaining: none,
-  queueLength: none,
-};
+/** The input of `Metrics.mirror` when each gauge has the same samples, by default none. A source can be replaced. */
+export const mirrorOf = (samples: Samples = []): MetricSources =>
+  new Proxy({} as MetricSources, {
+    get: (replaced, name) => replaced[name as keyof MetricSources] ?? (() => samples),
+  });

@@ -19,6 +19,7 @@ describe('the configuration', () => {
       createDefaultAuthority: false,
       initialAuthorities: [],
       listen: { host: '127.0.0.1', port: 8080, isExplicit: false },
+      metricsPerCertificate: true,
       logLevel: 'info',
       logFormat: 'json',
       workers: 32,
@@ -54,6 +55,7 @@ describe('the configuration', () => {
     [[], { POD_NAME: 'operator-1' }, { identity: 'operator-1' }],
     [['--create-default-authority'], {}, { createDefaultAuthority: true }],
     [['--no-create-default-authority'], {}, { createDefaultAuthority: false }],
+    [['--no-metrics-per-certificate'], {}, { metricsPerCertificate: false }],
     [['--log-level', 'debug', '--workers', '1'], {}, { logLevel: 'debug', workers: 1 }],
     [['--log-format', 'text'], {}, { logFormat: 'text' }],
     [['--workers', '1000'], {}, { workers: 1000 }],
@@ -104,7 +106,9 @@ describe('the configuration', () => {
 
   test('knows every option in its help', () => {
     const names = usage.match(/--[a-z-]+/g) ?? [];
-    for (const name of names.filter((one) => one !== '--help' && one !== '--create-default-authority')) {
+    const booleans = ['--help', '--create-default-authority', '--no-metrics-per-certificate'];
+    for (const name of booleans) assert.doesNotThrow(() => readConfig([name], {}));
+    for (const name of names.filter((one) => !booleans.includes(one))) {
       // Without a value, a known option is refused because the value is missing, an unknown one because it is unknown.
       assert.throws(
         () => readConfig([name], {}),

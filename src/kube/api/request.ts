@@ -12,6 +12,10 @@ export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'd
 /** A finished request, for metrics. `code` is the HTTP status, or a KubeErrorCode if there was no answer. */
 export interface RequestRecord {
   readonly verb: Verb;
+  /** The HTTP method. */
+  readonly method: string;
+  /** The host of the API server, with its port unless it is the default port. */
+  readonly host: string;
   /** The plural of the kind. */
   readonly resource: string;
   readonly code: string;
@@ -62,12 +66,14 @@ export class Requests {
   readonly #userAgent: string;
   readonly #onRequest: (record: RequestRecord) => void;
   readonly #log: Log;
+  readonly #host: string;
 
   constructor(connection: Connection, userAgent: string, onRequest: (record: RequestRecord) => void, log: Log) {
     this.#connection = connection;
     this.#userAgent = userAgent;
     this.#onRequest = onRequest;
     this.#log = log;
+    this.#host = new URL(connection.origin).host;
   }
 
   /** Sends a call, with retries, and returns the parsed JSON of the answer. */
@@ -136,7 +142,8 @@ export class Requests {
       throw failure;
     } finally {
       const seconds = (performance.now() - started) / 1000;
-      this.#onRequest({ verb: call.verb, resource: call.resource, code, seconds });
+      const { verb, resource } = call;
+      this.#onRequest({ verb, method: methods[verb], host: this.#host, resource, code, seconds });
     }
   }
 

@@ -36,9 +36,15 @@ export interface ControllerOptions {
 export class Controller {
   readonly #options: ControllerOptions;
   readonly #timeSlice = new TimeSlice();
+  #activeWorkers = 0;
 
   constructor(options: ControllerOptions) {
     this.#options = options;
+  }
+
+  /** How many workers reconcile a key now. */
+  get activeWorkers(): number {
+    return this.#activeWorkers;
   }
 
   /**
@@ -67,9 +73,11 @@ export class Controller {
   async #work(stop: AbortSignal, hard: AbortSignal): Promise<void> {
     const { queue } = this.#options;
     for (let key = await queue.get(stop); key !== undefined; key = await queue.get(stop)) {
+      this.#activeWorkers += 1;
       try {
         await this.#reconcile(key, hard);
       } finally {
+        this.#activeWorkers -= 1;
         queue.done(key);
       }
       await this.#timeSlice.yield();

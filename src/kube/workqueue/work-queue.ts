@@ -10,6 +10,19 @@ export interface Clock {
   now(): number;
   /** Calls `callback` once after `ms` milliseconds. The returned function cancels the call. */
   schedule(callback: () => void, ms: number): () => void;
+  /** Milliseconds of a monotonic clock, for durations. */
+  monotonicMs(): number;
+}
+
+/** Receives what a WorkQueue reports for metrics. A key that is added while it waits already is not reported. */
+export interface WorkQueueObserver {
+  onAdd(): void;
+  /** A worker got a key that has waited this long. */
+  onGet(waitedSeconds: number): void;
+  /** A worker has processed a key. */
+  onDone(workedSeconds: number): void;
+  /** A key is added again with a delay that grows. */
+  onRetry(): void;
 }
 
 export interface WorkQueueOptions {
@@ -22,6 +35,7 @@ export interface WorkQueueOptions {
   readonly clock?: Clock | undefined;
   /** Uniform in [0, 1), for the jitter. */
   readonly random?: (() => number) | undefined;
+  readonly observer?: WorkQueueObserver | undefined;
 }
 
 const systemClock: Clock = {
@@ -30,6 +44,7 @@ const systemClock: Clock = {
     const timer = setTimeout(callback, ms);
     return () => clearTimeout(timer);
   },
+  monotonicMs: () => performance.now(),
 };
 
 // Node.js limits a timer to 2^31 ms, and timers miss jumps of the wall clock. So the queue checks at least once a minute.
@@ -48,9 +63,13 @@ export class WorkQueue {
   readonly #random: () => number;
   /** Keys that wait for a worker. */
   readonly #ready: FairQueue;
-  readonly #processing = new Set<string>();
+  /** Keys that a worker processes, and when it got them on the monotonic clock. */
+  readonly #processing = new Map<string, number>();
   /** Keys that were added while a worker processes them. */
   readonly #dirty = new Set<string>();
+  readonly #observer: WorkQueueObserver | undefined;
+  /** When a key that waits or is dirty was added, on the monotonic clock. Empty without an observer. */
+  readonly #addedAtMs = new Map<string, number>();
   readonly #failures = new Map<string, number>();
   readonly #waiters: ((key: string | undefined) => void)[] = [];
   readonly #delayed = new DelayingQueue();
@@ -62,11 +81,24 @@ export class WorkQueue {
     this.#ready = new FairQueue(options.flowOf ?? namespaceOf, options.maxPerFlow);
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
+    this.#observer = options.observer;
   }
 
   /** How many keys wait for a worker, without delayed keys. */
   get length(): number {
     return this.#ready.size;
+  }
+
+  /** How long workers have processed the keys that are in progress, in seconds. */
+  get inProgress(): { readonly totalSeconds: number; readonly longestSeconds: number } {
+    const now = this.#clock.monotonicMs();
+    let totalMs = 0;
+    let longestMs = 0;
+    for (const sinceMs of this.#processing.values()) {
+      totalMs += now - sinceMs;
+      longestMs = Math.max(longestMs, now - sinceMs);
+    }
+    return { totalSeconds: totalMs / 1000, longestSeconds: longestMs / 1000 };
   }
 
   add(key: string): void {
@@ -105,6 +137,7 @@ export class WorkQueue {
     this.#failures.set(key, failures + 1);
     const ms = backoffMs(failures, this.#backoff, this.#random);
     this.addAfter(key, ms);
+    this.#observer?.onRetry();
     return ms;
   }
 
@@ -135,9 +168,12 @@ export class WorkQueue {
 
   /** Marks a key as processed. Call it once for each key that {@link get} returned. */
   done(key: string): void {
-    if (!this.#processing.delete(key)) return;
+    const sinceMs = this.#processing.get(key);
+    if (sinceMs === undefined) return;
+    this.#processing.delete(key);
+    this.#observer?.onDone((this.#clock.monotonicMs() - sinceMs) / 1000);
     this.#ready.done(key);
-    if (this.#dirty.delete(key)) this.add(key);
+    if (this.#dirty.delete(key) && !this.#isShutDown) this.#ready.push(key);
     this.#handOut();
   }
 
@@ -150,12 +186,21 @@ export class WorkQueue {
 
   #add(key: string, priority: Priority): void {
     if (this.#isShutDown) return;
-    if (this.#processing.has(key)) {
+    const isProcessed = this.#processing.has(key);
+    const isWaiting = isProcessed ? this.#dirty.has(key) : this.#ready.has(key);
+    if (!isWaiting) this.#added(key);
+    if (isProcessed) {
       this.#dirty.add(key);
       return;
     }
     this.#ready.push(key, priority);
     this.#handOut();
+  }
+
+  #added(key: string): void {
+    if (this.#observer === undefined) return;
+    this.#observer.onAdd();
+    this.#addedAtMs.set(key, this.#clock.monotonicMs());
   }
 
   get #isOver(): boolean {
@@ -164,7 +209,13 @@ export class WorkQueue {
 
   #take(): string | undefined {
     const key = this.#ready.take();
-    if (key !== undefined) this.#processing.add(key);
+    if (key === undefined) return undefined;
+    const now = this.#clock.monotonicMs();
+    this.#processing.set(key, now);
+    const addedAtMs = this.#addedAtMs.get(key);
+    if (addedAtMs === undefined) return key;
+    this.#addedAtMs.delete(key);
+    this.#observer?.onGet((now - addedAtMs) / 1000);
     return key;
   }
 

@@ -19,16 +19,21 @@ const world = installation({ operator: false }, async () => {
 /** The samples of a metric of the current operator, by labels. */
 async function metric(name: string): Promise<{ labels: string; value: number }[]> {
   const text = await (await fetch(`${world.operator.url}/metrics`)).text();
-  return [...text.matchAll(new RegExp(`^mtls_operator_${name}(?:\\{(.*)\\})? (\\S+)$`, 'gm'))].map(
-    ([, labels = '', value]) => ({ labels, value: Number(value) }),
-  );
+  return [...text.matchAll(new RegExp(`^${name}(?:\\{(.*)\\})? (\\S+)$`, 'gm'))].map(([, labels = '', value]) => ({
+    labels,
+    value: Number(value),
+  }));
 }
 
 const sumOf = (samples: readonly { value: number }[]): number => samples.reduce((sum, { value }) => sum + value, 0);
 
 /** How often the current operator has reconciled certificates. */
 const reconciles = async (): Promise<number> =>
-  sumOf((await metric('reconciles_total')).filter(({ labels }) => labels.includes('controller="certificate"')));
+  sumOf(
+    (await metric('controller_runtime_reconcile_total')).filter(({ labels }) =>
+      labels.includes('controller="certificate"'),
+    ),
+  );
 
 /** The name and resourceVersion of every object that the operator may write, except the Lease and events. */
 async function resourceVersions(): Promise<string[]> {
@@ -115,11 +120,11 @@ test('3. Steady state writes nothing: a restart with 200 healthy certificates ch
   await eventually(async () => {
     const sum = await reconciles();
     assert.ok(sum >= count, `${sum} of ${count} certificates were reconciled`);
-    assert.equal(sumOf(await metric('queue_length')), 0);
+    assert.equal(sumOf(await metric('workqueue_depth')), 0);
   });
   assert.deepEqual(await resourceVersions(), before);
 
-  const requests = await metric('api_requests_total');
+  const requests = await metric('rest_client_requests_total');
   assert.ok(
     requests.some(({ labels }) => /verb="list".*resource="secrets"/.test(labels)),
     'requests are not counted',
@@ -127,7 +132,7 @@ test('3. Steady state writes nothing: a restart with 200 healthy certificates ch
   const reads = /verb="(get|list|watch)"/;
   const writes = requests.filter(({ labels }) => !reads.test(labels) && !labels.includes('resource="leases"'));
   assert.deepEqual(writes, []);
-  assert.deepEqual(await metric('issued_total'), []);
+  assert.deepEqual(await metric('mtls_operator_issued_total'), []);
 });
 
 test('3. Steady state writes nothing: neither a metadata change nor a repeated apply of the same spec causes a write', async () => {

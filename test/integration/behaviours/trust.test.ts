@@ -576,9 +576,9 @@ test('3. Steady state writes nothing: not after a restart with a foreign ConfigM
   await later.configMap(await later.namespace());
   await eventually(async () => {
     const text = await (await fetch(`${world.operator.url}/metrics`)).text();
-    const polls = /^mtls_operator_reconciles_total\{controller="trust",outcome="requeued"\} (\d+)$/m.exec(text);
+    const polls = /^controller_runtime_reconcile_total\{controller="trust",result="requeue_after"\} (\d+)$/m.exec(text);
     assert.ok(Number(polls?.[1]) >= 1, 'the foreign ConfigMap was not read again');
-    assert.match(text, /^mtls_operator_queue_length\{controller="trust"\} 0$/m);
+    assert.match(text, /^workqueue_depth\{name="trust",controller="trust"\} 0$/m);
   });
   await later.says('True', 'Published');
   assert.deepEqual((await written()).map(digest), before);

@@ -106,11 +106,15 @@ async function testAlerts({ folder }: Reader): Promise<void> {
     MtlsRootExpiresSoon: ['mtls_operator_root_expiry_seconds{authority="default"}', `${365 * day}`, `${200 * day}`],
     MtlsRootRotationStuck: ['mtls_operator_rotation_phase{authority="default",phase="Draining"}', '0', '1'],
     MtlsCrlEndsSoon: ['mtls_operator_crl_next_update_seconds{authority="default"}', `${20 * day}`, `${5 * day}`],
-    MtlsOperatorHasNoLeader: ['mtls_operator_leader{pod="a"}', '1', '0'],
+    MtlsOperatorHasNoLeader: ['leader_election_master_status{name="mtls-operator",pod="a"}', '1', '0'],
     MtlsOperatorReplicaDown: ['up{job="mtls-operator",instance="a"}', '1', '0'],
-    MtlsOperatorFails: ['mtls_operator_reconciles_total{controller="certificate",outcome="error"}', '1', '1+60'],
+    MtlsOperatorFails: [
+      'controller_runtime_reconcile_errors_total{job="mtls-operator",controller="certificate"}',
+      '1',
+      '1+60',
+    ],
   };
-  const leader = { series: 'mtls_operator_leader{pod="b"}', values: '1x600' };
+  const leader = { series: 'leader_election_master_status{name="mtls-operator",pod="b"}', values: '1x600' };
   const limit = { series: 'mtls_operator_crl_entries_limit{authority="default"}', values: '5000x600' };
   const entries = (values: string) => ({ series: 'mtls_operator_crl_entries{authority="default"}', values });
   const test = (alertname: string, isFiring: boolean, input: readonly object[]) => ({

@@ -45,6 +45,14 @@ async function startLeader(name: string, args: readonly string[]): Promise<Opera
   return leader;
 }
 
+/** The names of the metrics that only a leader has, as a replica serves them. */
+async function leaderMetrics({ url }: Operator): Promise<Set<string | undefined>> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const pattern =
+    /^(?:# (?:HELP|TYPE) )?(workqueue_(?:depth|unfinished\w+|longest\w+)|controller_runtime_(?:active|max)\w+|mtls_operator_rotation\w+)[{ ]/gm;
+  return new Set([...text.matchAll(pattern)].map(([, name]) => name));
+}
+
 const authorityStatus = async () => (await world.authority('default')).status ?? {};
 const activeRoot = async (): Promise<string | undefined> => (await authorityStatus()).activeRoot?.fingerprint;
 
@@ -75,7 +83,12 @@ describe('2. Intent survives: a replica that takes over', () => {
     const leader = await startLeader('knowing', shortLease);
     await pairs.create(['before']);
     await pairs.endAs(pairsAt(['before'], 1));
-    await startReplica('ignorant', shortLease);
+    const standby = await startReplica('ignorant', shortLease);
+    const ofController = ['controller_runtime_active_workers', 'controller_runtime_max_concurrent_reconciles'];
+    const ofQueue = ['depth', 'unfinished_work_seconds', 'longest_running_processor_seconds'];
+    const expected = new Set([...ofController, ...ofQueue.map((name) => `workqueue_${name}`)]);
+    assert.deepEqual(await leaderMetrics(leader), expected);
+    assert.deepEqual(await leaderMetrics(standby), new Set());
 
     // No pods run here, so the rotation need not wait for them.
     await world.patchAuthority('default', { spec: { rotation: { propagationDelay: '0s' } } });
@@ -91,6 +104,7 @@ describe('2. Intent survives: a replica that takes over', () => {
     await pairs.endAs(pairsAt(['before'], 3, 'turn-1'));
     await leader.kill();
     await leads('ignorant');
+    await eventually(async () => assert.deepEqual(await leaderMetrics(standby), expected));
     await pairs.rotate(['before'], 'turn-2');
     await pairs.endAs(pairsAt(['before'], 4, 'turn-2'));
 

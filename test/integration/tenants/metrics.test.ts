@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
 import { request } from 'node:https';
 import { after, describe, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
+import { promisify } from 'node:util';
 
 import { mountSecret, type SecretFiles, secretFiles } from '../../../tools/secret-volume.ts';
 import { operatorNamespace } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation, type Tenant } from '../../support/installation.ts';
+import { missing } from '../../support/missing.ts';
 import { type FixtureRoot, opensslRoot } from '../../support/pki-fixture.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
+const skip = process.env['CI'] === 'true' ? false : (missing.promtool() ?? false);
 const serverName = 'mtls-operator.mtls-operator.svc';
 
 let monitoring: Tenant;
@@ -91,7 +95,7 @@ describe('metrics over TLS', () => {
     const mounted = await mount();
     const { status, body, shown } = await eventually(() => scrape(client));
     assert.equal(status, 200, body);
-    assert.match(body, /^mtls_operator_leader 1$/m);
+    assert.match(body, /^leader_election_master_status\{name="mtls-operator"\} 1$/m);
     assert.equal(shown, mounted);
   });
 
@@ -107,23 +111,40 @@ describe('metrics over TLS', () => {
   test('contain names of resources, but neither names in certificates, certificates nor keys', async () => {
     const { body } = await scrape(await filesOf(monitoring, 'prometheus-client-tls'));
     assert.doesNotMatch(body, /BEGIN|spiffe:|\.svc/);
-    const own = body.split('\n').filter((line) => line.startsWith('mtls_operator_'));
+    const own = body.split('\n').filter((line) => !/^(#|process_|nodejs_)/.test(line));
     const labels = new Set(own.flatMap((line) => line.match(/[a-z_]+(?==")/g) ?? []));
     const known = new Set([
       'authority',
       'code',
       'controller',
+      'host',
       'le',
+      'method',
       'name',
       'namespace',
-      'outcome',
       'phase',
+      'ready',
       'reason',
       'resource',
+      'result',
       'role',
       'verb',
+      'version',
     ]);
     for (const label of labels) assert.ok(known.has(label), label);
+  });
+
+  test('pass the linter of Prometheus', { skip }, async () => {
+    const { body } = await scrape(await filesOf(monitoring, 'prometheus-client-tls'));
+    assert.match(body, /^mtls_operator_certificate_renewal_seconds\{/m);
+    assert.match(
+      body,
+      /^rest_client_requests_total\{code="200",method="GET",host="[^"]+:\d+",verb="list",resource="secrets"\} /m,
+    );
+    const checking = promisify(execFile)('promtool', ['check', 'metrics']);
+    checking.child.stdin?.end(body);
+    const { stdout, stderr } = await checking;
+    assert.equal(stdout + stderr, '');
   });
 
   test('are refused to a tenant with a certificate of the same root for the same names in another namespace', async () => {

@@ -216,7 +216,7 @@ describe('the CRL', () => {
         return (await attacker.serials(name))['server'] ?? '';
       }),
     );
-    const publications = /^mtls_operator_api_requests_total\{.*verb="(PATCH|patch)".*resource="configmaps"/;
+    const publications = /^rest_client_requests_total\{.*verb="patch".*resource="configmaps"/;
     const [writesBefore, revisionsBefore] = [await metric(publications), await revisionsOf('paced')];
     const started = performance.now();
     for (const [i, name] of names.entries()) {

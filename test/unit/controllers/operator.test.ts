@@ -55,23 +55,47 @@ describe('the state of a leader', () => {
     const { operator, deliverCertificates } = await standby(t);
     await deliverCertificates(20);
     assert.equal(operator.term, undefined);
-    const sources = metricSources(operator);
-    const samples = [...sources.queueLength(), ...sources.rotationPhase(), ...sources.rotationRemaining()];
+    const sources = metricSources(operator, () => new Date());
+    const samples = [
+      ...sources.queueDepth(),
+      ...sources.unfinishedWork(),
+      ...sources.longestRunning(),
+      ...sources.activeWorkers(),
+      ...sources.maxWorkers(),
+      ...sources.rotationPhase(),
+      ...sources.rotationRemaining(),
+    ];
     assert.deepEqual(samples, []);
   });
 
   test('exists only during a term', async (t) => {
     const { operator, deliverCertificates, endTerm } = await leading(t);
-    await until(() => assert.equal(operator.term?.queueLengths.authority, 0));
+    await until(() => assert.equal(operator.term?.controllers[0]?.queued, 0));
+    const sources = metricSources(operator, () => new Date());
     assert.deepEqual(
-      [...metricSources(operator).queueLength()].map(({ labels }) => labels['controller']),
-      ['authority', 'certificate', 'trust'],
+      [...sources.queueDepth()].map(({ labels }) => labels),
+      [
+        ['authority', 'authority'],
+        ['certificate', 'certificate'],
+        ['trust', 'trust'],
+      ],
+    );
+    assert.deepEqual(
+      [...sources.maxWorkers()],
+      [
+        { labels: ['authority'], value: 2 },
+        { labels: ['certificate'], value: 4 },
+        { labels: ['trust'], value: 4 },
+      ],
     );
     const { term } = operator;
     await endTerm();
     assert.equal(operator.term, undefined);
     await deliverCertificates(20);
-    assert.deepEqual(term?.queueLengths, { authority: 0, certificate: 0, trust: 0 }, 'an ended term queues nothing');
+    const states = term?.controllers.map(({ queued, activeWorkers }) => [queued, activeWorkers]);
+    const idle = [0, 0];
+    assert.deepEqual(states, [idle, idle, idle], 'an ended term queues and reconciles nothing');
+    assert.deepEqual([...sources.queueDepth(), ...sources.activeWorkers()], []);
   });
 
   test('leaves no subscription behind', async (t) => {

@@ -34,7 +34,7 @@ const isWrite = (request: string): boolean => /^(create|mergePatch|delete) /.tes
 const reflectorPauseMs = 10_000;
 
 function idleQueues(): Queues {
-  const clock = { now: () => 0, schedule: () => () => undefined };
+  const clock = { now: () => 0, monotonicMs: () => 0, schedule: () => () => undefined };
   const queue = () => new WorkQueue({ clock });
   return { authority: queue(), certificate: queue(), trust: queue() };
 }

@@ -415,7 +415,7 @@ test('a new client certificate is used on new connections', async (t) => {
   assert.ok(renewed !== first && renewed !== refused);
 });
 
-test('every request is reported with its verb, kind, code and duration', async (t) => {
+test('every request is reported with its verb, method, host, kind, code and duration', async (t) => {
   const server = await serve(t, (exchange) => {
     if (exchange.number === 1) exchange.status(429, 'TooManyRequests', 'no', { 'retry-after': '0' });
     else if (exchange.method === 'GET') exchange.json(200, widget('a', 1));
@@ -426,8 +426,9 @@ test('every request is reported with its verb, kind, code and duration', async (
   await client.get(widgets, ref);
   await assert.rejects(client.mergePatch(widgets, ref, {}));
   assert.deepEqual(
-    records.map(({ verb, resource, code }) => `${verb} ${resource} ${code}`),
-    ['get widgets 429', 'get widgets 200', 'patch widgets Network'],
+    records.map(({ verb, method, resource, code }) => `${verb} ${method} ${resource} ${code}`),
+    ['get GET widgets 429', 'get GET widgets 200', 'patch PATCH widgets Network'],
   );
   assert.ok(records.every(({ seconds }) => seconds >= 0 && seconds < 60));
+  for (const { host } of records) assert.match(host, /^(127\.0\.0\.1|localhost):\d+$/);
 });

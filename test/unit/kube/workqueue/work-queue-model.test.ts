@@ -27,6 +27,10 @@ class TestClock implements Clock {
     return this.nowMs;
   }
 
+  monotonicMs(): number {
+    return this.nowMs;
+  }
+
   schedule(callback: () => void, ms: number): () => void {
     const timer = { atMs: this.nowMs + ms, callback };
     this.timers.add(timer);

@@ -12,6 +12,10 @@ class ManualClock implements Clock {
     return this.#now;
   }
 
+  monotonicMs(): number {
+    return this.#now;
+  }
+
   schedule(callback: () => void, ms: number): () => void {
     assert.ok(ms >= 0 && ms < 2 ** 31, `no timer takes ${ms} ms`);
     const timer = { at: this.#now + ms, callback };
@@ -375,4 +379,43 @@ test('a background key comes after all others, and addInBackground does not demo
   const taken: (string | undefined)[] = [];
   while (queue.length > 0) taken.push(await queue.get());
   assert.deepEqual(taken, ['n/asked', 'n/promoted', 'n/well']);
+});
+
+test('the observer of a queue gets each added key once, how long it waits, how long it is processed, and retries', async () => {
+  const clock = new ManualClock();
+  const reports: string[] = [];
+  const observer = {
+    onAdd: () => reports.push('add'),
+    onGet: (seconds: number) => reports.push(`waited ${seconds}`),
+    onDone: (seconds: number) => reports.push(`worked ${seconds}`),
+    onRetry: () => reports.push('retry'),
+  };
+  const queue = new WorkQueue({ clock, random: () => 0, backoff: { baseMs: 1000, maxMs: 1000 }, observer });
+  queue.add('a');
+  queue.addInBackground('a');
+  queue.putOff();
+  clock.advance(500);
+  queue.add('a');
+  assert.equal(await queue.get(), 'a');
+  assert.deepEqual(reports.splice(0), ['add', 'waited 0.5']);
+  clock.advance(3000);
+  assert.deepEqual(queue.inProgress, { totalSeconds: 3, longestSeconds: 3 });
+  // Added twice while it is processed: it waits from the first time on.
+  queue.add('a');
+  clock.advance(1000);
+  queue.add('a');
+  queue.done('a');
+  queue.done('a');
+  assert.equal(await queue.get(), 'a');
+  assert.deepEqual(reports.splice(0), ['add', 'worked 4', 'waited 1']);
+  const delayMs = queue.addRateLimited('a');
+  queue.done('a');
+  assert.deepEqual(queue.inProgress, { totalSeconds: 0, longestSeconds: 0 });
+  clock.advance(delayMs);
+  assert.equal(await queue.get(), 'a');
+  assert.deepEqual(reports.splice(0), ['retry', 'worked 0', 'add', 'waited 0']);
+  queue.shutDown();
+  queue.add('b');
+  queue.done('a');
+  assert.deepEqual(reports, ['worked 0']);
 });
