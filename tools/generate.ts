@@ -15,6 +15,7 @@ import { manifestFiles } from './generate/chart/manifests.ts';
 import { chartReadmeFile } from './generate/chart/readme.ts';
 import { chartSchemaFile, type JsonSchema } from './generate/chart/schema.ts';
 import { chartValues } from './generate/chart/values.ts';
+import { dashboardFile } from './generate/dashboard/dashboard.ts';
 import { flagsFile } from './generate/flags.ts';
 import { metricsFile } from './generate/metrics.ts';
 import { conditionsFile, eventsFile } from './generate/reasons.ts';
@@ -61,6 +62,7 @@ const generated = {
   'docs/reference/flags.md': flagsFile(usage),
   ...Object.fromEntries(crdFiles.map((file) => [`${chart}/files/crds/${file}`, source(`crds/${file}`)])),
   [`${chart}/Chart.yaml`]: source(`${chart}/Chart.yaml`).replaceAll(/^((?:appV|v)ersion): .*$/gm, `$1: ${version}`),
+  [`${chart}/files/dashboard.json`]: dashboardFile(),
   [`${chart}/README.md`]: chartReadmeFile(source(`${chart}/README.md`), values),
   [`${chart}/values.schema.json`]: chartSchemaFile(
     JSON.parse(source(`${chart}/values.schema.json`)) as JsonSchema,

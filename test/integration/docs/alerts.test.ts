@@ -1,0 +1,291 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { parseAllDocuments } from 'yaml';
+
+import { goTool } from '../../../tools/go-tools/go-tools.ts';
+import { mountSecret, secretFiles } from '../../../tools/secret-volume.ts';
+import { selectorsIn, shippedDashboard, withVariables } from '../../support/alerts/dashboard.ts';
+import { type Prometheus, startPrometheus } from '../../support/alerts/prometheus.ts';
+import { shippedAlerts } from '../../support/alerts/rules.ts';
+import { operatorNamespace } from '../../support/api.ts';
+import { keepContesting } from '../../support/contest.ts';
+import { runPage } from '../../support/docs/run-page.ts';
+import { eventually } from '../../support/eventually.ts';
+import { installation } from '../../support/installation.ts';
+import { missing } from '../../support/missing.ts';
+import type { Operator } from '../../support/operator.ts';
+import { scratchFolder } from '../../support/scratch.ts';
+
+const CHART = fileURLToPath(new URL('../../../deploy/helm/mtls-operator', import.meta.url));
+const skip = missing.prometheus() ?? false;
+
+let leader: Operator;
+let standby: Operator;
+let prometheus: Prometheus | undefined;
+let endContest: (() => Promise<void>) | undefined;
+
+const world = installation({ operator: false }, async () => {
+  const mounted = await scratchFolder('metrics-server');
+  const start = async (pod: string, server?: string): Promise<Operator> =>
+    world.start({
+      args: [
+        '--metrics-listen-address=127.0.0.1:0',
+        `--metrics-tls-directory=${mounted}`,
+        '--metrics-client=spiffe://cluster.local/ns/monitoring/sa/prometheus',
+      ],
+      env: { POD_NAME: pod },
+      ...(server === undefined ? {} : { server }),
+    });
+  leader = await start('leader');
+  await world.authorityIs('default', 'True');
+  standby = await start('standby', world.proxy.server);
+  await Promise.all([causeProblems(), requestCertificates(mounted)]);
+  if (skip === false) prometheus = await startScraping();
+});
+after(async () => {
+  await endContest?.();
+  await prometheus?.stop();
+});
+
+/** What the alerts and the dashboard show: a contested Secret, a bad authority, a revoked certificate and a rotation. */
+async function causeProblems(): Promise<void> {
+  const { cluster } = world;
+  await cluster.kubectl(['create', 'namespace', 'shop']);
+  const shop = world.tenantOf('shop');
+  await world.patchAuthority('default', { spec: { trustBundle: { configMap: {} } } });
+  await world.createAuthority('own', { secretName: 'own-root' });
+  await Promise.all([
+    shop.issue('payments', { server: { service: 'payments' }, client: { serviceAccount: 'checkout' } }),
+    shop.issue('catalog', { server: { service: 'catalog' } }),
+    world.authorityIs('own', 'False', 'RootMissing'),
+  ]);
+  await shop.revoke('catalog', 'stolen');
+  await world.rotateRoot('default', 'dashboard');
+  await eventually(async () =>
+    assert.equal((await world.authority('default')).status?.rotation?.phase, 'Distributing'),
+  );
+  endContest = await keepContesting(shop, 'payments', 'payments-server-tls');
+}
+
+let clientFiles: string;
+
+/** The certificates for reading the metrics over TLS, mounted as kubelet mounts them. */
+async function requestCertificates(mounted: string): Promise<void> {
+  await world.cluster.kubectl(['create', 'namespace', 'monitoring']);
+  const [own, monitoring] = [world.tenantOf(operatorNamespace), world.tenantOf('monitoring')];
+  await Promise.all([
+    own.issue('metrics', { server: { service: 'mtls-operator' } }),
+    monitoring.issue('prometheus', { client: { serviceAccount: 'prometheus' } }),
+  ]);
+  await mountSecret(mounted, secretFiles(await own.secret('metrics-server-tls')));
+  clientFiles = await scratchFolder('metrics-client');
+  await mountSecret(clientFiles, secretFiles(await monitoring.secret('prometheus-client-tls')));
+}
+
+/** Alerts whose delay the values of the chart shorten, so that they fire in the test. */
+const impatient = ['MtlsCertificateNotReady', 'MtlsSecretContested', 'MtlsAuthorityNotReady'];
+
+/** Starts Prometheus with the rules of the chart, and with the settings that the ServiceMonitor of the chart has. */
+async function startScraping(): Promise<Prometheus> {
+  const shorter = impatient.map((alert) => `metrics.prometheusRule.rules.${alert}.for=1s`);
+  const values = [
+    'metrics.tls.enabled=true',
+    'metrics.clients={spiffe://cluster.local/ns/monitoring/sa/prometheus}',
+    'metrics.serviceMonitor.enabled=true',
+    'metrics.prometheusRule.enabled=true',
+    'metrics.prometheusRule.runbookBaseUrl=https://wiki.example.com/mtls',
+    ...shorter,
+  ];
+  const [monitor, rule] = await Promise.all([
+    render<ServiceMonitor>('service-monitor', values),
+    render<{ readonly spec: object }>('prometheus-rule', values),
+  ]);
+  const [endpoint, ...others] = monitor.spec.endpoints;
+  assert.ok(endpoint !== undefined && others.length === 0);
+  assert.equal(endpoint.port, 'metrics');
+  const job = monitor.metadata.labels[monitor.spec.jobLabel];
+  assert.ok(job !== undefined);
+  const addresses = await Promise.all([leader, standby].map(metricsAddress));
+  return startPrometheus(
+    {
+      job_name: job,
+      scheme: endpoint.scheme,
+      metrics_path: endpoint.path,
+      honor_labels: endpoint.honorLabels,
+      tls_config: {
+        server_name: endpoint.tlsConfig.serverName,
+        ca_file: join(clientFiles, 'ca.crt'),
+        cert_file: join(clientFiles, 'tls.crt'),
+        key_file: join(clientFiles, 'tls.key'),
+      },
+      // The labels that Prometheus gives to a pod.
+      static_configs: ['leader', 'standby'].map((pod, index) => ({
+        targets: [addresses[index]],
+        labels: { namespace: operatorNamespace, pod, container: 'operator', endpoint: endpoint.port },
+      })),
+    },
+    rule.spec,
+  );
+}
+
+interface ServiceMonitor {
+  readonly metadata: { readonly labels: Readonly<Record<string, string>> };
+  readonly spec: {
+    readonly jobLabel: string;
+    readonly endpoints: readonly {
+      readonly port: string;
+      readonly path: string;
+      readonly scheme: string;
+      readonly honorLabels: boolean;
+      readonly tlsConfig: { readonly serverName: string };
+    }[];
+  };
+}
+
+/** The object in a template of the chart. */
+async function render<T>(template: string, values: readonly string[]): Promise<T> {
+  const set = values.flatMap((value) => ['--set', value]);
+  const args = ['template', 'mtls-operator', CHART, `--namespace=${operatorNamespace}`];
+  const { stdout } = await promisify(execFile)(await goTool('helm'), [
+    ...args,
+    `--show-only=templates/${template}.yaml`,
+    ...set,
+  ]);
+  const [document, ...others] = parseAllDocuments(stdout).map((one) => one.toJS() as T);
+  assert.ok(document !== undefined && others.length === 0, stdout);
+  return document;
+}
+
+const metricsAddress = ({ logs }: Operator): Promise<string> =>
+  eventually(() => {
+    const line = logs.find(({ message }) => message === 'serving metrics over TLS');
+    assert.ok(line !== undefined, 'the operator does not serve metrics over TLS');
+    return String(line['address']);
+  });
+
+const started = (): Prometheus => {
+  assert.ok(prometheus !== undefined);
+  return prometheus;
+};
+
+describe('a Prometheus with the ServiceMonitor and the alerts of the chart', { skip }, () => {
+  test('reads the metrics of both replicas over TLS', async () => {
+    await eventually(async () => {
+      const up = await started().query('up{job="mtls-operator"}');
+      assert.deepEqual(Object.fromEntries(up.map(({ metric, value }) => [metric['pod'], value])), {
+        leader: 1,
+        standby: 1,
+      });
+    });
+  });
+
+  test('sees certificates by their own namespace, and gauges of the leader only there', async () => {
+    const podsOf = async (series: string): Promise<readonly string[]> =>
+      [...new Set((await started().query(series)).map(({ metric }) => String(metric['pod'])))].toSorted();
+    await eventually(async () => {
+      for (const series of ['mtls_operator_certificate_ready{namespace="shop"}', 'leader_election_master_status'])
+        assert.deepEqual(await podsOf(series), ['leader', 'standby'], series);
+      for (const series of leaderOnly) assert.deepEqual(await podsOf(series), ['leader'], series);
+    });
+  });
+
+  test('has an alert for each problem, and no other', async () => {
+    await eventually(async () => {
+      const alerts = await started().alerts();
+      const seen = alerts.map(({ labels, state }) => `${labels['alertname']} ${state}`).toSorted();
+      assert.deepEqual(seen, [
+        'MtlsAuthorityNotReady firing',
+        'MtlsCertificateNotReady firing',
+        'MtlsRootRotationStuck pending',
+        'MtlsSecretContested firing',
+      ]);
+      const notReady = alerts.find(({ labels }) => labels['alertname'] === 'MtlsCertificateNotReady');
+      assert.equal(notReady?.annotations['summary'], 'MtlsCertificate shop/payments is not Ready');
+      for (const { annotations } of alerts) {
+        assert.doesNotMatch(JSON.stringify(annotations), /no value|error expanding/);
+        assert.equal(annotations['runbook_url'], `https://wiki.example.com/mtls/${annotations['runbook']}`);
+      }
+    });
+    const rules = await started().rules();
+    assert.equal(rules.length, shippedAlerts().length);
+    for (const { name, health, lastError } of rules) assert.equal(health, 'ok', `${name}: ${lastError}`);
+  });
+
+  test('has data for every query of the dashboard, and for every series in it', async () => {
+    const { panels, templating } = shippedDashboard();
+    await breakWatches();
+    const values: Record<string, string> = { __rate_interval: '5m' };
+    for (const { name, definition, allValue } of templating.list) {
+      if (definition === undefined) continue;
+      const [, selector = '', label = ''] =
+        /^label_values\((.*), (\w+)\)$/.exec(withVariables(definition, values)) ?? [];
+      const found = await eventually(async () => {
+        const all = await started().labelValues(label, selector);
+        assert.ok(all.length > 0, `${name}: ${definition}`);
+        return all;
+      });
+      values[name] = allValue ?? found[0] ?? '';
+    }
+    const queries = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => withVariables(expr, values)));
+    assert.ok(queries.length > 30);
+    for (const expr of new Set(queries.flatMap((query) => [query, ...selectorsIn(query)])))
+      await eventually(async () => {
+        const samples = await started().query(expr);
+        assert.ok(
+          samples.some(({ value }) => Number.isFinite(value)),
+          `no data: ${expr}`,
+        );
+      });
+  });
+});
+
+const leaderOnly = [
+  'workqueue_depth',
+  'controller_runtime_active_workers',
+  'controller_runtime_max_concurrent_reconciles',
+  'mtls_operator_rotation_phase',
+  'mtls_operator_rotation_remaining',
+];
+
+/** The standby cannot watch until Prometheus has seen an error. */
+async function breakWatches(): Promise<void> {
+  const { proxy } = world;
+  proxy.faults = { onRequest: ({ isWatch }) => (isWatch ? 'break' : 'pass') };
+  proxy.cut();
+  await eventually(async () => {
+    const errors = await started().query('mtls_operator_watch_errors_total');
+    assert.ok(
+      errors.some(({ metric }) => metric['pod'] === 'standby'),
+      'Prometheus has not seen an error',
+    );
+  });
+  proxy.faults = {};
+}
+
+runPage('docs/operations/runbooks.md', world, {
+  notRun: { ' logs ': 'there is no kubelet: the operator of a test is no pod' },
+});
+
+describe('a new leader', { skip }, () => {
+  test('does not reset the alert about a rotation that waits', async () => {
+    const stuck = async () => {
+      const alerts = await started().alerts();
+      return alerts.find(({ labels }) => labels['alertname'] === 'MtlsRootRotationStuck')?.activeAt;
+    };
+    const before = await stuck();
+    assert.ok(before !== undefined);
+    await leader.stop();
+    await eventually(async () => {
+      const phases = await started().query('mtls_operator_rotation_phase == 1');
+      assert.deepEqual(
+        phases.map(({ metric }) => metric['pod']),
+        ['standby'],
+      );
+    });
+    assert.equal(await stuck(), before);
+  });
+});
