@@ -18,11 +18,13 @@ import { chartValues } from './generate/chart/values.ts';
 import { dashboardFile } from './generate/dashboard/dashboard.ts';
 import { flagsFile } from './generate/flags.ts';
 import { metricsFile } from './generate/metrics.ts';
+import { permissionsFile } from './generate/permissions.ts';
 import { conditionsFile, eventsFile } from './generate/reasons.ts';
 import { referenceFile } from './generate/reference.ts';
 import { type Crd, readKind } from './generate/schema.ts';
 import { manifestSchemaFile, schemasFile } from './generate/schemas.ts';
 import { typesFile } from './generate/types.ts';
+import { permissionTable } from './permissions/table.ts';
 
 const repository = join(import.meta.dirname, '..');
 const crds = join(repository, 'crds');
@@ -60,6 +62,7 @@ const generated = {
   'docs/reference/annotations.md': annotationsFile(source('src/api/constants.ts'), group),
   'docs/reference/metrics.md': metricsFile(describedMetrics(), source('src/plan/certificate/issue-reason.ts')),
   'docs/reference/flags.md': flagsFile(usage),
+  'docs/reference/permissions.md': permissionsFile(permissionTable()),
   ...Object.fromEntries(crdFiles.map((file) => [`${chart}/files/crds/${file}`, source(`crds/${file}`)])),
   [`${chart}/Chart.yaml`]: source(`${chart}/Chart.yaml`).replaceAll(/^((?:appV|v)ersion): .*$/gm, `$1: ${version}`),
   [`${chart}/files/dashboard.json`]: dashboardFile(),

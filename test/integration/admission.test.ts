@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 
 import type { MtlsCertificate } from '../../src/api/types.ts';
-import { paths } from '../support/api.ts';
+import { operatorNamespace, paths } from '../support/api.ts';
+import { openHelm } from '../support/chart/helm.ts';
 import { eventually } from '../support/eventually.ts';
 import { installation, type Tenant } from '../support/installation.ts';
 
@@ -90,6 +91,65 @@ it('the role view includes certificates; authorities need the role mtls-operator
   await eventually(async () => assert.doesNotMatch(await reads(), /forbidden/i));
   assert.equal(await may('create', 'mtlsauthorities'), 'no');
 });
+
+describe('the pods of the operator meet the Pod Security Standard restricted:', () => {
+  const rows: readonly (readonly [string, object])[] = [
+    ['without values', {}],
+    [
+      'with volumes for authorities and metrics',
+      {
+        authorities: [{ name: 'edge', spec: { secretName: 'edge-root', root: {} } }],
+        metrics: { tls: { enabled: true }, clients: ['prometheus.monitoring.svc'] },
+      },
+    ],
+  ];
+  for (const [title, values] of rows) {
+    it(`the API server accepts a pod in a namespace that enforces it, ${title}`, async () => {
+      await createPod(await podSpec(values));
+    });
+  }
+
+  const weakened = [
+    ['runAsNonRoot', { podSecurityContext: { runAsNonRoot: null } }],
+    ['seccompProfile', { podSecurityContext: { seccompProfile: null } }],
+    ['allowPrivilegeEscalation', { containerSecurityContext: { allowPrivilegeEscalation: null } }],
+    ['capabilities', { containerSecurityContext: { capabilities: null } }],
+  ] as const;
+  for (const [field, values] of weakened) {
+    it(`the API server refuses a pod without ${field}`, async () => {
+      await assert.rejects(
+        createPod(await podSpec(values)),
+        new RegExp(`violates PodSecurity "restricted:latest": .*${field}`),
+      );
+    });
+  }
+
+  it('beyond the standard, the root file system is read-only, and only the pod itself mounts a token', async () => {
+    const { containers: all, automountServiceAccountToken, serviceAccountName } = await podSpec({});
+    assert.ok(all.every(({ securityContext }) => securityContext.readOnlyRootFilesystem));
+    assert.equal(automountServiceAccountToken, true);
+    const account = await world.api.get<{ automountServiceAccountToken: boolean }>(
+      `/api/v1/namespaces/${operatorNamespace}/serviceaccounts/${serviceAccountName}`,
+    );
+    assert.equal(account.automountServiceAccountToken, false);
+  });
+
+  async function podSpec(values: object): Promise<PodSpec> {
+    const helm = await openHelm('helm');
+    const deployments = (await helm.render(values)).filter(({ kind }) => kind === 'Deployment');
+    assert.equal(deployments.length, 1);
+    return (deployments[0] as unknown as { spec: { template: { spec: PodSpec } } }).spec.template.spec;
+  }
+
+  const createPod = (spec: PodSpec): Promise<unknown> =>
+    world.api.create(`/api/v1/namespaces/${operatorNamespace}/pods${dryRun}`, { metadata: { name: 'operator' }, spec });
+});
+
+interface PodSpec {
+  readonly serviceAccountName: string;
+  readonly automountServiceAccountToken: boolean;
+  readonly containers: readonly { readonly securityContext: { readonly readOnlyRootFilesystem: boolean } }[];
+}
 
 it('the API server stores the defaults in the resource', async () => {
   const input = valid.find(({ name }) => name === 'server')?.text ?? '';

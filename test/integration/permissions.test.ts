@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 
 import { type GrantedPermission, permissionLine, permissionLines } from '../../tools/permissions/effective.ts';
-import { expectedPermissions, permissionTable } from '../../tools/permissions/table.ts';
+import { operatorPermissions, permissionTable } from '../../tools/permissions/table.ts';
 import { operatorNamespace } from '../support/api.ts';
 import { type AuditedRequest, auditedRequests } from '../support/audit.ts';
 import { eventually } from '../support/eventually.ts';
@@ -30,7 +30,7 @@ describe('the operator with access to every namespace', () => {
 function usesEveryPermission(world: Installation, watched: readonly string[]): void {
   const requests = (): readonly AuditedRequest[] =>
     auditedRequests(world.cluster).filter(({ user }) => user === userName(account));
-  const expected = expectedPermissions(permissionTable(), {
+  const expected = operatorPermissions(permissionTable(), {
     namespace: operatorNamespace,
     watched,
     conditions: ['authorities'],

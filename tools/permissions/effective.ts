@@ -94,3 +94,20 @@ export const permissionLines = (permissions: readonly Permission[]): readonly st
 /** A permission in one line: `cluster: get secrets`, `mtls-operator: get leases.coordination.k8s.io (mtls-operator)`. */
 export const permissionLine = ({ scope, resource, verb, names }: Permission): string =>
   `${scope}: ${verb} ${resource}${names.length === 0 ? '' : ` (${names.join(', ')})`}`;
+
+/**
+ * The permissions that ClusterRoles without a binding give to people: under the name of the role of Kubernetes to which they are
+ * added, otherwise under their own name. The scope is that name.
+ */
+export function userPermissionsOf(manifests: readonly Manifest[]): readonly Permission[] {
+  const bound = new Set(manifests.map(({ roleRef }) => roleRef?.name));
+  return manifests
+    .filter(({ kind, metadata }) => kind === 'ClusterRole' && !bound.has(metadata.name))
+    .flatMap(({ metadata, rules = [] }) => {
+      const added = ['view', 'edit', 'admin'].filter(
+        (role) => metadata.labels?.[`rbac.authorization.k8s.io/aggregate-to-${role}`] === 'true',
+      );
+      const scopes = added.length > 0 ? added : [metadata.name];
+      return scopes.flatMap((scope) => permissionsIn(rules).map((permission) => ({ ...permission, scope })));
+    });
+}

@@ -1,417 +1,77 @@
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { writeOperatorKubeconfig } from '../../../tools/operator.ts';
-import { type Api, base64, openApi, paths } from '../../support/api.ts';
+import { type Api, openApi, paths } from '../../support/api.ts';
+import { openHelm } from '../../support/chart/helm.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation, type Tenant } from '../../support/installation.ts';
-import { makeCa } from '../../support/roots/make.ts';
-
-/** A write that a stolen token of the operator attempts. */
-interface Attempt {
-  readonly what: string;
-  /** Part of the API server's message; absent for a write that the operator itself needs and that must succeed. */
-  readonly refused?: string;
-  readonly write: (api: Api, query: string) => Promise<unknown>;
-}
+import { isAllowed } from '../../support/permissions/granted.ts';
+import {
+  allowedAttempts,
+  type Confined,
+  forbiddenAttempts,
+  prepareRelease,
+  prepareTenants,
+} from '../../support/theft/attempts.ts';
 
 const dryRun = '?dryRun=All';
-const own = 'mtls-operator';
-const tlsData = { 'tls.crt': base64('certificate'), 'tls.key': base64('key') };
-const leafLabels = {
-  'app.kubernetes.io/managed-by': 'mtls-operator',
-  'mtls-operator.io/certificate': 'payments',
-  'mtls-operator.io/role': 'server',
-};
-const rootLabels = { 'app.kubernetes.io/managed-by': 'mtls-operator' };
-const trustLabels = { ...rootLabels, 'mtls-operator.io/authority': 'default' };
-const foreignOwner = {
-  apiVersion: 'v1',
-  kind: 'ConfigMap',
-  name: 'foreign',
-  uid: '00000000-0000-4000-8000-000000000000',
-};
-const ownController = {
-  apiVersion: 'mtls-operator.io/v1alpha1',
-  kind: 'MtlsCertificate',
-  name: 'payments',
-  uid: '00000000-0000-4000-8000-000000000001',
-  controller: true,
+
+interface Release extends Confined {
+  readonly title: string;
+  /** Applies the admission policies again. */
+  readonly confine: () => Promise<unknown>;
+}
+
+/** The release in `deploy/`. */
+const deployed: Release = {
+  title: 'the manifests of deploy',
+  namespace: 'mtls-operator',
+  account: 'mtls-operator',
+  authorities: ['default'],
+  confine: () => world.cluster.kubectl(['apply', '--server-side', '-f', join(deploy, 'admission-policy.yaml')]),
 };
 
-const secret = (
-  name: string,
-  labels: object,
-  more: { readonly metadata?: object; readonly [field: string]: unknown } = {},
-) => ({
-  type: 'kubernetes.io/tls',
-  data: tlsData,
-  ...more,
-  metadata: { name, labels, ...more.metadata },
+/** A release of the chart in which every name is another. */
+const renamed: Release = {
+  title: 'a release with other names',
+  namespace: 'platform-pki',
+  account: 'issuer',
+  authorities: ['edge', 'partners'],
+  confine: applyRenamed,
+};
+
+const releases = [deployed, renamed];
+const deploy = join(import.meta.dirname, '../../../deploy');
+
+const world = installation({ operator: false }, async ({ api }) => {
+  await api.create(paths.namespaces(), { metadata: { name: renamed.namespace } });
+  await renamed.confine();
+  await prepareTenants(world);
+  for (const release of releases) await prepareRelease(api, release);
 });
-const configMap = (name: string, labels: object, more: object = {}) => ({
-  data: { 'ca.crt': 'roots' },
-  ...more,
-  metadata: { name, labels },
-});
-const bundle = (signer: string) => ({
-  metadata: { name: `${signer.replace('/', ':')}:attempt` },
-  spec: { signerName: signer, trustBundle: makeCa().pem },
-});
 
-const create =
-  (path: string, object: object): Attempt['write'] =>
-  (api, query) =>
-    api.create(`${path}${query}`, object);
-const patch =
-  (path: string, change: object): Attempt['write'] =>
-  (api, query) =>
-    api.patch(`${path}${query}`, change);
-const remove =
-  (path: string): Attempt['write'] =>
-  (api, query) =>
-    api.delete(`${path}${query}`);
-
-const inSystem = 'writes no Secrets in kube-system';
-const otherType = 'writes only Secrets of type kubernetes.io/tls';
-const createsOwn = 'creates only Secrets with its labels';
-const changesOwn = 'changes only Secrets with its labels';
-const deletesOwn = 'deletes only Secrets of certificates';
-const serviceAccountToken = (labels: object, account = 'clusterrole-aggregation-controller') =>
-  secret('attempt', labels, {
-    type: 'kubernetes.io/service-account-token',
-    data: {},
-    metadata: { annotations: { 'kubernetes.io/service-account.name': account } },
-  });
-
-const forbidden: readonly (Attempt & { readonly refused: string })[] = [
-  {
-    what: 'a ServiceAccount token of an administrator, in kube-system',
-    refused: 'denied request',
-    write: create(paths.secrets('kube-system'), serviceAccountToken({})),
-  },
-  {
-    what: 'a ServiceAccount token with the labels of the operator, in a namespace of a tenant',
-    refused: otherType,
-    write: create(paths.secrets('shop'), serviceAccountToken(leafLabels, 'default')),
-  },
-  {
-    what: 'a ServiceAccount token in its own namespace',
-    refused: otherType,
-    write: create(paths.secrets(own), serviceAccountToken(rootLabels, 'default')),
-  },
-  {
-    what: 'a bootstrap token',
-    refused: inSystem,
-    write: create(
-      paths.secrets('kube-system'),
-      secret('bootstrap-token-abcdef', leafLabels, {
-        type: 'bootstrap.kubernetes.io/token',
-        data: { 'token-id': base64('abcdef'), 'token-secret': base64('0123456789abcdef') },
-      }),
-    ),
-  },
-  {
-    what: 'an Opaque Secret with its labels',
-    refused: otherType,
-    write: create(paths.secrets('shop'), secret('attempt', leafLabels, { type: 'Opaque' })),
-  },
-  {
-    what: 'an Opaque Secret in its own namespace',
-    refused: otherType,
-    write: create(paths.secrets(own), secret('attempt', rootLabels, { type: 'Opaque' })),
-  },
-  ...['kube-system', 'kube-public', 'kube-node-lease'].map((namespace) => ({
-    what: `a TLS Secret with its labels in ${namespace}`,
-    refused: inSystem,
-    write: create(paths.secrets(namespace), secret('attempt', leafLabels)),
-  })),
-  {
-    what: 'a TLS Secret without labels',
-    refused: createsOwn,
-    write: create(paths.secrets('shop'), secret('attempt', {})),
-  },
-  {
-    what: 'a TLS Secret with the label of a root, in a namespace of a tenant',
-    refused: createsOwn,
-    write: create(paths.secrets('shop'), secret('attempt', rootLabels)),
-  },
-  {
-    what: 'a TLS Secret for a role that does not exist',
-    refused: createsOwn,
-    write: create(paths.secrets('shop'), secret('attempt', { ...leafLabels, 'mtls-operator.io/role': 'ca' })),
-  },
-  {
-    what: 'a root Secret without its label',
-    refused: createsOwn,
-    write: create(paths.secrets(own), secret('attempt', {})),
-  },
-  {
-    what: 'a root Secret with another key',
-    refused: createsOwn,
-    write: create(paths.secrets(own), secret('attempt', rootLabels, { data: { ...tlsData, token: base64('token') } })),
-  },
-  {
-    what: 'an ownerReference of another kind on a new Secret',
-    refused: 'only ownerReferences to kinds of mtls-operator.io',
-    write: create(
-      paths.secrets('shop'),
-      secret('attempt', leafLabels, { metadata: { ownerReferences: [foreignOwner] } }),
-    ),
-  },
-  {
-    what: 'an ownerReference of another kind on one of its own Secrets',
-    refused: 'only ownerReferences to kinds of mtls-operator.io',
-    write: patch(paths.secrets('shop', 'ours'), { metadata: { ownerReferences: [foreignOwner] } }),
-  },
-  {
-    what: 'a finalizer on one of its own Secrets',
-    refused: 'sets no finalizers',
-    write: patch(paths.secrets('shop', 'ours'), { metadata: { finalizers: ['example.com/held'] } }),
-  },
-  {
-    what: 'the data of a foreign TLS Secret',
-    refused: changesOwn,
-    write: patch(paths.secrets('shop', 'foreign-tls'), { data: tlsData }),
-  },
-  {
-    what: 'its labels on a foreign TLS Secret',
-    refused: changesOwn,
-    write: patch(paths.secrets('shop', 'foreign-tls'), { metadata: { labels: leafLabels } }),
-  },
-  {
-    what: 'its ownerReference on a foreign TLS Secret',
-    refused: changesOwn,
-    write: patch(paths.secrets('shop', 'foreign-tls'), {
-      metadata: { labels: leafLabels, ownerReferences: [ownController] },
-    }),
-  },
-  {
-    what: 'the removal of the labels of one of its own Secrets',
-    refused: changesOwn,
-    write: patch(paths.secrets('shop', 'ours'), { metadata: { labels: { 'mtls-operator.io/certificate': null } } }),
-  },
-  {
-    what: 'the data of a foreign Opaque Secret',
-    refused: 'denied request',
-    write: patch(paths.secrets('shop', 'foreign-opaque'), { data: { password: base64('new') } }),
-  },
-  {
-    what: 'the data of an Opaque Secret with its labels',
-    refused: otherType,
-    write: patch(paths.secrets('shop', 'ours-opaque'), { data: { password: base64('new') } }),
-  },
-  {
-    what: 'the data of a Secret of another type in its own namespace',
-    refused: 'denied request',
-    write: patch(paths.secrets(own, 'registry'), { data: { password: base64('new') } }),
-  },
-  ...['foreign-tls', 'foreign-opaque'].map((name) => ({
-    what: `the deletion of a foreign Secret, ${name}`,
-    refused: deletesOwn,
-    write: remove(paths.secrets('shop', name)),
-  })),
-  ...['brought-root', 'registry'].map((name) => ({
-    what: `the deletion of a Secret in its own namespace, ${name}`,
-    refused: deletesOwn,
-    write: remove(paths.secrets(own, name)),
-  })),
-  {
-    what: 'the deletion of a Secret in kube-system, with its labels',
-    refused: inSystem,
-    write: remove(paths.secrets('kube-system', 'labelled')),
-  },
-  {
-    what: 'a ConfigMap without labels',
-    refused: 'only ConfigMaps with its labels',
-    write: create(paths.configMaps('shop'), configMap('attempt', {})),
-  },
-  {
-    what: 'a ConfigMap with its labels whose keys grant rights (aws-auth)',
-    refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
-    write: create(paths.configMaps('kube-system'), configMap('aws-auth', trustLabels, { data: { mapUsers: '[]' } })),
-  },
-  {
-    what: 'a ConfigMap with its labels whose binary data grants rights',
-    refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
-    write: create(
-      paths.configMaps('kube-system'),
-      configMap('aws-auth', trustLabels, { binaryData: { mapUsers: base64('[]') } }),
-    ),
-  },
-  {
-    what: 'a foreign key in one of its own ConfigMaps',
-    refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
-    write: patch(paths.configMaps('shop', 'ours'), { data: { 'others.txt': 'changed' } }),
-  },
-  {
-    what: 'an additional key in one of its own ConfigMaps',
-    refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
-    write: patch(paths.configMaps('shop', 'ours'), { data: { more: 'text' } }),
-  },
-  {
-    what: 'a ConfigMap with so many foreign keys that the comparison would load the API server',
-    refused: 'only ConfigMaps with at most 64 keys',
-    write: patch(paths.configMaps('shop', 'crowded'), { data: { 'ca.crt': 'new' } }),
-  },
-  {
-    what: 'an Opaque Secret with its labels and the same number of keys',
-    refused: otherType,
-    write: patch(paths.secrets('shop', 'crowded'), {
-      metadata: { annotations: { 'mtls-operator.io/secret-name': 'crowded' } },
-    }),
-  },
-  {
-    what: 'the data of a foreign ConfigMap',
-    refused: 'changes and deletes only ConfigMaps with its labels',
-    write: patch(paths.configMaps('shop', 'foreign'), { metadata: { labels: trustLabels }, data: { 'ca.crt': 'new' } }),
-  },
-  {
-    what: 'the deletion of a foreign ConfigMap',
-    refused: 'changes and deletes only ConfigMaps with its labels',
-    write: remove(paths.configMaps('shop', 'foreign')),
-  },
-  {
-    what: 'a finalizer on one of its own ConfigMaps',
-    refused: 'sets no finalizers',
-    write: patch(paths.configMaps('shop', 'ours'), { metadata: { finalizers: ['example.com/held'] } }),
-  },
-  {
-    what: 'the deletion of a ClusterTrustBundle of another signer',
-    refused: 'only ClusterTrustBundles whose signer is mtls-operator.io/*',
-    write: remove(paths.clusterTrustBundles('example.com:other:roots')),
-  },
-  {
-    what: 'a Lease with another name',
-    refused: 'only the Lease mtls-operator',
-    write: create(`/apis/coordination.k8s.io/v1/namespaces/${own}/leases`, { metadata: { name: 'attempt' } }),
-  },
-  {
-    what: 'an MtlsAuthority with another name',
-    refused: 'only the MtlsAuthority default',
-    write: create(paths.authorities(), {
-      apiVersion: 'mtls-operator.io/v1alpha1',
-      kind: 'MtlsAuthority',
-      metadata: { name: 'attempt' },
-      spec: { secretName: 'attempt', root: {}, issuance: { allow: [{ namespaceSelector: {}, dnsNames: ['*.com'] }] } },
-    }),
-  },
-];
-
-const allowed: readonly Attempt[] = [
-  {
-    what: 'a Secret of a certificate',
-    write: create(paths.secrets('shop'), secret('new', leafLabels, { metadata: { ownerReferences: [ownController] } })),
-  },
-  {
-    what: 'a Secret of a certificate in its own namespace',
-    write: create(paths.secrets(own), secret('new', leafLabels)),
-  },
-  { what: 'the data of one of its own Secrets', write: patch(paths.secrets('shop', 'ours'), { data: tlsData }) },
-  {
-    what: 'its ownerReference on a Secret that was handed over, next to a foreign ownerReference',
-    write: async (api, query) => {
-      const { metadata } = await api.get(paths.secrets('shop', 'shared'));
-      const ownerReferences = [...(metadata.ownerReferences ?? []), ownController];
-      return api.patch(`${paths.secrets('shop', 'shared')}${query}`, { metadata: { ownerReferences } });
-    },
-  },
-  {
-    what: 'the labels of a Secret that it controls and that lost them',
-    write: patch(paths.secrets('shop', 'unlabelled'), { metadata: { labels: leafLabels }, data: tlsData }),
-  },
-  { what: 'the deletion of one of its own Secrets', write: remove(paths.secrets('shop', 'ours')) },
-  {
-    what: 'an annotation on an Opaque Secret with its labels, before it is replaced',
-    write: patch(paths.secrets('shop', 'ours-opaque'), {
-      metadata: { annotations: { 'mtls-operator.io/secret-name': 'ours-opaque' } },
-    }),
-  },
-  { what: 'the deletion of an Opaque Secret with its labels', write: remove(paths.secrets('shop', 'ours-opaque')) },
-  { what: 'a root Secret', write: create(paths.secrets(own), secret('new-root', rootLabels)) },
-  {
-    what: "the next root in a user's root Secret",
-    write: patch(paths.secrets(own, 'brought-root'), {
-      data: { 'next.crt': base64('root'), 'next.key': base64('key') },
-    }),
-  },
-  ...['shop', 'kube-system'].map((namespace) => ({
-    what: `a ConfigMap with roots and CRLs in ${namespace}`,
-    write: create(
-      paths.configMaps(namespace),
-      configMap('new', trustLabels, { data: { 'ca.crt': 'a', 'ca.crl': 'b' } }),
-    ),
-  })),
-  {
-    what: 'the roots in one of its own ConfigMaps, next to foreign keys',
-    write: patch(paths.configMaps('shop', 'ours'), {
-      data: { 'ca.crt': 'new', 'ca.crl': null },
-      binaryData: { 'ca.crt': null },
-    }),
-  },
-  { what: 'the deletion of one of its own ConfigMaps', write: remove(paths.configMaps('shop', 'ours')) },
-  {
-    what: 'one of its own ClusterTrustBundles',
-    write: create(paths.clusterTrustBundles(), bundle('mtls-operator.io/default')),
-  },
-  {
-    what: 'its Lease',
-    write: create(`/apis/coordination.k8s.io/v1/namespaces/${own}/leases`, { metadata: { name: own } }),
-  },
-  {
-    what: 'the default authority',
-    write: create(paths.authorities(), {
-      apiVersion: 'mtls-operator.io/v1alpha1',
-      kind: 'MtlsAuthority',
-      metadata: { name: 'default' },
-      spec: { secretName: 'mtls-root', root: {} },
-    }),
-  },
-];
-
-const policies = join(import.meta.dirname, '../../../deploy/admission-policy.yaml');
-
-let thief: Api;
-const world = installation({ operator: false }, async ({ cluster, api }) => {
-  const kubeconfig = join(cluster.dir, 'thief.kubeconfig');
-  await writeOperatorKubeconfig(kubeconfig, (args) => cluster.kubectl(args));
-  thief = openApi({ ...cluster, kubeconfig });
-  await cluster.kubectl(['create', 'namespace', 'shop']);
-  const opaque = { type: 'Opaque', data: { password: base64('old') } };
-  await api.create(paths.secrets('shop'), secret('foreign-tls', {}));
-  await api.create(paths.secrets('shop'), secret('foreign-opaque', {}, opaque));
-  await api.create(paths.secrets('shop'), secret('ours', leafLabels));
-  await api.create(paths.secrets('shop'), secret('ours-opaque', leafLabels, opaque));
-  // The owners must exist, because the garbage collector would delete the Secrets otherwise.
-  const { metadata: foreign } = await api.create(paths.configMaps('shop'), configMap('foreign', {}));
-  const shared = { metadata: { ownerReferences: [{ ...foreignOwner, uid: foreign.uid }] } };
-  await api.create(paths.secrets('shop'), secret('shared', leafLabels, shared));
-  const owner = await world.tenantOf('shop').create('payments', { server: { service: 'payments' } });
-  const controlled = { metadata: { ownerReferences: [{ ...ownController, uid: owner.metadata.uid }] } };
-  await api.create(paths.secrets('shop'), secret('unlabelled', {}, controlled));
-  const many = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`key-${i}`, '']));
-  await api.create(paths.configMaps('shop'), configMap('crowded', trustLabels, { data: many }));
-  await api.create(paths.secrets('shop'), secret('crowded', leafLabels, { type: 'Opaque', data: many }));
-  await api.create(paths.secrets(own), secret('brought-root', {}));
-  await api.create(paths.secrets(own), secret('registry', {}, opaque));
-  await api.create(paths.secrets('kube-system'), secret('labelled', leafLabels));
-  const data = { 'ca.crt': 'roots', 'others.txt': 'theirs' };
-  await api.create(
-    paths.configMaps('shop'),
-    configMap('ours', trustLabels, { data, binaryData: { bin: base64('theirs') } }),
-  );
-  await api.create(paths.clusterTrustBundles(), {
-    ...bundle('example.com/other'),
-    metadata: { name: 'example.com:other:roots' },
-  });
-});
-after(() => thief.close());
+/** Applies everything of the chart that decides what the operator may do. */
+async function applyRenamed(): Promise<void> {
+  const helm = await openHelm('helm');
+  const { namespace, account, authorities } = renamed;
+  const values = {
+    fullnameOverride: 'certificates',
+    serviceAccount: { name: account },
+    authorities: authorities.map((name) => ({ name, spec: { secretName: `${name}-root`, root: {} } })),
+  };
+  const rendered = await helm.render(values, { release: 'pki', namespace });
+  const kinds = /^(ServiceAccount|(Cluster)?Role(Binding)?|ValidatingAdmissionPolicy(Binding)?)$/;
+  const items = rendered.filter(({ kind }) => kinds.test(kind));
+  const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+  await world.cluster.kubectl(['apply', '--server-side', '-f', '-'], { input });
+}
 
 test('the policies refer only to existing fields', async () => {
   await eventually(async () => {
     const found = await world.api.list<Policy>('/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies');
-    assert.equal(found.length, 3);
+    assert.equal(found.length, 6);
     for (const { metadata, status } of found) {
       assert.equal(status?.observedGeneration, metadata.generation, metadata.name);
       assert.deepEqual(status?.typeChecking?.expressionWarnings ?? [], [], metadata.name);
@@ -427,63 +87,90 @@ interface Policy {
   };
 }
 
-test('without the policies, RBAC allows all of these writes', async () => {
-  await world.cluster.kubectl(['delete', 'validatingadmissionpolicybindings', '--all']);
-  for (const { what, write } of forbidden) {
-    await eventually(() => write(thief, dryRun), { message: `${what} is refused even without the policies` });
-  }
-  await world.cluster.kubectl(['apply', '--server-side', '-f', policies]);
-  for (const { what, write } of forbidden) {
-    await eventually(() => assert.rejects(write(thief, dryRun)), { message: `${what} is not refused` });
-  }
-});
+for (const release of releases) {
+  describe(`a stolen token of the operator, with ${release.title},`, () => {
+    const forbidden = forbiddenAttempts(release);
+    let thief: Api;
+    before(async () => {
+      const kubeconfig = join(world.cluster.dir, `${release.account}.kubeconfig`);
+      await writeKubeconfig(kubeconfig, release);
+      thief = openApi({ ...world.cluster, kubeconfig });
+    });
+    after(() => thief.close());
 
-describe('a stolen token of the operator cannot write', () => {
-  for (const { what, refused, write } of forbidden) {
-    test(what, async () => {
-      await assert.rejects(write(thief, ''), ({ message }: Error) => {
-        assert.ok(message.includes(refused), `expected a message with "${refused}", got: ${message}`);
-        return true;
+    test('could do all of this without the policies', async () => {
+      await world.cluster.kubectl(['delete', 'validatingadmissionpolicybindings', '--all']);
+      for (const { what, write } of forbidden) {
+        await eventually(() => write(thief, dryRun), { message: `${what} is refused even without the policies` });
+      }
+      for (const { confine } of releases) await confine();
+      for (const { what, write } of forbidden) {
+        await eventually(() => assert.rejects(write(thief, dryRun)), { message: `${what} is not refused` });
+      }
+    });
+
+    for (const { what, refused, write } of forbidden) {
+      test(`cannot write ${what}`, async () => {
+        await assert.rejects(write(thief, ''), ({ message }: Error) => {
+          assert.ok(message.includes(refused), `expected a message with "${refused}", got: ${message}`);
+          return true;
+        });
       });
-    });
-  }
-});
+    }
 
-describe('RBAC allows a stolen token neither to run programs nor to grant rights:', { concurrency: 4 }, () => {
-  const account = `--as=system:serviceaccount:${own}:mtls-operator`;
-  const rows = [
-    'pods',
-    'pods/exec',
-    'deployments.apps',
-    'serviceaccounts',
-    'serviceaccounts/token',
-    'namespaces',
-    'nodes',
-    ...['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'].map(
-      (role) => `${role}.rbac.authorization.k8s.io`,
-    ),
-    'validatingadmissionpolicies.admissionregistration.k8s.io',
-    'validatingadmissionpolicybindings.admissionregistration.k8s.io',
-    'mtlscertificates.mtls-operator.io',
-  ].flatMap((resource) => ['create', 'patch', 'delete'].map((verb) => [verb, resource] as const));
-  for (const [verb, resource] of [...rows, ['deletecollection', 'secrets'], ['impersonate', 'users']] as const) {
-    test(`it cannot ${verb} ${resource}`, async () => {
-      const { stdout } = await world.cluster.tryKubectl([
-        'auth',
-        'can-i',
-        verb,
-        resource,
-        account,
-        `--namespace=${own}`,
-      ]);
-      assert.equal(stdout.trim(), 'no');
-    });
-  }
-});
+    for (const { what, write } of allowedAttempts(release)) {
+      test(`can write ${what}, because the operator needs it`, async () => void (await write(thief, dryRun)));
+    }
 
-describe('the policies allow the operator to write', () => {
-  for (const { what, write } of allowed) test(what, async () => void (await write(thief, dryRun)));
-});
+    test('can neither run programs nor grant rights', async () => {
+      const account = { namespace: release.namespace, name: release.account };
+      for (const [verb, resource] of [...powers, ...otherPowers]) {
+        for (const scope of ['cluster', 'shop', release.namespace]) {
+          const allowed = await isAllowed(world.api, account, { scope, resource, verb, names: [] });
+          assert.equal(allowed, false, `it can ${verb} ${resource} in ${scope}`);
+        }
+      }
+    });
+  });
+}
+
+/** Rights that no permission of the operator may include. */
+const powers = [
+  'pods',
+  'pods/exec',
+  'deployments.apps',
+  'serviceaccounts',
+  'serviceaccounts/token',
+  'namespaces',
+  'nodes',
+  ...['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'].map(
+    (role) => `${role}.rbac.authorization.k8s.io`,
+  ),
+  'validatingadmissionpolicies.admissionregistration.k8s.io',
+  'validatingadmissionpolicybindings.admissionregistration.k8s.io',
+  'mtlscertificates.mtls-operator.io',
+].flatMap((resource) => ['create', 'update', 'patch', 'delete'].map((verb) => [verb, resource] as const));
+const otherPowers = [
+  ['deletecollection', 'secrets'],
+  ['deletecollection', 'configmaps'],
+  ['impersonate', 'users'],
+  ['impersonate', 'serviceaccounts'],
+  ['create', 'tokenreviews.authentication.k8s.io'],
+  ['create', 'subjectaccessreviews.authorization.k8s.io'],
+  ['patch', 'leases.coordination.k8s.io'],
+  ['delete', 'leases.coordination.k8s.io'],
+  ['patch', 'events.events.k8s.io'],
+  ['patch', 'mtlsauthorities.mtls-operator.io'],
+  ['delete', 'mtlsauthorities.mtls-operator.io'],
+] as const;
+
+/** Writes a kubeconfig with a token of the operator's ServiceAccount. */
+async function writeKubeconfig(path: string, { namespace, account }: Confined): Promise<void> {
+  const config = JSON.parse(readFileSync(world.cluster.kubeconfig, 'utf8')) as { users: { user: object }[] };
+  const token = await world.cluster.kubectl(['create', 'token', account, `--namespace=${namespace}`]);
+  for (const user of config.users) user.user = { token: token.trim() };
+  writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
+}
 
 describe('the operator, restricted by its policies,', () => {
   let tenant: Tenant;

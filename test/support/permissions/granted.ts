@@ -88,7 +88,12 @@ function ruleWithout(rule: PolicyRule, { resource, verb, names }: Permission): r
   return rest.filter(({ resources: some, verbs }) => some.length > 0 && verbs.length > 0);
 }
 
-async function isAllowed(api: Api, account: Account, { scope, resource, verb, names }: Permission): Promise<boolean> {
+/** Whether the API server would allow a ServiceAccount what the permission says. */
+export async function isAllowed(
+  api: Api,
+  account: Account,
+  { scope, resource, verb, names }: Permission,
+): Promise<boolean> {
   const [plural = '', ...group] = resource.split('.');
   const [name, subresource = ''] = plural.split('/');
   const namespace = scope === 'cluster' ? '' : scope;
