@@ -245,6 +245,8 @@ describe('a Prometheus with the ServiceMonitor and the alerts of the chart', { s
 
 const leaderOnly = [
   'workqueue_depth',
+  'workqueue_unfinished_work_seconds',
+  'workqueue_longest_running_processor_seconds',
   'controller_runtime_active_workers',
   'controller_runtime_max_concurrent_reconciles',
   'mtls_operator_rotation_phase',

@@ -48,12 +48,6 @@ export const redFrom = (limit: number): readonly Colour[] => [
   { from: limit, color: 'red' },
 ];
 
-/** Red below `limit`. */
-export const redBelow = (limit: number): readonly Colour[] => [
-  { from: null, color: 'red' },
-  { from: limit, color: 'green' },
-];
-
 /** One big number. */
 export const stat = (text: Text, expr: string, steps: readonly Colour[], unit = 'none'): Panel => ({
   ...text,
@@ -134,7 +128,8 @@ export const table = (text: Text, unit: string, expr: string, names: Readonly<Re
     type: 'table',
     isInstant: true,
     options: { cellHeight: 'sm', showHeader: true },
-    overrides: [{ matcher: { id: 'byName', options: names[''] }, properties: [{ id: 'unit', value: unit }] }],
+    overrides:
+      '' in names ? [{ matcher: { id: 'byName', options: names[''] }, properties: [{ id: 'unit', value: unit }] }] : [],
     transformations: [
       {
         id: 'organize',

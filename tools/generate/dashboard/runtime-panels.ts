@@ -1,13 +1,17 @@
-import { redBelow, stat, table, timeline, timeSeries } from './grafana.ts';
+import { stat, table, timeline, timeSeries } from './grafana.ts';
 import { newest, own, p99, rate } from './promql.ts';
 
 export const leaders = stat(
   {
     title: 'Leaders',
-    description: 'Replicas that lead. It is 1. With 0, no certificate is issued or renewed.',
+    description: 'Replicas that lead. One is right. With 0, no certificate is issued or renewed.',
   },
   `sum(leader_election_master_status{${own}})`,
-  redBelow(1),
+  [
+    { from: null, color: 'red' },
+    { from: 1, color: 'green' },
+    { from: 2, color: 'red' },
+  ],
 );
 
 export const replicas = stat(
@@ -26,15 +30,13 @@ export const replicas = stat(
 export const alerts = table(
   {
     title: 'Alerts',
-    description:
-      'The alerts of the chart that are firing or pending. Empty when all is well, or when the rules are not loaded.',
+    description: 'The alerts of the chart that fire. Empty when all is well, and when the rules are not loaded.',
   },
   'none',
-  'max by (alertname, severity, alertstate, namespace, name, role, authority, reason, instance) (ALERTS{alertname=~"Mtls.+"})',
+  'max by (alertname, severity, namespace, name, role, authority, reason, instance) (ALERTS{alertname=~"Mtls.+", alertstate="firing"})',
   {
     alertname: 'Alert',
     severity: 'Severity',
-    alertstate: 'State',
     namespace: 'Namespace',
     name: 'Certificate',
     role: 'Role',
