@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseAllDocuments, stringify } from 'yaml';
+import { loadAll } from 'js-yaml';
+import { stringify } from 'yaml';
 
 import { type CommandResult, output } from '../../../tools/controlplane/command.ts';
 import { goTool } from '../../../tools/go-tools/go-tools.ts';
@@ -89,11 +90,5 @@ function templateArguments({ release = 'mtls-operator', namespace = 'mtls-operat
 }
 
 /** The objects in a text of YAML documents. */
-export function manifestsIn(text: string): readonly Manifest[] {
-  return parseAllDocuments(text).flatMap((document) => {
-    const [error] = document.errors;
-    if (error !== undefined) throw error;
-    const manifest = document.toJS() as Manifest | null;
-    return manifest === null ? [] : [manifest];
-  });
-}
+export const manifestsIn = (text: string): readonly Manifest[] =>
+  (loadAll(text) as readonly (Manifest | null)[]).filter((manifest) => manifest !== null);

@@ -1,0 +1,542 @@
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+
+import type { Manifest, RenderOptions, Values } from '../../support/chart/helm.ts';
+import { CHART, type Helm, openHelm } from '../../support/chart/helm.ts';
+import type { Deployment } from '../../support/chart/pod.ts';
+import { VALUE_SETS, valuesOf } from '../../support/chart/value-sets.ts';
+
+let helm: Helm;
+let helm3: Helm;
+
+before(async () => {
+  [helm, helm3] = await Promise.all([openHelm('helm'), openHelm('helm3')]);
+});
+
+interface Rule {
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+interface MonitorSpec {
+  readonly jobLabel: string;
+  readonly endpoints?: readonly object[];
+  readonly podMetricsEndpoints?: readonly object[];
+}
+
+/** The fields that the tests read, by kind. */
+interface Kinds {
+  readonly ConfigMap: { readonly data: Readonly<Record<string, string>> };
+  readonly Deployment: Deployment;
+  readonly MtlsAuthority: { readonly spec: object };
+  readonly NetworkPolicy: { readonly spec: { readonly podSelector: object } };
+  readonly PodDisruptionBudget: {
+    readonly spec: {
+      readonly minAvailable?: number;
+      readonly maxUnavailable?: number;
+      readonly selector: object;
+    };
+  };
+  readonly PodMonitor: { readonly spec: MonitorSpec };
+  readonly Service: { readonly spec: { readonly selector: object } };
+  readonly ServiceAccount: object;
+  readonly ServiceMonitor: { readonly spec: MonitorSpec };
+}
+
+/** The objects of a render. */
+class Rendered {
+  readonly manifests: readonly Manifest[];
+
+  constructor(manifests: readonly Manifest[]) {
+    this.manifests = manifests;
+  }
+
+  all(kind: string): readonly Manifest[] {
+    return this.manifests.filter((manifest) => manifest.kind === kind);
+  }
+
+  names(kind: string): readonly string[] {
+    return this.all(kind).map(({ metadata }) => metadata.name);
+  }
+
+  /** The only object of a kind. */
+  one<Kind extends keyof Kinds>(kind: Kind): Manifest & Kinds[Kind] {
+    const found = this.all(kind);
+    assert.equal(found.length, 1, `${kind}: ${found.map(({ metadata }) => metadata.name).join(', ')}`);
+    return found[0] as Manifest & Kinds[Kind];
+  }
+
+  get deployment(): Manifest & Deployment {
+    return this.one('Deployment');
+  }
+
+  get pod(): Record<string, unknown> & Deployment['spec']['template']['spec'] {
+    return this.deployment.spec.template.spec;
+  }
+
+  get container(): Record<string, unknown> & { readonly args: readonly string[] } {
+    return this.pod.containers[0] as never;
+  }
+}
+
+/** What the chart renders from values, as a sentence and what it means. */
+interface Case {
+  readonly title: string;
+  readonly values?: Values;
+  readonly options?: RenderOptions;
+  readonly expect: (rendered: Rendered) => void;
+}
+
+const SERVED = ['mtls-operator.io/v1alpha1/MtlsAuthority'];
+const OWN_ROOT = { name: 'own', spec: { secretName: 'own-root', root: {} } };
+const digest = `sha256:${'0'.repeat(64)}`;
+
+const CASES: Readonly<Record<string, readonly Case[]>> = {
+  image: [
+    {
+      title: 'has the tag of the appVersion',
+      expect: ({ container }) => assert.equal(container['image'], 'mtls-operator:0.1.0'),
+    },
+    {
+      title: 'has the digest, and the tag only if it is given',
+      values: { image: { repository: 'registry.example.com:5000/a/b', digest } },
+      expect: ({ container }) => assert.equal(container['image'], `registry.example.com:5000/a/b@${digest}`),
+    },
+    {
+      title: 'has tag and digest',
+      values: { image: { tag: '0.1.0', digest } },
+      expect: ({ container }) => assert.equal(container['image'], `mtls-operator:0.1.0@${digest}`),
+    },
+  ],
+  names: [
+    {
+      title: 'are those of the release and the chart',
+      options: { release: 'trust' },
+      expect: ({ deployment }) => assert.equal(deployment.metadata.name, 'trust-mtls-operator'),
+    },
+    {
+      title: 'of cluster-scoped objects tell the releases apart',
+      options: { release: 'trust' },
+      expect({ manifests }) {
+        const clusterScoped = manifests.filter(({ metadata }) => metadata.namespace === undefined);
+        const own = clusterScoped.filter(({ kind }) => kind !== 'CustomResourceDefinition');
+        assert.ok(own.length > 5);
+        for (const { kind, metadata } of own) assert.match(metadata.name, /^trust-mtls-operator/, kind);
+      },
+    },
+    {
+      title: 'of up to 53 characters, the longest name of a release, stay valid with every suffix',
+      options: { release: 'r'.repeat(53), apis: SERVED },
+      values: { metrics: { tls: { enabled: true }, clients: ['a.example.com'] } },
+      expect({ manifests }) {
+        const long = manifests.filter(({ kind, metadata }) => !/Role|Policy/.test(kind) && metadata.name.length > 63);
+        assert.deepEqual(long, []);
+      },
+    },
+    {
+      title: 'of the ServiceAccount reach the bindings and the admission policies',
+      options: { namespace: 'pki' },
+      values: { serviceAccount: { name: 'issuer' } },
+      expect(rendered) {
+        assert.equal(rendered.one('ServiceAccount').metadata.name, 'issuer');
+        assert.equal(rendered.pod.serviceAccountName, 'issuer');
+        const bindings = [...rendered.all('ClusterRoleBinding'), ...rendered.all('RoleBinding')];
+        for (const binding of bindings)
+          assert.deepEqual((binding as unknown as { subjects: unknown }).subjects, [
+            { kind: 'ServiceAccount', name: 'issuer', namespace: 'pki' },
+          ]);
+        const policies = JSON.stringify(rendered.all('ValidatingAdmissionPolicy'));
+        assert.match(policies, /system:serviceaccount:pki:issuer/);
+        assert.doesNotMatch(policies, /system:serviceaccount:mtls-operator/);
+      },
+    },
+    {
+      title: 'of a ServiceAccount that exists are used, and none is created',
+      values: { serviceAccount: { create: false, name: 'existing' } },
+      expect(rendered) {
+        assert.deepEqual(rendered.names('ServiceAccount'), []);
+        assert.equal(rendered.pod.serviceAccountName, 'existing');
+      },
+    },
+  ],
+  'the selector of the Deployment, which Kubernetes never changes,': [
+    {
+      title: 'is the same with every label and with another version of the chart',
+      values: { commonLabels: { a: 'b' }, podLabels: { c: 'd' } },
+      expect({ deployment }) {
+        const { selector } = deployment.spec as never as { selector: { matchLabels: object } };
+        assert.deepEqual(selector.matchLabels, {
+          'app.kubernetes.io/name': 'mtls-operator',
+          'app.kubernetes.io/instance': 'mtls-operator',
+        });
+      },
+    },
+    {
+      title: 'matches the pods and is that of the Service, the PodDisruptionBudget and the NetworkPolicy',
+      options: { release: 'trust' },
+      expect(rendered) {
+        const { selector } = rendered.deployment.spec as never as { selector: { matchLabels: Record<string, string> } };
+        const labels = (rendered.deployment.spec.template as never as Manifest).metadata.labels ?? {};
+        for (const [label, value] of Object.entries(selector.matchLabels)) assert.equal(labels[label], value);
+        assert.deepEqual(rendered.one('Service').spec.selector, selector.matchLabels);
+        assert.deepEqual(rendered.one('PodDisruptionBudget').spec.selector, selector);
+        assert.deepEqual(rendered.one('NetworkPolicy').spec.podSelector, selector);
+      },
+    },
+  ],
+  'the pods': [
+    {
+      title: 'meet the Pod Security Standard restricted, with a read-only root',
+      expect({ pod, container }) {
+        assert.deepEqual(pod['securityContext'], {
+          runAsNonRoot: true,
+          runAsUser: 65532,
+          runAsGroup: 65532,
+          seccompProfile: { type: 'RuntimeDefault' },
+        });
+        assert.deepEqual(container['securityContext'], {
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+        assert.equal(pod['hostNetwork'], undefined);
+      },
+    },
+    {
+      title: 'of each spread constraint are counted, unless it has a selector of its own',
+      values: {
+        topologySpreadConstraints: [
+          { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule' },
+          {
+            maxSkew: 2,
+            topologyKey: 'host',
+            whenUnsatisfiable: 'ScheduleAnyway',
+            labelSelector: { matchLabels: { a: 'b' } },
+          },
+        ],
+      },
+      expect({ pod }) {
+        const constraints = pod['topologySpreadConstraints'] as { labelSelector: { matchLabels: object } }[];
+        assert.deepEqual(
+          constraints.map(({ labelSelector }) => labelSelector.matchLabels),
+          [{ 'app.kubernetes.io/name': 'mtls-operator', 'app.kubernetes.io/instance': 'mtls-operator' }, { a: 'b' }],
+        );
+      },
+    },
+    {
+      title: 'have no CPU limit, because a throttled leader loses its Lease',
+      expect: ({ container }) =>
+        assert.deepEqual((container['resources'] as { limits: object }).limits, { memory: '512Mi' }),
+    },
+  ],
+  'the arguments': [
+    {
+      title: 'are few by default',
+      expect: ({ container }) =>
+        assert.deepEqual(container.args, ['--create-default-authority', '--listen-address=:8080']),
+    },
+    {
+      title: 'have every setting that differs from its default',
+      values: {
+        createDefaultAuthority: false,
+        workers: 8,
+        log: { level: 'debug', format: 'text' },
+        leaderElection: { leaseDuration: '30s', renewDeadline: '20s', retryPeriod: '3s' },
+        metrics: { port: 9090 },
+        extraArgs: ['--context=a b'],
+      },
+      expect: ({ container }) =>
+        assert.deepEqual(container.args, [
+          '--listen-address=:9090',
+          '--log-level=debug',
+          '--log-format=text',
+          '--workers=8',
+          '--lease-duration=30s',
+          '--renew-deadline=20s',
+          '--retry-period=3s',
+          '--context=a b',
+        ]),
+    },
+    {
+      title: 'serve the metrics over TLS to each client',
+      values: { metrics: { tls: { enabled: true }, clients: ['spiffe://a/b', 'c.example.com'] } },
+      expect: ({ container }) =>
+        assert.deepEqual(container.args.slice(2), [
+          '--metrics-listen-address=:8443',
+          '--metrics-tls-directory=/etc/mtls-operator/metrics',
+          '--metrics-client=spiffe://a/b',
+          '--metrics-client=c.example.com',
+        ]),
+    },
+  ],
+  'the PodDisruptionBudget': [
+    {
+      title: 'keeps one of several replicas by default',
+      expect: (rendered) => assert.equal(rendered.one('PodDisruptionBudget').spec.minAvailable, 1),
+    },
+    {
+      title: 'is not there for one replica, which could then never be moved',
+      values: { replicaCount: 1 },
+      expect: (rendered) => assert.deepEqual(rendered.names('PodDisruptionBudget'), []),
+    },
+    {
+      title: 'has maxUnavailable instead of minAvailable if it is set, even to 0',
+      values: { podDisruptionBudget: { maxUnavailable: 0 } },
+      expect(rendered) {
+        const { minAvailable, maxUnavailable } = rendered.one('PodDisruptionBudget').spec;
+        assert.deepEqual({ minAvailable, maxUnavailable }, { minAvailable: undefined, maxUnavailable: 0 });
+      },
+    },
+  ],
+  'the CRDs': [
+    {
+      title: 'are kept when the release is uninstalled',
+      expect(rendered) {
+        const crds = rendered.all('CustomResourceDefinition');
+        assert.equal(crds.length, 2);
+        for (const { metadata } of crds) assert.equal(metadata.annotations?.['helm.sh/resource-policy'], 'keep');
+      },
+    },
+    {
+      title: 'are deleted with the release if crds.keep is false',
+      values: { crds: { keep: false } },
+      expect(rendered) {
+        for (const { metadata } of rendered.all('CustomResourceDefinition'))
+          assert.equal(metadata.annotations, undefined);
+      },
+    },
+    {
+      title: 'are left out if crds.enabled is false',
+      values: { crds: { enabled: false } },
+      expect: (rendered) => assert.deepEqual(rendered.names('CustomResourceDefinition'), []),
+    },
+  ],
+  'the authorities': [
+    {
+      title: 'are a file for the operator while the cluster does not serve them',
+      values: { authorities: [OWN_ROOT] },
+      expect(rendered) {
+        assert.deepEqual(rendered.names('MtlsAuthority'), []);
+        const { data } = rendered.one('ConfigMap');
+        const [authority] = JSON.parse(data['authorities.json'] ?? '') as readonly [Manifest & { spec: object }];
+        assert.deepEqual(authority.spec, OWN_ROOT.spec);
+        assert.equal(authority.metadata.labels?.['app.kubernetes.io/managed-by'], 'Helm');
+        assert.deepEqual(authority.metadata.annotations, {
+          'helm.sh/resource-policy': 'keep',
+          'meta.helm.sh/release-name': 'mtls-operator',
+          'meta.helm.sh/release-namespace': 'mtls-operator',
+        });
+        assert.deepEqual(rendered.container.args.slice(-1), [
+          '--authorities-file=/etc/mtls-operator/authorities/authorities.json',
+        ]);
+      },
+    },
+    {
+      title: 'are objects of the release that are kept, once the cluster serves them',
+      values: { authorities: [OWN_ROOT] },
+      options: { apis: SERVED },
+      expect(rendered) {
+        const { metadata, spec } = rendered.one('MtlsAuthority');
+        assert.deepEqual(spec, OWN_ROOT.spec);
+        assert.deepEqual(metadata.annotations, { 'helm.sh/resource-policy': 'keep' });
+        assert.deepEqual(rendered.names('ConfigMap'), []);
+        assert.doesNotMatch(rendered.container.args.join(), /authorit/);
+      },
+    },
+    {
+      title: 'replace the authority that the operator creates by default',
+      values: { authorities: [OWN_ROOT] },
+      expect: ({ container }) => assert.ok(!container.args.includes('--create-default-authority')),
+    },
+    {
+      title: 'are created by the operator only with the right to do so',
+      values: { createDefaultAuthority: false },
+      expect(rendered) {
+        const roles = rendered.all('ClusterRole') as readonly (Manifest & { rules: readonly Rule[] })[];
+        const rule = roles
+          .find(({ metadata }) => metadata.name === 'mtls-operator')
+          ?.rules.find(({ resources }) => resources.includes('mtlsauthorities'));
+        assert.deepEqual(rule?.verbs, ['list', 'watch']);
+      },
+    },
+  ],
+  'what is off': [
+    {
+      title: 'leaves no object behind',
+      values: {
+        replicaCount: 1,
+        rbac: { create: false },
+        serviceAccount: { create: false, name: 'existing' },
+        crds: { enabled: false },
+        admissionPolicy: { enabled: false },
+        networkPolicy: { enabled: false },
+      },
+      expect: ({ manifests }) =>
+        assert.deepEqual(manifests.map(({ kind }) => kind).toSorted(), ['Deployment', 'Service']),
+    },
+    {
+      title: 'does not add the roles of users to view, edit and admin',
+      values: { rbac: { aggregateToUserRoles: false } },
+      expect(rendered) {
+        assert.ok(rendered.names('ClusterRole').includes('mtls-operator-edit'));
+        assert.doesNotMatch(JSON.stringify(rendered.all('ClusterRole')), /aggregate-to/);
+      },
+    },
+  ],
+  'the monitors': [
+    {
+      title: 'give the series the job that the alerts select, and keep their label namespace',
+      values: { metrics: { serviceMonitor: { enabled: true } } },
+      expect(rendered) {
+        const { spec } = rendered.one('ServiceMonitor');
+        assert.equal(spec.jobLabel, 'app.kubernetes.io/name');
+        assert.equal(rendered.one('Service').metadata.labels?.['app.kubernetes.io/name'], 'mtls-operator');
+        assert.deepEqual(spec.endpoints, [{ port: 'http', path: '/metrics', honorLabels: true }]);
+      },
+    },
+    {
+      title: 'read the metrics over TLS from the certificate of the operator',
+      options: { namespace: 'pki' },
+      values: {
+        metrics: { tls: { enabled: true }, clients: ['a.example.com'], podMonitor: { enabled: true, interval: '1m' } },
+      },
+      expect(rendered) {
+        const [endpoint] = rendered.one('PodMonitor').spec.podMetricsEndpoints ?? [];
+        assert.deepEqual(endpoint, {
+          port: 'metrics',
+          path: '/metrics',
+          honorLabels: true,
+          interval: '1m',
+          scheme: 'https',
+          tlsConfig: {
+            ca: { secret: { name: 'mtls-operator-metrics-server-tls', key: 'ca.crt' } },
+            serverName: 'mtls-operator.pki.svc',
+          },
+        });
+      },
+    },
+  ],
+  'further objects': [
+    {
+      title: 'are manifests or templates',
+      values: {
+        extraObjects: [
+          { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a', labels: { brace: '{{ .Release.Name }}' } } },
+          'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: "{{ .Release.Namespace }}-b" }',
+        ],
+      },
+      expect: (rendered) => assert.deepEqual(rendered.names('ConfigMap'), ['a', 'mtls-operator-b']),
+    },
+  ],
+};
+
+describe('the chart', { concurrency: 2 }, () => {
+  for (const [subject, cases] of Object.entries(CASES)) {
+    for (const { title, values, options, expect } of cases) {
+      test(`renders ${subject}: ${title}`, async () => expect(new Rendered(await helm.render(values, options))));
+    }
+  }
+
+  test('renders the same objects with Helm 3, from every set of values', async () => {
+    for (const set of VALUE_SETS) {
+      const [lines, lines3] = await Promise.all(
+        [helm, helm3].map((each) => linesOf(each.renderText(valuesOf(set), set))),
+      );
+      const differences = lines?.filter((line, index) => line !== lines3?.[index]);
+      assert.deepEqual(differences?.slice(0, 3), [], set.name);
+      assert.equal(lines?.length, lines3?.length);
+    }
+  });
+
+  test('passes helm lint --strict of Helm 4 and of Helm 3, with every set of values', async () => {
+    for (const each of [helm, helm3]) {
+      for (const set of VALUE_SETS) {
+        const { code, stdout, stderr } = await each.attempt(['lint', '--strict', CHART], valuesOf(set));
+        assert.equal(code, 0, `${set.name}: ${stdout}${stderr}`);
+      }
+    }
+  });
+});
+
+/** The lines with content: Helm 3 separates documents by an empty line. */
+const linesOf = async (text: Promise<string>): Promise<readonly string[]> =>
+  (await text).split('\n').filter((line) => line.trim() !== '');
+
+/** Wrong values, by a sentence, with the message. */
+const REFUSED: Readonly<Record<string, readonly [values: object, message: string]>> = {
+  'a value with a wrong name': [{ replicas: 3 }, "at '': additional properties 'replicas' not allowed"],
+  'a wrong name within a value': [
+    { image: { version: '1' } },
+    "at '/image': additional properties 'version' not allowed",
+  ],
+  'a wrong name at depth': [
+    { metrics: { serviceMonitor: { enable: true } } },
+    "at '/metrics/serviceMonitor': additional properties 'enable' not allowed",
+  ],
+  'a wrong name in a list': [
+    { tolerations: [{ key: 'a', efect: 'NoSchedule' }] },
+    "at '/tolerations/0': additional properties 'efect' not allowed",
+  ],
+  'a wrong name in the spec of an authority': [
+    { authorities: [{ name: 'a', spec: { secretName: 'a', root: { algorithm: 'RSA' } } }] },
+    "at '/authorities/0/spec/root': additional properties 'algorithm' not allowed",
+  ],
+  'an authority without a Secret': [
+    { authorities: [{ name: 'a', spec: {} }] },
+    "at '/authorities/0/spec': missing property 'secretName'",
+  ],
+  'a text for a number': [{ replicaCount: 'two' }, "at '/replicaCount': got string, want integer"],
+  'a duration without a unit': [
+    { leaderElection: { leaseDuration: 15 } },
+    "at '/leaderElection/leaseDuration': got number, want string",
+  ],
+  'a number out of its range': [{ workers: 0 }, "at '/workers': minimum: got 0, want 1"],
+  'a port that does not exist': [{ metrics: { port: 65536 } }, "at '/metrics/port': maximum: got 65,536, want 65,535"],
+  'an unknown level of the log': [
+    { log: { level: 'trace' } },
+    "at '/log/level': value must be one of 'error', 'warn', 'info', 'debug'",
+  ],
+  'a digest that is none': [{ image: { digest: 'latest' } }, "at '/image/digest': 'latest' does not match pattern"],
+  'a pull secret as a text': [{ imagePullSecrets: ['registry'] }, "at '/imagePullSecrets/0': got string, want object"],
+  'an argument that is no flag': [
+    { extraArgs: ['workers=3'] },
+    "at '/extraArgs/0': 'workers=3' does not match pattern",
+  ],
+  'a name that Kubernetes refuses': [
+    { fullnameOverride: 'Company_PKI' },
+    "at '/fullnameOverride': 'Company_PKI' does not match pattern",
+  ],
+  'a limit of a PodDisruptionBudget that is no number': [
+    { podDisruptionBudget: { minAvailable: 'half' } },
+    "at '/podDisruptionBudget/minAvailable'",
+  ],
+  'both limits of a PodDisruptionBudget': [
+    { podDisruptionBudget: { minAvailable: 1, maxUnavailable: 1 } },
+    'podDisruptionBudget: set minAvailable or maxUnavailable, not both',
+  ],
+  'both monitors': [
+    { metrics: { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } } },
+    'metrics: enable serviceMonitor or podMonitor, not both',
+  ],
+  'an existing ServiceAccount without its name': [
+    { serviceAccount: { create: false } },
+    'serviceAccount.name is required if serviceAccount.create is false',
+  ],
+  'an alert that does not exist': [
+    { metrics: { prometheusRule: { enabled: true, rules: { MtlsNothing: { enabled: false } } } } },
+    'metrics.prometheusRule.rules: there is no alert MtlsNothing',
+  ],
+};
+
+describe('the chart refuses', { concurrency: 2 }, () => {
+  for (const [title, [values, message]] of Object.entries(REFUSED)) {
+    test(title, async () => {
+      const refusal = await helm.refusal(values);
+      assert.ok(refusal.includes(message), refusal);
+    });
+  }
+
+  test('a wrong value with Helm 3 too', async () => {
+    assert.match(await helm3.refusal({ replicas: 3 }), /at '': additional properties 'replicas' not allowed/);
+  });
+});
