@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { paths, type Secret } from '../../support/api.ts';
 import { assertTrustedRoots } from '../../support/behaviours/trusted-roots.ts';
+import { CHART, openHelm } from '../../support/chart/helm.ts';
 import { runPage } from '../../support/docs/run-page.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation } from '../../support/installation.ts';
 
-const world = installation({}, async ({ cluster }) => {
+const world = installation({ operator: false, manifests: false }, async ({ cluster }) => {
+  const helm = await openHelm('helm', cluster.kubeconfig);
+  const where = ['--namespace=mtls-operator', '--create-namespace'];
+  await helm.run(['install', 'mtls-operator', CHART, ...where], { commonLabels: { team: 'platform' } });
+  await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all']);
+  await world.start();
   await cluster.kubectl(['apply', '-f', join(import.meta.dirname, '../../../deploy/examples/payments.yaml')]);
   // There are no pods here for a rotation to wait for.
   await world.patchAuthority('default', { spec: { rotation: { propagationDelay: '1s' } } });
@@ -24,14 +29,13 @@ let earlier: readonly string[];
 runPage('docs/operations/backup.md', world, {
   async before(reader) {
     ({ folder } = reader);
-    writeFileSync(join(folder, 'kustomization.yaml'), 'resources: [deploy]\n');
     original = await activeRoot();
   },
   instead: {
     // A test writes nothing into the home of its user.
     'backup="$HOME': ({ run }) => run(`backup=${folder}/kept`),
     // The operator of a test is no pod.
-    async 'kubectl apply -k .'({ run }, command) {
+    async 'helm upgrade'({ run }, command) {
       await run(command);
       await world.start();
     },
@@ -45,7 +49,7 @@ runPage('docs/operations/backup.md', world, {
       assert.equal(earlier.length, 2);
       await world.operator.stop();
       await run(
-        'kubectl delete namespace shop && kubectl delete -k crds && kubectl -n mtls-operator delete secret mtls-root',
+        'helm -n mtls-operator uninstall mtls-operator && kubectl delete namespace shop mtls-operator && kubectl delete -k crds',
       );
     },
     async 'Restore the roots'() {

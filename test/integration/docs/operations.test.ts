@@ -12,17 +12,24 @@ import { type Reader, runPage } from '../../support/docs/run-page.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation } from '../../support/installation.ts';
 
-// These pages share an installation, and uninstalling comes last.
-const world = installation();
+// These pages share an installation: the first one installs the chart, and the last one the manifests.
+const world = installation({ operator: false, manifests: false });
 
 const noKubelet = 'there is no kubelet: no pod becomes ready';
+
+/** Starts the operator, which is no pod here, with the ServiceAccount that was just installed. */
+const start = (): Promise<unknown> => world.start();
+
+/** The reader has the file since the installation. */
+const writeValues = ({ folder }: Reader): Promise<void> =>
+  writeFile(join(folder, 'values.yaml'), 'image:\n  repository: registry.example.com/mtls-operator\n');
 
 runPage('docs/operations/install.md', world, {
   notRun: {
     'docker build': 'needs a container builder',
     'docker push': 'needs a registry',
-    'rollout status': noKubelet,
   },
+  instead: { 'rollout status': start },
 });
 
 runPage('docs/operations/monitoring.md', world, {
@@ -51,9 +58,11 @@ runPage('docs/operations/fail-over.md', world, {
 runPage('docs/operations/upgrade.md', world, { notRun: { 'rollout status': noKubelet } });
 
 runPage('docs/operations/uninstall.md', world, {
-  async before({ run }) {
-    // The other pages have created these.
-    await run('kubectl -n mtls-operator delete mcert metrics && kubectl delete namespace monitoring');
+  async before(reader) {
+    const { run } = reader;
+    await writeValues(reader);
+    // Another page has created it.
+    await run('kubectl delete namespace monitoring');
     await world.patchAuthority('default', { spec: { trustBundle: { configMap: {} } } });
     await run('kubectl wait mauth default --for=condition=TrustPublished --timeout=60s');
     kept = await dataOfSecrets();
@@ -61,7 +70,12 @@ runPage('docs/operations/uninstall.md', world, {
   after: {
     // The operator of a test is no pod, which the command would stop.
     'Stop the operator and keep everything': () => world.operator.stop(),
-    async 'Remove the operator and keep the Secrets'({ world: { cluster } }) {
+    async 'Remove the operator and keep everything else'({ run }) {
+      await run('kubectl wait mauth default --for=condition=Ready --timeout=60s');
+      assert.deepEqual(await dataOfSecrets(), kept);
+      await world.operator.stop();
+    },
+    async 'Remove the kinds and keep the Secrets'({ world: { cluster } }) {
       await eventually(async () => {
         const { stdout } = await cluster.tryKubectl(['get', 'crd', '--output=name']);
         assert.doesNotMatch(stdout, /mtls-operator/);
@@ -70,10 +84,22 @@ runPage('docs/operations/uninstall.md', world, {
     },
   },
   instead: {
+    'rollout status': start,
     async 'kubectl delete secrets,configmaps'({ run }, command) {
       assert.equal(kept.length, 2);
       assert.deepEqual(await dataOfSecrets(), kept);
       await run(command);
+    },
+  },
+});
+
+runPage('docs/operations/kustomize.md', world, {
+  notRun: { '--timeout=180s': noKubelet },
+  instead: {
+    'rollout status': start,
+    async 'scale deployment'({ run }, command) {
+      await run(command);
+      await world.operator.stop();
     },
   },
 });
