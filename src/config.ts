@@ -1,13 +1,16 @@
-import { isIPv4, isIPv6 } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { managerName } from './api/constants.ts';
 import type { AuthorityManifest } from './api/manifest.ts';
 import { readAuthoritiesFile } from './authorities-file.ts';
+import { ConfigError, checkArguments } from './command-line.ts';
 import { defaultLeaseTiming, type LeaseTiming, leaseTimingProblem } from './kube/index.ts';
+import { overlap, parseListenAddress } from './listen-flags.ts';
 import { clientName, parseDurationMs } from './plan/index.ts';
 import { type LogFormat, type LogLevel, logFormats, logLevels } from './telemetry/logger.ts';
 import type { ListenAddress } from './telemetry/server.ts';
+
+export { ConfigError } from './command-line.ts';
 
 /** The validated, frozen settings of the operator. */
 export interface Config extends LeaseTiming {
@@ -38,11 +41,6 @@ export interface Config extends LeaseTiming {
   readonly workers: number;
   /** How many RSA keys are generated at the same time. */
   readonly rsaKeyWorkers: number;
-}
-
-/** An invalid setting. The message names the flag or variable and the allowed values. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
 }
 
 export const usage = `Usage: mtls-operator [options]
@@ -88,6 +86,12 @@ export function readConfig(
   const values = parse(argv);
   if (values.help === true) return 'help';
   const serviceAccountDirectory = values['service-account-directory'];
+  const listen = parseListenAddress('--listen-address', values['listen-address'] ?? '127.0.0.1:8080');
+  const { metrics } = metricsOf(values);
+  if (metrics !== undefined && overlap(listen, metrics.listen))
+    throw new ConfigError(
+      `--listen-address and --metrics-listen-address have the same port ${listen.port}; use for example --metrics-listen-address=:8443`,
+    );
   return Object.freeze({
     ...(values.kubeconfig === undefined ? {} : { kubeconfig: filled('kubeconfig', values.kubeconfig) }),
     ...(values.context === undefined ? {} : { context: filled('context', values.context) }),
@@ -99,11 +103,8 @@ export function readConfig(
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
     createDefaultAuthority: values['create-default-authority'] ?? false,
     initialAuthorities: authoritiesIn(values['authorities-file']),
-    listen: {
-      ...listenAddress('listen-address', values['listen-address'] ?? '127.0.0.1:8080'),
-      isExplicit: values['listen-address'] !== undefined,
-    },
-    ...metricsOf(values),
+    listen: { ...listen, isExplicit: values['listen-address'] !== undefined },
+    ...(metrics === undefined ? {} : { metrics }),
     metricsPerCertificate: values['metrics-per-certificate'] ?? true,
     logLevel: logLevel(values['log-level'] ?? 'info'),
     logFormat: logFormat(values['log-format'] ?? 'json'),
@@ -120,35 +121,31 @@ function rsaKeyWorkers(threadPoolSize: string | undefined): number {
   return Math.max(1, Math.min(availableParallelism(), Math.floor(threads / 2)));
 }
 
+/** Every flag, for parseArgs. */
+export const flagTypes = {
+  kubeconfig: { type: 'string' },
+  context: { type: 'string' },
+  'service-account-directory': { type: 'string' },
+  namespace: { type: 'string' },
+  'create-default-authority': { type: 'boolean' },
+  'authorities-file': { type: 'string' },
+  'listen-address': { type: 'string' },
+  'metrics-listen-address': { type: 'string' },
+  'metrics-tls-directory': { type: 'string' },
+  'metrics-client': { type: 'string', multiple: true },
+  'metrics-per-certificate': { type: 'boolean' },
+  'log-level': { type: 'string' },
+  'log-format': { type: 'string' },
+  workers: { type: 'string' },
+  'lease-duration': { type: 'string' },
+  'renew-deadline': { type: 'string' },
+  'retry-period': { type: 'string' },
+  help: { type: 'boolean' },
+} as const;
+
 function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        kubeconfig: { type: 'string' },
-        context: { type: 'string' },
-        'service-account-directory': { type: 'string' },
-        namespace: { type: 'string' },
-        'create-default-authority': { type: 'boolean' },
-        'authorities-file': { type: 'string' },
-        'listen-address': { type: 'string' },
-        'metrics-listen-address': { type: 'string' },
-        'metrics-tls-directory': { type: 'string' },
-        'metrics-client': { type: 'string', multiple: true },
-        'metrics-per-certificate': { type: 'boolean' },
-        'log-level': { type: 'string' },
-        'log-format': { type: 'string' },
-        workers: { type: 'string' },
-        'lease-duration': { type: 'string' },
-        'renew-deadline': { type: 'string' },
-        'retry-period': { type: 'string' },
-        help: { type: 'boolean' },
-      },
-      allowNegative: true,
-    }).values;
-  } catch (error) {
-    throw new ConfigError(error instanceof Error ? error.message : String(error));
-  }
+  checkArguments(argv, flagTypes);
+  return parseArgs({ args: [...argv], options: flagTypes, allowNegative: true }).values;
 }
 
 const timingFlags = {
@@ -199,7 +196,7 @@ function metricsOf(values: ReturnType<typeof parse>): Pick<Config, 'metrics'> {
     );
   return {
     metrics: {
-      listen: listenAddress('metrics-listen-address', address),
+      listen: parseListenAddress('--metrics-listen-address', address),
       tlsDirectory: filled('metrics-tls-directory', directory),
       clients: names.map(metricsClient),
     },
@@ -213,22 +210,6 @@ function metricsClient(text: string): string {
     `--metrics-client: ${JSON.stringify(text)} is not a SPIFFE ID or DNS name; use for example spiffe://cluster.local/ns/monitoring/sa/prometheus`,
   );
 }
-
-function listenAddress(flag: string, text: string): ListenAddress {
-  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*)):(\d{1,5})$/i.exec(text);
-  const port = Number(match?.[3]);
-  const host = match?.[1] ?? match?.[2] ?? '';
-  const isHost = match?.[1] === undefined ? host === '' || isHostname(host) : isIPv6(host);
-  if (match === null || port > 65_535 || !isHost)
-    throw new ConfigError(
-      `--${flag}: ${JSON.stringify(text)} is not HOST:PORT; use for example --${flag}=0.0.0.0:8080 or --${flag}=:8080`,
-    );
-  return host === '' ? { port } : { host, port };
-}
-
-/** A host name or an IPv4 address. A host of digits and dots is valid only as an IPv4 address. */
-const isHostname = (host: string): boolean =>
-  /^[\d.]+$/.test(host) ? isIPv4(host) : host.length <= 253 && /^([a-z\d_]([-a-z\d_]{0,61}[a-z\d_])?\.?)+$/i.test(host);
 
 /** The namespace from the flag, the environment variable or the default, in this order. */
 function namespaceOf(flag: string | undefined, variable: string | undefined): string {

@@ -1,7 +1,17 @@
 import { managerName, operatorVersion } from './api/constants.ts';
 import { type Config, ConfigError, readConfig, usage } from './config.ts';
 import { controllerNames, metricSources, Operator } from './controllers/index.ts';
-import { aborted, KubeClient, KubeError, LeaderElector, loadConnection } from './kube/index.ts';
+import { checkFolders } from './folders.ts';
+import {
+  aborted,
+  type Connection,
+  isKubeError,
+  KubeClient,
+  KubeError,
+  LeaderElector,
+  loadConnection,
+} from './kube/index.ts';
+import { listenError, PortInUseError } from './listen-flags.ts';
 import { isMetricsClient } from './plan/index.ts';
 import { IdleCollection } from './telemetry/idle-collection.ts';
 import { createLog } from './telemetry/logger.ts';
@@ -18,7 +28,7 @@ async function run(config: Config, log: ReturnType<typeof createLog>, signal: Ab
   const { runtime } = metrics;
   for (const name of controllerNames) runtime.expectController(name);
   runtime.onTransition(managerName, false);
-  const connection = await loadConnection(config);
+  const connection = await connect(config, signal);
   const client = new KubeClient(connection, {
     userAgent: `${managerName}/${operatorVersion}`,
     log,
@@ -74,12 +84,27 @@ async function run(config: Config, log: ReturnType<typeof createLog>, signal: Ab
   log.info('stopped');
 }
 
+/**
+ * Reads the first credentials. Later, an error while they are read again is retried.
+ * @throws ConfigError if a flag, a variable or the kubeconfig does not lead to an API server
+ */
+async function connect(config: Config, signal: AbortSignal): Promise<Connection> {
+  try {
+    const connection = await loadConnection(config);
+    await Promise.race([connection.transport(), aborted(signal)]);
+    return connection;
+  } catch (error) {
+    throw isKubeError(error, 'Configuration') ? new ConfigError(error.message, { cause: error }) : error;
+  }
+}
+
 /** Without --listen-address, a second replica on the same machine uses a free port. */
 async function listen({ listen: address }: Config, log: ReturnType<typeof createLog>, telemetry: Telemetry) {
   try {
     return await serveTelemetry(telemetry, address);
   } catch (error) {
-    if (address.isExplicit || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    if (address.isExplicit || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE')
+      throw listenError('--listen-address', address, error);
     log.warn('the default port is in use; the operator uses a free port instead', { port: address.port });
     return serveTelemetry(telemetry, { ...address, port: 0 });
   }
@@ -97,6 +122,8 @@ async function listenForMetrics(
     metrics: () => metrics.expose(),
     mayRead: isMetricsClient(options.clients),
     log,
+  }).catch((error: unknown) => {
+    throw listenError('--metrics-listen-address', options.listen, error);
   });
   log.info('serving metrics over TLS', { address: server.address, clients: options.clients });
   return server;
@@ -117,13 +144,18 @@ async function main(): Promise<number> {
       process.stdout.write(usage);
       return exitCodes.ok;
     }
+    checkFolders(config);
     log = createLog(config.logLevel, config.logFormat);
     await run(config, log, stopOnSignals());
     return exitCodes.ok;
   } catch (error) {
     if (error instanceof ConfigError) {
-      process.stderr.write(`mtls-operator: ${error.message}\n\n${usage}`);
+      process.stderr.write(`mtls-operator: ${error.message}\n`);
       return exitCodes.usage;
+    }
+    if (error instanceof PortInUseError) {
+      log.error(error.message);
+      return exitCodes.failed;
     }
     log.error(error instanceof KubeError ? error.message : 'the operator failed', { error });
     return exitCodes.failed;

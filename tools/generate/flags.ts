@@ -3,7 +3,8 @@ const header = `<!-- Generated from src/config.ts by \`npm run generate\`. Do no
 # Flags
 
 \`deploy/deployment.yaml\` passes \`--create-default-authority\` and \`--listen-address=:8080\`. A boolean flag is turned off by \`--no-\` and its
-name. The operator refuses invalid values, names a valid example, and exits with code 2.
+name. If a flag that is not repeatable occurs twice, its last value counts. The operator checks every flag at the start. For a wrong one it prints one
+sentence with a valid example, and exits with code 2.
 `;
 
 const environment = `## Environment
@@ -21,8 +22,8 @@ const environment = `## Environment
 | Code | Meaning |
 | --- | --- |
 | 0 | The operator was asked to stop (SIGTERM, SIGINT), or \`--help\` |
-| 1 | The operator failed. The last log line has the cause |
-| 2 | A flag or a variable cannot be used |
+| 1 | The operator failed, for instance because its port is in use. The last log line has the cause |
+| 2 | A flag, a variable, the kubeconfig or the file of \`--authorities-file\` cannot be used. The message is on standard error |
 `;
 
 /**

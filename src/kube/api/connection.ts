@@ -1,3 +1,4 @@
+import { createSecureContext } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
 import { sleep } from '../async/backoff.ts';
@@ -141,6 +142,7 @@ export class Connection {
     if (old && isDeepStrictEqual(tls, this.#tls)) {
       this.#current = { ...old, headers };
     } else {
+      requireUsable(tls);
       const pool = (size: number | null): Dispatcher => makeDispatcher(this.#proxy, tls, size);
       this.#current = { headers, requests: pool(connections), watches: pool(null) };
       this.#tls = tls;
@@ -163,6 +165,16 @@ async function readCredentials(server: ApiServer): Promise<Credentials> {
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new KubeError('Configuration', `cannot read the credentials for the API server: ${why.slice(0, 300)}`);
+  }
+}
+
+/** Otherwise every connection would fail, with an error that does not name the credentials. */
+function requireUsable({ ca, cert, key, passphrase, pfx }: TlsMaterial): void {
+  try {
+    createSecureContext({ ca, cert, key, passphrase, pfx });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new KubeError('Configuration', `TLS cannot use the credentials for the API server: ${why.slice(0, 300)}`);
   }
 }
 

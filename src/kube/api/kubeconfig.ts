@@ -59,8 +59,11 @@ function clusterOf(config: KubeConfig): { readonly server: string; readonly prox
   if (!cluster || isInvented) {
     throw new KubeError('Configuration', 'no API server: use --kubeconfig, set KUBECONFIG, or run in a pod');
   }
-  if (!URL.canParse(cluster.server)) {
-    throw new KubeError('Configuration', `the server of cluster ${cluster.name} is not a URL: ${cluster.server}`);
+  if (!/^https?:/i.test(cluster.server) || !URL.canParse(cluster.server)) {
+    throw new KubeError(
+      'Configuration',
+      `the server of cluster ${cluster.name} is not a URL such as https://HOST:PORT: ${cluster.server}`,
+    );
   }
   return cluster;
 }

@@ -10,6 +10,7 @@ import {
   secrets,
 } from '../../../../src/kube/index.ts';
 import { eventually } from '../../../support/eventually.ts';
+import { encodedRoot, root } from '../../../support/fixtures/roots.ts';
 import { type Exchange, serve } from './fault-server.ts';
 import { listOf, widget, widgets } from './widgets.ts';
 
@@ -409,7 +410,9 @@ test('a new client certificate is used on new connections', async (t) => {
   });
   const client = server.client();
   await client.get(widgets, ref);
-  server.writeUser({ 'client-certificate-data': 'Yg==', 'client-key-data': 'Yg==' });
+  const { crt, key } = encodedRoot(root());
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  server.writeUser({ 'client-certificate-data': base64(crt), 'client-key-data': base64(key) });
   await client.get(widgets, ref);
   const [first, refused, renewed] = server.exchanges.map(({ port }) => port);
   assert.ok(renewed !== first && renewed !== refused);

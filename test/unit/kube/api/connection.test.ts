@@ -65,8 +65,26 @@ test('the error for a missing or invalid kubeconfig names the file and never quo
     return misconfigured(/broken: it is not a valid kubeconfig/)(error);
   });
   const odd = join(folder, 'odd');
-  writeFileSync(odd, configOf('not a url'));
-  await assert.rejects(loadConnection({ kubeconfig: odd }), misconfigured(/not a URL/));
+  for (const server of ['not a url', 'ftp://a', '127.0.0.1:6443', 'https://::1:6443']) {
+    writeFileSync(odd, configOf(server));
+    await assert.rejects(loadConnection({ kubeconfig: odd }), misconfigured(/not a URL such as https:\/\/HOST:PORT/));
+  }
+});
+
+test('the first credentials are refused if TLS cannot use them or if a file is missing', async (t) => {
+  const kubeconfig = join(folderOf(t), 'kubeconfig');
+  const transportOf = async (cluster: object, user: object): Promise<unknown> => {
+    const clusters = [{ name: 'c', cluster: { server: 'https://one.example.org', ...cluster } }];
+    const contexts = [{ name: 'c', context: { cluster: 'c', user: 'u' } }];
+    const users = [{ name: 'u', user }];
+    writeFileSync(kubeconfig, JSON.stringify({ clusters, contexts, users, 'current-context': 'c' }));
+    const connection = await loadConnection({ kubeconfig });
+    return connection.transport();
+  };
+  const wrong = { 'client-certificate-data': 'Z2E=', 'client-key-data': 'Z2E=' };
+  await assert.rejects(transportOf({}, wrong), misconfigured(/^TLS cannot use the credentials for the API server: /));
+  const missing = { 'certificate-authority': '/none/ca.crt' };
+  await assert.rejects(transportOf(missing, {}), misconfigured(/^cannot read the credentials.* '\/none\/ca\.crt'/));
 });
 
 test('the default kubeconfig is that of KUBECONFIG, then that of the home folder; without both there is an error', async (t) => {
