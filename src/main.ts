@@ -1,4 +1,4 @@
-import { managerName, operatorVersion } from './api/constants.ts';
+import { managerName } from './api/constants.ts';
 import { type Config, ConfigError, readConfig, usage } from './config.ts';
 import { controllerNames, metricSources, Operator } from './controllers/index.ts';
 import { checkFolders } from './folders.ts';
@@ -13,24 +13,26 @@ import {
 } from './kube/index.ts';
 import { listenError, PortInUseError } from './listen-flags.ts';
 import { isMetricsClient } from './plan/index.ts';
+import { stopSignal } from './stop-signal.ts';
 import { IdleCollection } from './telemetry/idle-collection.ts';
 import { createLog } from './telemetry/logger.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { type MetricsServer, serveMetrics } from './telemetry/metrics-server.ts';
 import { serveTelemetry, type Telemetry } from './telemetry/server.ts';
+import { version } from './version.ts';
 
 const lingerMs = 1000;
 const exitCodes = { ok: 0, failed: 1, usage: 2 } as const;
 
 /** Runs the operator until `signal` aborts. */
 async function run(config: Config, log: ReturnType<typeof createLog>, signal: AbortSignal): Promise<void> {
-  const metrics = new Metrics({ version: operatorVersion, perCertificate: config.metricsPerCertificate });
+  const metrics = new Metrics({ version, perCertificate: config.metricsPerCertificate });
   const { runtime } = metrics;
   for (const name of controllerNames) runtime.expectController(name);
   runtime.onTransition(managerName, false);
   const connection = await connect(config, signal);
   const client = new KubeClient(connection, {
-    userAgent: `${managerName}/${operatorVersion}`,
+    userAgent: `${managerName}/${version}`,
     log,
     onRequest: (record) => runtime.onRequest(record),
   });
@@ -129,13 +131,6 @@ async function listenForMetrics(
   return server;
 }
 
-/** The first signal stops the operator gracefully. A second signal ends the process at once. */
-function stopOnSignals(): AbortSignal {
-  const stop = new AbortController();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
-  return stop.signal;
-}
-
 async function main(): Promise<number> {
   let log = createLog('info', 'json');
   try {
@@ -146,7 +141,7 @@ async function main(): Promise<number> {
     }
     checkFolders(config);
     log = createLog(config.logLevel, config.logFormat);
-    await run(config, log, stopOnSignals());
+    await run(config, log, stopSignal);
     return exitCodes.ok;
   } catch (error) {
     if (error instanceof ConfigError) {

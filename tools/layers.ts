@@ -78,6 +78,8 @@ const programs: ReadonlySet<string> = new Set([
   'command-line.ts',
   'folders.ts',
   'listen-flags.ts',
+  'stop-signal.ts',
+  'version.ts',
 ]);
 
 /** A source file: its path below src, with slashes, and its text. */

@@ -3,9 +3,6 @@ export const group = 'mtls-operator.io';
 export const version = 'v1alpha1';
 export const apiVersion = `${group}/${version}`;
 
-/** The version of the operator, the same as in package.json. */
-export const operatorVersion = '0.1.0';
-
 /** The value of managed-by, the field manager, the reporting controller, and the name of the Lease. */
 export const managerName = 'mtls-operator';
 

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import perfHooks from 'node:perf_hooks';
 import { describe, test } from 'node:test';
 import packageJson from '../../../package.json' with { type: 'json' };
-import { operatorVersion } from '../../../src/api/constants.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { exposeGauge, type Sample } from '../../../src/telemetry/mirrored-gauge.ts';
 import { serveTelemetry, type Telemetry } from '../../../src/telemetry/server.ts';
+import { version } from '../../../src/version.ts';
 import { mirrorOf } from '../../support/metrics.ts';
 
 const settings = { version: '1.2.3', perCertificate: true };
@@ -63,7 +63,7 @@ describe('metrics', () => {
     assert.deepEqual(await lines(new Metrics(settings), 'mtls_operator_build_info'), [
       'mtls_operator_build_info{version="1.2.3"} 1',
     ]);
-    assert.equal(operatorVersion, packageJson.version);
+    assert.equal(version, packageJson.version);
   });
 });
 
