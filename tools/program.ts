@@ -29,7 +29,12 @@ export interface Program {
 
 /** Starts a TypeScript or JavaScript file on the current Node.js. It ends at the latest with this process. */
 export function startProgram(script: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
-  const child = spawn(process.execPath, [script, ...args], {
+  return startCommand(process.execPath, [script, ...args], env);
+}
+
+/** Starts another program. It ends at the latest with this process. */
+export function startCommand(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
+  const child = spawn(command, args, {
     // In its own process group: only this process gets Ctrl-C, and it stops its programs in order.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -8,9 +8,17 @@ const unless =
 
 const python = (program: string): Command => ['python3', '-c', program];
 
+const containerPrograms = unless(
+  'buildah and runc are not installed (Debian: apt-get install buildah runc)',
+  ['buildah', '--version'],
+  ['runc', '--version'],
+);
+
 /** For every program that tests run: null if it is installed, otherwise a sentence that says how to install it. */
 export const missing = {
   certtool: unless('certtool is not installed (Debian: apt-get install gnutls-bin)', ['certtool', '--version']),
+  containers: (): string | null =>
+    process.getuid?.() === 0 ? containerPrograms() : 'only root can start containers with a limit of their memory',
   cryptography: unless(
     'cryptography for Python is not installed (Debian: apt-get install python3-cryptography)',
     python('from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12'),

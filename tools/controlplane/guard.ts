@@ -16,8 +16,13 @@ let guard: Socket | undefined;
  */
 export function guardProcess(child: ChildProcess, { group = false } = {}): void {
   if (child.pid === undefined) throw new Error(`${child.spawnfile} could not be started`);
-  const identity = identify(child.pid);
-  // A child that has already ended needs no guard.
+  guardProcessId(child.pid, { group });
+}
+
+/** As guardProcess, for a process that is not a child of this process. */
+export function guardProcessId(pid: number, { group = false } = {}): void {
+  const identity = identify(pid);
+  // A process that has already ended needs no guard.
   if (identity !== undefined) tell({ kill: identity, group });
 }
 
