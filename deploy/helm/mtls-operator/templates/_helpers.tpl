@@ -24,8 +24,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- range $key, $value := .Values.commonLabels }}
+{{- include "mtls-operator.refuseOwnLabel" (list "commonLabels" $key) }}
+{{ dict $key $value | toYaml }}
+{{- end }}
+{{- end }}
+
+{{/* Fails for a label that the chart sets, because selectors and Helm need its value. */}}
+{{- define "mtls-operator.refuseOwnLabel" -}}
+{{- $own := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" }}
+{{- if has (last .) $own }}
+{{- fail (printf "%s: the chart sets the label %s; remove it" (first .) (last .)) }}
 {{- end }}
 {{- end }}
 
