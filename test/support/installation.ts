@@ -372,7 +372,8 @@ export function tenantOf(api: Api, namespace: string): Tenant {
 export const conditionOf = ({ status }: MtlsAuthority | MtlsCertificate, type: string): Condition | undefined =>
   status?.conditions?.find((condition) => condition.type === type);
 
-function assertReadyIs(object: MtlsAuthority | MtlsCertificate, status: string, reason?: string): Condition {
+/** Asserts the status (and reason) of the condition Ready for the current spec. Returns the condition. */
+export function assertReadyIs(object: MtlsAuthority | MtlsCertificate, status: string, reason?: string): Condition {
   const ready = conditionOf(object, 'Ready');
   assert.ok(ready !== undefined, 'there is no condition Ready yet');
   assert.equal(ready.status, status, `${ready.reason}: ${ready.message}`);

@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { type Api, paths } from '../../support/api.ts';
+import { type ChartCluster, startChartCluster } from '../../support/chart/chart-cluster.ts';
+import { CHART, type Helm, openHelm, type Values } from '../../support/chart/helm.ts';
+import type { Pod } from '../../support/chart/pod.ts';
+import { type SecretVersions, secretVersions } from '../../support/chart/secrets.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type Authority, assertReadyIs, type Tenant, tenantOf } from '../../support/installation.ts';
+
+/** The first version of the chart, as `helm package` wrote it. After a release, this is the chart of the release. */
+const BEFORE = join(import.meta.dirname, '../../support/chart/before/mtls-operator-0.1.0.tgz');
+const DEPLOY = fileURLToPath(new URL('../../../deploy', import.meta.url));
+
+const RELEASE = 'mtls-operator';
+
+/** With one worker, the operator reconciles in the order of the requests. */
+const VALUES = { workers: 1 };
+
+describe('helm', () => {
+  let world: ChartCluster;
+  let api: Api;
+  let helm: Helm;
+  let helm3: Helm;
+  let pod: Pod | undefined;
+
+  before(async () => {
+    world = await startChartCluster();
+    ({ api, helm } = world);
+    helm3 = await openHelm('helm3', world.cluster.kubeconfig);
+  });
+  after(() => world?.stop());
+
+  const stopOperator = async (): Promise<void> => {
+    await pod?.operator.stop();
+    pod = undefined;
+  };
+
+  /** The operator of the installed Deployment, in place of the one before. */
+  const startOperator = async (namespace: string): Promise<void> => {
+    await stopOperator();
+    pod = await world.startPod(namespace, RELEASE);
+  };
+
+  const tenantWithCertificates = async (name: string): Promise<Tenant> => {
+    await world.createNamespace(name);
+    await world.crdsAreServed();
+    const tenant = tenantOf(api, name);
+    await tenant.issue('payments', { server: { service: 'payments' }, client: { serviceAccount: 'checkout' } });
+    await tenant.issue('db', { peer: { service: 'db' } });
+    return tenant;
+  };
+
+  /** Asserts that the operator has reconciled everything, and that no Secret has been written since then. */
+  const assertUnwritten = async (expected: SecretVersions, tenant: Tenant): Promise<void> => {
+    await tenant.reconcileAgain('payments');
+    for (const name of ['payments', 'db']) await tenant.ready(name);
+    const versions = await secretVersions(api);
+    const kept = Object.fromEntries(Object.keys(expected).map((name) => [name, versions[name]]));
+    assert.deepEqual(kept, expected);
+  };
+
+  const run = (helmOf: Helm, command: readonly string[], namespace: string, values: Values = VALUES): Promise<string> =>
+    helmOf.run([...command, `--namespace=${namespace}`], values);
+
+  describe('upgrades a release', () => {
+    const namespace = 'pki-upgraded';
+    let tenant: Tenant;
+    let versions: SecretVersions;
+    before(async () => {
+      await run(helm3, ['install', RELEASE, BEFORE, '--create-namespace'], namespace);
+      await startOperator(namespace);
+      tenant = await tenantWithCertificates('upgraded');
+      versions = await secretVersions(api);
+      assert.deepEqual(Object.keys(versions).toSorted(), [
+        `${namespace}/mtls-root`,
+        'upgraded/db-peer-tls',
+        'upgraded/payments-client-tls',
+        'upgraded/payments-server-tls',
+      ]);
+    });
+
+    test('from the version before, without a write to a Secret', async () => {
+      await run(helm3, ['upgrade', RELEASE, CHART], namespace);
+      await startOperator(namespace);
+      await assertUnwritten(versions, tenant);
+    });
+
+    test('of Helm 3 with Helm 4, without a write to a Secret', async () => {
+      await run(helm, ['upgrade', RELEASE, CHART], namespace, { ...VALUES, log: { level: 'debug' } });
+      await startOperator(namespace);
+      await assertUnwritten(versions, tenant);
+    });
+
+    test('and uninstalls it, without deleting a CRD, a certificate or the root', async () => {
+      await stopOperator();
+      await helm.run(['uninstall', RELEASE, `--namespace=${namespace}`]);
+      const [deployments, certificates] = await Promise.all([
+        api.list(`/apis/apps/v1/namespaces/${namespace}/deployments`),
+        tenant.list(),
+      ]);
+      assert.deepEqual(deployments, []);
+      assert.ok(certificates.length >= 2);
+      const kept = await secretVersions(api);
+      assert.deepEqual({ ...kept, ...versions }, kept);
+    });
+
+    test('and installs it again, with the same root and the same certificates', async () => {
+      await run(helm, ['install', RELEASE, CHART], namespace);
+      await startOperator(namespace);
+      await assertUnwritten(versions, tenant);
+    });
+
+    after(async () => {
+      await stopOperator();
+      await helm.run(['uninstall', RELEASE, `--namespace=${namespace}`]);
+      await world.deleteCrds();
+    });
+  });
+
+  describe('takes over an installation of kubectl apply -k deploy', () => {
+    const namespace = 'mtls-operator';
+    let tenant: Tenant;
+    before(async () => {
+      await world.cluster.kubectl(['apply', '--server-side', '-k', DEPLOY]);
+      await startOperator(namespace);
+      tenant = await tenantWithCertificates('taken-over');
+    });
+
+    test('without a write to a Secret, once the Deployment is deleted', async () => {
+      const versions = await secretVersions(api);
+      // The selector of a Deployment cannot change, and that of the chart has the name of the release.
+      await world.cluster.kubectl(['delete', 'deployment', RELEASE, `--namespace=${namespace}`]);
+      await run(helm, ['install', RELEASE, CHART, '--take-ownership', '--force-conflicts'], namespace);
+      await startOperator(namespace);
+      await assertUnwritten(versions, tenant);
+    });
+
+    after(async () => {
+      await stopOperator();
+      await helm.run(['uninstall', RELEASE, `--namespace=${namespace}`]);
+      await world.deleteCrds();
+    });
+  });
+
+  describe('has authorities as values', () => {
+    const namespace = 'pki-authorities';
+    const ROOT = { secretName: 'mtls-root', root: { commonName: 'Example Org mTLS Root' } };
+    const valuesWith = (...authorities: readonly object[]): object => ({ ...VALUES, authorities });
+    const authority = (name: string): Promise<Authority> => api.get<Authority>(paths.authorities(name));
+    let tenant: Tenant;
+    let uid: string;
+
+    test('which a first installation creates through the operator', async () => {
+      const values = valuesWith({ name: 'default', spec: ROOT });
+      await run(helm, ['install', RELEASE, CHART, '--create-namespace'], namespace, values);
+      await startOperator(namespace);
+      tenant = await tenantWithCertificates('authorities');
+      const { metadata, spec, status } = await authority('default');
+      uid = metadata.uid;
+      assert.equal(spec.root?.commonName, 'Example Org mTLS Root');
+      assert.match(status?.activeRoot?.subject ?? '', /Example Org mTLS Root/);
+    });
+
+    test('which an upgrade adopts, changes and adds, without a write to a Secret', async () => {
+      // The operator created the authority and owns its fields. Helm 3 has no field managers.
+      const versions = await secretVersions(api);
+      const values = valuesWith(
+        { name: 'default', spec: { ...ROOT, rotation: { reissuesPerSecond: 7 } } },
+        { name: 'partners', spec: { secretName: 'partners-root', root: {} } },
+      );
+      await assert.rejects(
+        run(helm, ['upgrade', RELEASE, CHART], namespace, values),
+        /conflict with \\?"mtls-operator\\?"/,
+      );
+      await run(helm, ['upgrade', RELEASE, CHART, '--force-conflicts'], namespace, values);
+      await startOperator(namespace);
+      await eventually(async () => assertReadyIs(await authority('partners'), 'True'));
+      const { metadata, spec } = await authority('default');
+      assert.equal(metadata.uid, uid);
+      assert.equal(spec.rotation?.reissuesPerSecond, 7);
+      await assertUnwritten(versions, tenant);
+    });
+
+    test('which Helm keeps when they are no longer values', async () => {
+      await run(helm, ['upgrade', RELEASE, CHART], namespace, VALUES);
+      assert.equal((await authority('default')).metadata.uid, uid);
+      await authority('partners');
+    });
+  });
+});
