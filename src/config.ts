@@ -18,6 +18,8 @@ export interface Config extends LeaseTiming {
   readonly context?: string;
   readonly serviceAccountDirectory?: string;
   readonly namespace: string;
+  /** The namespaces to watch besides `namespace`. Absent: all namespaces. */
+  readonly watchNamespaces?: readonly string[];
   /** The name of this replica in the Lease and in events. */
   readonly identity: string;
   readonly createDefaultAuthority: boolean;
@@ -51,6 +53,8 @@ export const usage = `Usage: mtls-operator [options]
   --service-account-directory DIR
                                connect with the ServiceAccount whose token and ca.crt are in this folder
   --namespace NAME             the operator's namespace, which holds the root Secrets (default POD_NAMESPACE, then ${managerName})
+  --watch-namespaces NAMES     watch only these namespaces, separated by commas, and the operator's own: it then needs no
+                               rights in others (default all namespaces)
   --create-default-authority   create the MtlsAuthority "default" if the cluster has no MtlsAuthority
   --authorities-file FILE      create the MtlsAuthorities of this file that the cluster does not have: a JSON list of manifests,
                                read at the start; existing ones are never changed
@@ -99,6 +103,7 @@ export function readConfig(
       ? {}
       : { serviceAccountDirectory: filled('service-account-directory', serviceAccountDirectory) }),
     namespace: namespaceOf(values.namespace, env['POD_NAMESPACE']),
+    ...watchNamespacesOf(values['watch-namespaces']),
     // Two replicas on one host need different names: with the same name, each would treat the other's Lease as its own.
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
     createDefaultAuthority: values['create-default-authority'] ?? false,
@@ -127,6 +132,7 @@ export const flagTypes = {
   context: { type: 'string' },
   'service-account-directory': { type: 'string' },
   namespace: { type: 'string' },
+  'watch-namespaces': { type: 'string' },
   'create-default-authority': { type: 'boolean' },
   'authorities-file': { type: 'string' },
   'listen-address': { type: 'string' },
@@ -214,12 +220,29 @@ function metricsClient(text: string): string {
 /** The namespace from the flag, the environment variable or the default, in this order. */
 function namespaceOf(flag: string | undefined, variable: string | undefined): string {
   const text = flag ?? (variable || managerName);
-  if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text;
+  if (isNamespaceName(text)) return text;
   // An empty namespace must be an error: in a request to the API server it means all namespaces.
   const source = flag === undefined ? 'POD_NAMESPACE' : '--namespace';
   throw new ConfigError(
     `${source}: ${JSON.stringify(text)} is not a valid namespace name; use for example ${managerName}`,
   );
+}
+
+/** A DNS label (RFC 1123). */
+const isNamespaceName = (text: string): boolean => /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text);
+
+function watchNamespacesOf(text: string | undefined): Pick<Config, 'watchNamespaces'> {
+  if (text === undefined) return {};
+  const watchNamespaces = filled('watch-namespaces', text).split(',');
+  for (const [index, name] of watchNamespaces.entries()) {
+    if (!isNamespaceName(name))
+      throw new ConfigError(
+        `--watch-namespaces: ${JSON.stringify(name)} is not a valid namespace name; use for example --watch-namespaces=shop,billing`,
+      );
+    if (watchNamespaces.indexOf(name) !== index)
+      throw new ConfigError(`--watch-namespaces: ${JSON.stringify(name)} occurs twice; remove one of them`);
+  }
+  return { watchNamespaces };
 }
 
 function logLevel(text: string): LogLevel {

@@ -89,6 +89,12 @@ export type CertificateReason =
    */
   | 'IssuanceFailed'
   /**
+   * The operator runs with `--watch-namespaces`, and may not read the Secrets or the labels of the namespace. The Secrets stay as
+   * they are.
+   * @action Grant the right in the message.
+   */
+  | 'NamespaceUnreadable'
+  /**
    * The certificate has expired: its renewal fails, or its root has expired.
    * @action Read the condition `Issuing`, and `Ready` of the authority.
    */
@@ -167,6 +173,12 @@ export type TrustReason =
   /** Every ConfigMap and ClusterTrustBundle of `spec.trustBundle` holds the current roots. `TrustPublished` is True. */
   | 'Published'
   /**
+   * As `Published`, in the namespaces of `--watch-namespaces`. Other namespaces get no roots, even if `spec.trustBundle` selects
+   * them. `TrustPublished` is True.
+   * @action Nothing, or add a namespace to `watchNamespaces`.
+   */
+  | 'PublishedInWatchedNamespaces'
+  /**
    * Some objects are not written yet.
    * @action Wait.
    */
@@ -199,7 +211,17 @@ export type TrustReason =
    * The cluster does not serve ClusterTrustBundles of certificates.k8s.io/v1 (Kubernetes 1.37).
    * @action Set `clusterTrustBundle: false`, or upgrade the cluster.
    */
-  | 'ClusterTrustBundleNotServed';
+  | 'ClusterTrustBundleNotServed'
+  /**
+   * The operator runs with `--watch-namespaces`. It has no rights outside these namespaces, so it publishes no ClusterTrustBundle.
+   * @action Set `clusterTrustBundle: false`, or run the operator without `--watch-namespaces`.
+   */
+  | 'ClusterTrustBundleNotWatched'
+  /**
+   * The operator runs with `--watch-namespaces`, and may not read the ConfigMaps or the labels of a namespace that the message lists.
+   * @action Grant the right in the message.
+   */
+  | 'NamespaceUnreadable';
 
 /** Reasons of the condition IssuerKeyMissing of an MtlsAuthority, which reports trouble while it is True. */
 export type IssuerKeyReason =

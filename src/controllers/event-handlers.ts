@@ -129,6 +129,7 @@ export class EventHandlers {
 
   #onCacheChange(change: CacheChange): void {
     if (change === 'passwordsListed') this.usersOfPasswords();
+    else if (change === 'accessChanged') this.all();
     else this.clusterTrustBundles();
   }
 
@@ -143,13 +144,13 @@ export class EventHandlers {
 
   /** Adds the targets to which an authority publishes its bundle, and the targets that still hold one from earlier. */
   trustOf(name: string): void {
-    const { authorities, namespaces, configMaps } = this.#caches;
+    const { authorities, configMaps } = this.#caches;
     const authority = authorities.get(name);
     if (authority === undefined) return;
     const { trust } = this.#queues;
     trust.add(trustKey(name, ''));
     if (authority.spec.trustBundle?.configMap !== undefined) {
-      for (const namespace of namespaces.keys()) trust.add(trustKey(name, namespace));
+      for (const namespace of this.#caches.knownNamespaces()) trust.add(trustKey(name, namespace.name));
     } else {
       for (const { owner, namespace } of configMaps.store.values()) {
         if (owner === authority.uid) trust.add(trustKey(name, namespace));

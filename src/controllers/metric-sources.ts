@@ -85,6 +85,9 @@ export function metricSources(operator: Operator, now: () => Date): MetricSource
       for (const [authority, { done, total }] of operator.term?.rotations ?? [])
         yield { labels: [authority], value: total - done };
     },
+    *unreadableNamespaces(): Samples {
+      for (const { namespace, kind } of operator.caches.unreadable()) yield { labels: [namespace, kind], value: 1 };
+    },
   };
 }
 

@@ -8,6 +8,8 @@ import { Replica } from './replica.ts';
 
 export interface OperatorOptions extends Omit<LeaderTermOptions, 'replica'> {
   readonly client: KubeClient;
+  /** See ReplicaOptions. */
+  readonly watchNamespaces?: readonly string[];
   readonly log: Log;
   readonly observer: OperatorObserver;
 }
@@ -66,6 +68,8 @@ export class Operator {
   /** Fills the caches and keeps them up to date. Resolves after the signal aborts and the last events are sent. */
   async cache(signal: AbortSignal): Promise<void> {
     const { client, namespace, log, observer } = this.#options;
+    const { names } = this.caches.watched;
+    if (names !== undefined) log.info('watching these namespaces only', { namespaces: names });
     const sources = {
       client,
       namespace,

@@ -85,7 +85,8 @@ function trustReconciler(
   const { caches, authorityStates } = replica;
   return new TrustReconciler({
     authorities: caches.authorities,
-    namespaces: caches.namespaces,
+    namespace: (name) => caches.namespace(name),
+    holdsBundle: (authority, name) => caches.configMaps.holdsBundle(authority.uid, name),
     authorityStates,
     configMaps: new TrustWriter(client, inConfigMap, caches.configMaps, log),
     clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, caches.clusterTrustBundles, log),
@@ -134,7 +135,7 @@ export interface CertificateParts {
 export function certificateReconciler(parts: CertificateParts): CertificateReconciler {
   const { client, namespace, replica, keys, onCrlAwaited, onRetry, recorder, observer, log, now } = parts;
   const { caches, authorityStates, roots } = replica;
-  const { authorities, certificates, namespaces } = caches;
+  const { authorities, certificates } = caches;
   const memory = new CertificateMemory();
   const finder = new SecretFinder(client, caches);
   const deleter = new SecretDeleter({
@@ -158,7 +159,8 @@ export function certificateReconciler(parts: CertificateParts): CertificateRecon
     authorities,
     observer: new CertificateObserver({
       finder,
-      namespaces,
+      namespace: (name) => caches.namespace(name),
+      secretsAccess: (name) => caches.watched.access('secrets', name),
       authorities,
       authorityStates,
       secretNames: new SecretNameOwnership(caches, namespace),

@@ -11,6 +11,8 @@ export interface ReplicaOptions {
   readonly client: GuardedClient;
   /** The operator's namespace, which holds the root Secrets. */
   readonly namespace: string;
+  /** The namespaces to watch besides the operator's own. Default: all. */
+  readonly watchNamespaces?: readonly string[] | undefined;
   readonly log: Log;
   readonly now: () => Date;
   /** A monotonic clock in milliseconds. Default: `performance.now()`. */
@@ -24,9 +26,9 @@ export class Replica {
   readonly #log: Log;
   readonly #observer: AuthorityObserver;
 
-  constructor({ client, namespace, log, now, monotonicMs }: ReplicaOptions) {
+  constructor({ client, namespace, watchNamespaces, log, now, monotonicMs }: ReplicaOptions) {
     this.#log = log;
-    this.caches = new Caches(this.roots, monotonicMs);
+    this.caches = new Caches(this.roots, monotonicMs, watchNamespaces && [...watchNamespaces, namespace]);
     const { caches, authorityStates } = this;
     const publications = new TrustPublications(client, caches, authorityStates);
     this.#observer = new AuthorityObserver({ client, namespace, caches, authorityStates, publications, now });

@@ -35,8 +35,15 @@ export type { WatchEvent } from './api/watch-stream.ts';
 export { aborted, onAbort } from './async/abort.ts';
 export { backoffMs, sleep } from './async/backoff.ts';
 export { OptionalReflector } from './cache/optional-reflector.ts';
+export { PermittedReflector, type PermittedReflectorOptions } from './cache/permitted-reflector.ts';
 export { Reflector, type ReflectorOptions } from './cache/reflector.ts';
-export { compareResourceVersions, Store, type StoredForm, type StoreRecord } from './cache/store.ts';
+export {
+  compareResourceVersions,
+  Store,
+  type StoredForm,
+  type StorePart,
+  type StoreRecord,
+} from './cache/store.ts';
 export { Controller, type ControllerOptions, type ReconcileRecord, TerminalError } from './controller/controller.ts';
 export { type EventDetails, EventRecorder, type EventRecorderOptions } from './events/event-recorder.ts';
 export {

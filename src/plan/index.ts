@@ -41,7 +41,7 @@ export type { AuthorityRecord } from './records/authority-record.ts';
 export { byAge, type CertificateRecord } from './records/certificate-record.ts';
 export { conditionOf, type DesiredCondition, mergeConditions } from './records/condition.ts';
 export { lastWriter } from './records/field-manager.ts';
-export type { NamespaceRecord } from './records/namespace-record.ts';
+export type { KnownNamespace, NamespaceRecord } from './records/namespace-record.ts';
 export { controllerOf, isOfKind, ownerReference } from './records/owner-reference.ts';
 export {
   belongsTo,
@@ -80,6 +80,7 @@ export {
   missingSecrets,
   type Publication,
   type RolloutObservation,
+  unreadableNamespace,
 } from './rotation/rollout-observation.ts';
 export type { RolloutObject } from './rotation/rollout-progress.ts';
 export { rootRenewalTime } from './rotation/rotation-start.ts';
@@ -104,4 +105,10 @@ export {
   type TrustStep,
   type TrustWrite,
 } from './trust/trust-plan.ts';
-export { publicationsOf, type TrustOutcome, type TrustSources, trustTargets } from './trust/trust-targets.ts';
+export {
+  publicationsOf,
+  type TrustOutcome,
+  type TrustSources,
+  trustTargets,
+  unreadableNamespaces,
+} from './trust/trust-targets.ts';

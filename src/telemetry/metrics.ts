@@ -18,6 +18,7 @@ export interface MetricSources extends RuntimeSources {
   crlEntriesLimit(): Samples;
   rotationPhase(): Samples;
   rotationRemaining(): Samples;
+  unreadableNamespaces(): Samples;
 }
 
 export interface MetricsOptions {
@@ -140,6 +141,12 @@ export class Metrics {
         ['authority'],
         'Secrets and bundles that the phase of a rotation still waits for',
         () => sources.rotationRemaining(),
+      ],
+      [
+        'unreadable_namespaces',
+        ['namespace', 'resource'],
+        '1 while the API server forbids to list or watch this resource in a namespace of --watch-namespaces, otherwise absent',
+        () => sources.unreadableNamespaces(),
       ],
     ];
     for (const [name, labels, help, samples] of gauges)

@@ -12,8 +12,10 @@ import {
   type RolloutObject,
   type RolloutObservation,
   rootsInStatus,
+  unreadableNamespace,
 } from '../../plan/index.ts';
 import type { Caches } from '../cache/caches.ts';
+import type { WatchedKind } from '../cache/watched-namespaces.ts';
 import { leafSecretSelector } from '../objects/leaf-secret.ts';
 import { ChangeCounts } from './change-counts.ts';
 
@@ -89,7 +91,23 @@ export class RolloutObserver {
       ...certificates
         .by('authority', authority.name)
         .flatMap((certificate) => missingSecrets(certificate, isThere(certificate.namespace), rootOf)),
+      ...this.#unreadable(authority),
     ];
+  }
+
+  /** The watched namespaces in which the operator may not read what the rotation has to wait for. */
+  #unreadable({ spec }: AuthorityRecord): readonly IssuedSecret[] {
+    const { caches } = this.#sources;
+    const needed = new Set<WatchedKind>(['mtlscertificates', 'secrets']);
+    if (spec.trustBundle?.configMap !== undefined) needed.add('configmaps');
+    const closed = [...caches.unreadable()].filter(({ kind }) => needed.has(kind));
+    return [...Map.groupBy(closed, ({ namespace }) => namespace)].map(([namespace, kinds]) =>
+      unreadableNamespace(
+        namespace,
+        kinds.map(({ kind }) => kind),
+        caches.monotonicMs(),
+      ),
+    );
   }
 
   /**
@@ -157,13 +175,15 @@ export class RolloutObserver {
     const { client, caches, publications } = this.#sources;
     // Metadata only: any user can make the content large, and the caches already have most Secrets at this revision.
     const selection = { labelSelector: leafSecretSelector, metadataOnly: true, limit: 500, signal };
-    for await (const { items } of client.listPages(secretResource, selection)) {
-      for (const found of items) {
-        const { metadata } = found;
-        if (caches.secrets.current(metadata) !== undefined) continue;
-        const canBeOwned = caches.examiner.canBeOwned(found);
-        const secret = canBeOwned ? await client.find(secretResource, metadata, { signal }) : found;
-        if (secret !== undefined) caches.secrets.observe(caches.examiner.read(secret));
+    for (const namespace of caches.watched.readable('secrets')) {
+      for await (const { items } of client.listPages(secretResource, { ...selection, namespace })) {
+        for (const found of items) {
+          const { metadata } = found;
+          if (caches.secrets.current(metadata) !== undefined) continue;
+          const canBeOwned = caches.examiner.canBeOwned(found);
+          const secret = canBeOwned ? await client.find(secretResource, metadata, { signal }) : found;
+          if (secret !== undefined) caches.secrets.observe(caches.examiner.read(secret));
+        }
       }
     }
     await publications.renew(authority, signal);

@@ -6,6 +6,7 @@ import {
   type CachedSecret,
   type CertificateRecord,
   type KeystorePassword,
+  type KnownNamespace,
   leavesToRevoke,
   maxRequestsPerNamespace,
   type NamespaceRecord,
@@ -27,6 +28,7 @@ import {
 import { compactSecretForm } from './compact-secret.ts';
 import { examined, SecretExaminer } from './secret-examiner.ts';
 import { TrustCache } from './trust-cache.ts';
+import { type WatchedKind, WatchedNamespaces } from './watched-namespaces.ts';
 
 /** The existence and revision of a root Secret. Its data is read when it is needed, and is never cached. */
 export interface RootSecretMark {
@@ -37,9 +39,11 @@ export interface RootSecretMark {
 
 /**
  * `clusterTrustBundlesServed`: the API server starts or stops serving ClusterTrustBundles. `passwordsListed`: the Secrets that
- * may hold keystore passwords are listed.
+ * may hold keystore passwords are listed. `accessChanged`: the operator may now read a kind in a watched namespace, or no longer.
  */
-export type CacheChange = 'clusterTrustBundlesServed' | 'passwordsListed';
+export type CacheChange = 'clusterTrustBundlesServed' | 'passwordsListed' | 'accessChanged';
+const watchedKinds: readonly WatchedKind[] = ['namespaces', 'mtlscertificates', 'secrets', 'configmaps'];
+
 type CacheListener = (change: CacheChange) => void;
 
 /** The caches of every replica, as records without key material. */
@@ -67,27 +71,44 @@ export class Caches {
   /** The reflectors that Caches asks for their state. keepCaches sets them. */
   readonly reflectors: {
     clusterTrustBundles?: { readonly isServed: boolean | undefined };
-    passwords?: { readonly hasSynced: boolean };
+    /** Whether the Secrets of a namespace that may hold passwords are listed. */
+    hasPasswords?: (namespace: string) => boolean;
   } = {};
+  readonly watched: WatchedNamespaces;
   readonly #listeners = new Set<CacheListener>();
 
-  /** Whether the API server serves ClusterTrustBundles; undefined until that is known. */
+  /** Whether the API server serves ClusterTrustBundles to this operator; undefined until that is known. */
   get servesClusterTrustBundles(): boolean | undefined {
-    return this.reflectors.clusterTrustBundles?.isServed;
+    // Without a watch, the operator publishes none.
+    return this.watched.names === undefined ? this.reflectors.clusterTrustBundles?.isServed : false;
   }
 
   /** A monotonic clock in milliseconds: all change times come from it, so that a step of the wall clock opens no gate. */
   readonly monotonicMs: () => number;
 
-  /** @param roots returns the roots that are known now and may have signed leaves */
-  constructor(roots: () => readonly Certificate[], monotonicMs: () => number = () => performance.now()) {
+  /**
+   * @param roots returns the roots that are known now and may have signed leaves
+   * @param watched the namespaces to watch; default: all
+   */
+  constructor(
+    roots: () => readonly Certificate[],
+    monotonicMs: () => number = () => performance.now(),
+    watched?: readonly string[],
+  ) {
     this.monotonicMs = monotonicMs;
+    this.watched = new WatchedNamespaces(watched, (namespace) => {
+      this.#forgetIfGone(namespace);
+      this.publish('accessChanged');
+    });
     this.secrets = new Store({ form: compactSecretForm(roots), indexes: { owner: ownerUnlessNamesake } });
     this.examiner = new SecretExaminer(this, roots);
     this.configMaps = new TrustCache(monotonicMs);
     this.clusterTrustBundles = new TrustCache(monotonicMs);
     this.namespaces.subscribe((before, after) => {
-      if (before !== undefined && after === undefined) this.configMaps.forget(before.name);
+      if (before === undefined && after !== undefined) this.watched.retry(after.name);
+      if (before === undefined || after !== undefined) return;
+      this.configMaps.forget(before.name);
+      this.#forgetIfGone(before.name);
     });
     this.authorities.subscribe((before, after) => {
       if (before === undefined || before.uid === after?.uid) return;
@@ -105,6 +126,50 @@ export class Caches {
   /** Calls the subscribers. */
   publish(change: CacheChange): void {
     for (const listener of this.#listeners) listener(change);
+  }
+
+  /** A namespace in which the operator handles objects; undefined if it does not exist or is not watched. */
+  namespace(name: string): KnownNamespace | undefined {
+    const record = this.namespaces.get(name);
+    if (record === undefined && this.watched.access('namespaces', name) !== 'forbidden') return undefined;
+    if (this.watched.access('configmaps', name) !== 'forbidden') return record ?? { name, terminating: false };
+    return { name, terminating: false, ...record, configMapsForbidden: true };
+  }
+
+  /** All namespaces in which the operator handles objects. */
+  *knownNamespaces(): IterableIterator<KnownNamespace> {
+    const { names } = this.watched;
+    if (names === undefined) yield* this.namespaces.values();
+    else yield* names.flatMap((name) => this.namespace(name) ?? []);
+  }
+
+  /** What the operator may not read in the watched namespaces, except in namespaces that do not exist. */
+  *unreadable(): IterableIterator<{ readonly namespace: string; readonly kind: WatchedKind }> {
+    for (const namespace of this.watched.names ?? []) {
+      if (this.#isGone(namespace)) continue;
+      for (const kind of watchedKinds) {
+        if (this.watched.access(kind, namespace) === 'forbidden') yield { namespace, kind };
+      }
+    }
+  }
+
+  /** True for a watched namespace that does not exist. */
+  #isGone(namespace: string): boolean {
+    return this.watched.access('namespaces', namespace) === 'permitted' && !this.namespaces.has(namespace);
+  }
+
+  /**
+   * The rights in a namespace are often deleted before its other objects, so that their watches miss the end. Forgets the objects
+   * of a namespace that is gone and whose kinds are not watched any more.
+   */
+  #forgetIfGone(namespace: string): void {
+    const { names } = this.watched;
+    if (names === undefined || !this.#isGone(namespace)) return;
+    const { certificates, secrets, passwords, configMaps } = this;
+    const isForbidden = (kind: WatchedKind) => this.watched.access(kind, namespace) === 'forbidden';
+    if (isForbidden('mtlscertificates')) certificates.part(namespace).clear();
+    if (isForbidden('secrets')) for (const store of [secrets, passwords]) store.part(namespace).clear();
+    if (isForbidden('configmaps')) configMaps.store.part(namespace).clear();
   }
 
   /** The resources that name a Secret. @param secretKey `namespace/name` */
@@ -134,7 +199,7 @@ export class Caches {
   keystorePassword({ namespace, spec }: CertificateRecord): KeystorePassword | undefined {
     const ref = spec.outputs?.pkcs12?.passwordSecretRef;
     if (ref === undefined) return undefined;
-    if (this.reflectors.passwords?.hasSynced !== true) return { state: 'unknown' };
+    if (this.reflectors.hasPasswords?.(namespace) !== true) return { state: 'unknown' };
     const mark = this.passwords.get(keyOf({ namespace, name: ref.name }));
     return mark === undefined ? { state: 'missing' } : { state: 'found', version: passwordVersion(mark, ref.key) };
   }

@@ -2,11 +2,16 @@ import {
   clusterTrustBundles as clusterTrustBundleResource,
   configMaps as configMapResource,
   type GuardedClient,
+  type KubeObject,
   type Log,
   namespaces as namespaceResource,
   OptionalReflector,
   onAbort,
+  PermittedReflector,
   Reflector,
+  type ReflectorOptions,
+  type Store,
+  type StoreRecord,
   secrets as secretResource,
 } from '../../kube/index.ts';
 import type { CertificateRecord } from '../../plan/index.ts';
@@ -21,6 +26,7 @@ import {
 } from '../objects/resources.ts';
 import { inClusterTrustBundle, inConfigMap, trustSelector } from '../objects/trust-objects.ts';
 import { type Caches, requestsKeystores } from './caches.ts';
+import type { WatchedKind } from './watched-namespaces.ts';
 
 export interface CacheSources {
   readonly client: GuardedClient;
@@ -51,8 +57,8 @@ export async function keepCaches(
   { afterRoots, afterAll }: CacheSteps,
 ): Promise<void> {
   const roots = rootReflectors(caches, sources);
-  const certificates = certificateReflector(caches, sources);
-  const running = [...roots, certificates].map((reflector) => reflector.run(signal));
+  const certificates = certificateReflectors(caches, sources);
+  const running: Promise<unknown>[] = [runAll([...roots, ...certificates], signal)];
   if (!(await allSynced(roots))) {
     // The signal has aborted.
     await Promise.all(running);
@@ -60,13 +66,13 @@ export async function keepCaches(
   }
   await afterRoots();
   const bundles = bundleReflectors(caches, sources);
-  running.push(...bundles.map((reflector) => reflector.run(signal)));
-  const secrets = secretReflector(caches, sources);
-  running.push(certificates.synced.then((isSynced) => (isSynced ? secrets.run(signal) : undefined)));
-  const passwords = passwordReflector(caches, sources);
-  running.push(firstKeystore(caches, signal).then(() => passwords.run(signal)));
-  if ((await certificates.synced) && (await allSynced([...bundles, secrets]))) {
-    caches.configMaps.noteNamespaces(caches.namespaces.keys());
+  running.push(runAll(bundles, signal));
+  const secrets = secretReflectors(caches, sources);
+  running.push(allSynced(certificates).then((areSynced) => (areSynced ? runAll(secrets, signal) : undefined)));
+  const passwords = passwordReflectors(caches, sources);
+  running.push(firstKeystore(caches, signal).then(() => runAll(passwords, signal)));
+  if ((await allSynced(certificates)) && (await allSynced([...bundles, ...secrets]))) {
+    caches.configMaps.noteNamespaces([...caches.knownNamespaces()].map(({ name }) => name));
     afterAll();
   }
   await Promise.all(running);
@@ -79,12 +85,42 @@ const common = ({ client, log, onError, onListed }: CacheSources, resource: stri
   onError: (code: string) => onError(resource, code),
 });
 
-const rootReflectors = ({ authorities, rootSecrets, namespaces }: Caches, sources: CacheSources) => [
+/** A Reflector, an OptionalReflector or a PermittedReflector. */
+interface Keeper {
+  readonly synced: Promise<boolean>;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * One reflector for all namespaces, or one for each watched namespace, which fills its part of the store.
+ * @param kind names the right in WatchedNamespaces; absent if another reflector needs the same right
+ */
+function perNamespace<T extends KubeObject, R extends StoreRecord>(
+  { watched }: Caches,
+  options: Omit<ReflectorOptions<T, R>, 'store' | 'namespace'>,
+  store: Pick<Store<R>, 'part'> & ReflectorOptions<T, R>['store'],
+  kind?: WatchedKind,
+): Array<Keeper & { readonly hasSynced: boolean }> {
+  if (watched.names === undefined) return [new Reflector({ ...options, store })];
+  return watched.names.map((name) => {
+    const reflector = new PermittedReflector({
+      ...options,
+      // RBAC permits a list by name with the resourceNames of a rule.
+      ...(options.resource.namespaced ? { namespace: name } : { fieldSelector: `metadata.name=${name}` }),
+      store: store.part(name),
+      ...(kind === undefined ? {} : { onPermitted: (isPermitted) => watched.note(kind, name, isPermitted) }),
+    });
+    watched.onRetry(name, () => reflector.retry());
+    return reflector;
+  });
+}
+
+const rootReflectors = (caches: Caches, sources: CacheSources): Keeper[] => [
   new Reflector({
     ...common(sources, 'mtlsauthorities'),
     resource: authorityResource,
     transform: authorityRecord,
-    store: authorities,
+    store: caches.authorities,
   }),
   new Reflector({
     ...common(sources, 'secrets'),
@@ -92,29 +128,55 @@ const rootReflectors = ({ authorities, rootSecrets, namespaces }: Caches, source
     namespace: sources.namespace,
     metadataOnly: true,
     transform: ({ metadata: { name, resourceVersion } }) => ({ namespace: sources.namespace, name, resourceVersion }),
-    store: rootSecrets,
+    store: caches.rootSecrets,
   }),
-  new Reflector({
-    ...common(sources, 'namespaces'),
-    resource: namespaceResource,
-    metadataOnly: true,
-    transform: namespaceRecord,
-    store: namespaces,
-  }),
+  ...perNamespace(
+    caches,
+    {
+      ...common(sources, 'namespaces'),
+      resource: namespaceResource,
+      metadataOnly: true,
+      transform: namespaceRecord,
+    },
+    caches.namespaces,
+    'namespaces',
+  ),
 ];
 
-const certificateReflector = ({ certificates }: Caches, sources: CacheSources) =>
-  new Reflector({
-    ...common(sources, 'mtlscertificates'),
-    resource: certificateResource,
-    streams: true,
-    transform: certificateRecord,
-    store: certificates,
-  });
+const certificateReflectors = (caches: Caches, sources: CacheSources): Keeper[] =>
+  perNamespace(
+    caches,
+    {
+      ...common(sources, 'mtlscertificates'),
+      resource: certificateResource,
+      streams: true,
+      transform: certificateRecord,
+    },
+    caches.certificates,
+    'mtlscertificates',
+  );
 
-function bundleReflectors(caches: Caches, sources: CacheSources) {
-  const { clusterTrustBundles, configMaps } = caches;
-  const inCluster = new OptionalReflector({
+function bundleReflectors(caches: Caches, sources: CacheSources): Keeper[] {
+  const { configMaps, watched } = caches;
+  const inNamespaces = perNamespace(
+    caches,
+    {
+      ...common(sources, 'configmaps'),
+      resource: configMapResource,
+      labelSelector: trustSelector,
+      skipsLarge: true,
+      transform: (object) => configMaps.withChangeTime(inConfigMap.toRecord(object)),
+    },
+    configMaps.store,
+    'configmaps',
+  );
+  // The rights of an operator that watches some namespaces end at these namespaces.
+  return watched.names === undefined ? [clusterTrustBundleReflector(caches, sources), ...inNamespaces] : inNamespaces;
+}
+
+function clusterTrustBundleReflector(caches: Caches, sources: CacheSources): Keeper {
+  const { clusterTrustBundles } = caches;
+  const reflector = new OptionalReflector({
     ...common(sources, 'clustertrustbundles'),
     resource: clusterTrustBundleResource,
     labelSelector: trustSelector,
@@ -122,45 +184,50 @@ function bundleReflectors(caches: Caches, sources: CacheSources) {
     store: clusterTrustBundles.store,
     onServed: () => caches.publish('clusterTrustBundlesServed'),
   });
-  caches.reflectors.clusterTrustBundles = inCluster;
-  const inNamespaces = new Reflector({
-    ...common(sources, 'configmaps'),
-    resource: configMapResource,
-    labelSelector: trustSelector,
-    skipsLarge: true,
-    transform: (object) => configMaps.withChangeTime(inConfigMap.toRecord(object)),
-    store: configMaps.store,
-  });
-  return [inCluster, inNamespaces];
+  caches.reflectors.clusterTrustBundles = reflector;
+  return reflector;
 }
 
-const secretReflector = ({ secrets, examiner }: Caches, sources: CacheSources) =>
-  new Reflector({
-    ...common(sources, 'secrets'),
-    resource: secretResource,
-    labelSelector: leafSecretSelector,
-    skipsLarge: true,
-    streams: true,
-    transform: (secret) => examiner.read(secret),
-    transformListed: (secret) => examiner.readInPool(secret),
-    store: secrets,
-  });
-
-function passwordReflector(caches: Caches, sources: CacheSources) {
-  const reflector = new Reflector({
-    ...common(sources, 'secrets'),
-    resource: secretResource,
-    fieldSelector: passwordSelector,
-    metadataOnly: true,
-    transform: passwordMark,
-    store: caches.passwords,
-    onListed(count) {
-      sources.onListed(count);
-      caches.publish('passwordsListed');
+const secretReflectors = (caches: Caches, sources: CacheSources): Keeper[] => {
+  const { secrets, examiner } = caches;
+  return perNamespace(
+    caches,
+    {
+      ...common(sources, 'secrets'),
+      resource: secretResource,
+      labelSelector: leafSecretSelector,
+      skipsLarge: true,
+      streams: true,
+      transform: (secret) => examiner.read(secret),
+      transformListed: (secret) => examiner.readInPool(secret),
     },
-  });
-  caches.reflectors.passwords = reflector;
-  return reflector;
+    secrets,
+    'secrets',
+  );
+};
+
+function passwordReflectors(caches: Caches, sources: CacheSources): Keeper[] {
+  const { watched } = caches;
+  const reflectors = perNamespace(
+    caches,
+    {
+      ...common(sources, 'secrets'),
+      resource: secretResource,
+      fieldSelector: passwordSelector,
+      metadataOnly: true,
+      transform: passwordMark,
+      onListed(count) {
+        sources.onListed(count);
+        caches.publish('passwordsListed');
+      },
+    },
+    caches.passwords,
+  );
+  caches.reflectors.hasPasswords = (namespace) => {
+    const index = watched.names?.indexOf(namespace) ?? 0;
+    return reflectors[index]?.hasSynced === true;
+  };
+  return reflectors;
 }
 
 /** Resolves when a resource requests keystores, or the signal aborts. */
@@ -177,6 +244,9 @@ async function firstKeystore({ certificates }: Caches, signal: AbortSignal): Pro
   stopListening();
 }
 
+const runAll = (reflectors: readonly Keeper[], signal: AbortSignal): Promise<unknown> =>
+  Promise.all(reflectors.map((reflector) => reflector.run(signal)));
+
 /** False when a reflector was stopped before its first list. */
-const allSynced = async (reflectors: ReadonlyArray<{ readonly synced: Promise<boolean> }>): Promise<boolean> =>
+const allSynced = async (reflectors: readonly Keeper[]): Promise<boolean> =>
   (await Promise.all(reflectors.map(({ synced }) => synced))).every(Boolean);

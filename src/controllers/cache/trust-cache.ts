@@ -29,6 +29,11 @@ export class TrustCache {
     });
   }
 
+  /** True when a namespace holds an object of this owner. */
+  holdsBundle(owner: string, namespace: string): boolean {
+    return this.store.count('target', targetOf(owner, namespace)) > 0;
+  }
+
   /**
    * True when an object of this owner was deleted and has not been created again. A restart forgets this: an object that is
    * missing at that time counts from its next creation.

@@ -5,7 +5,7 @@ import {
   type AuthorityState,
   type CertificateRecord,
   type KeystorePassword,
-  type NamespaceRecord,
+  type KnownNamespace,
   type ObservedCertificate,
   type ObservedRole,
   planCertificate,
@@ -14,6 +14,7 @@ import {
 } from '../../plan/index.ts';
 import type { AuthorityStates } from '../cache/authority-states.ts';
 import type { SigningMaterial } from '../cache/signing-material.ts';
+import type { Access } from '../cache/watched-namespaces.ts';
 import { rulesReader } from './authority-rules.ts';
 import type { CertificateMemory } from './certificate-memory.ts';
 import type { SecretFinder } from './secret-finder.ts';
@@ -22,7 +23,10 @@ import { withSecret } from './step-result.ts';
 
 export interface CertificateObserverOptions {
   readonly finder: Pick<SecretFinder, 'find' | 'ownedExcept' | 'lastWriter'>;
-  readonly namespaces: Pick<Store<NamespaceRecord>, 'get'>;
+  /** See Caches.namespace. */
+  readonly namespace: (name: string) => KnownNamespace | undefined;
+  /** Whether the Secrets of a namespace are known. */
+  readonly secretsAccess: (namespace: string) => Access;
   readonly authorities: Pick<Store<AuthorityRecord>, 'get'>;
   readonly authorityStates: AuthorityStates;
   readonly secretNames: Pick<SecretNameOwnership, 'holder'>;
@@ -51,16 +55,26 @@ export class CertificateObserver {
 
   /** @throws KubeError */
   async observe(key: string, certificate: CertificateRecord, signal: AbortSignal): Promise<CertificateObservation> {
-    const { authorityStates, namespaces, finder } = this.#options;
+    const { authorityStates, finder, secretsAccess } = this.#options;
     const material = authorityStates.material(certificate.spec.authorityRef.name);
     const request = this.#requestOf(certificate);
-    const labels = namespaces.get(certificate.namespace)?.labels;
+    const access = secretsAccess(certificate.namespace);
+    if (access !== 'permitted') {
+      const roles = rolesOf(certificate.spec).map((role) => this.#unreadRole(key, request, role));
+      return { observed: { ...request, roles, surplus: [], secretsAccess: access }, material };
+    }
     const roles = await Promise.all(
       rolesOf(certificate.spec).map((role) => this.#observeRole(key, request, role, signal)),
     );
     const surplus = await finder.ownedExcept(certificate, new Set(roles.map(({ secretName }) => secretName)), signal);
-    const observed = { ...request, ...(labels === undefined ? {} : { namespaceLabels: labels }), roles, surplus };
+    const observed = { ...request, ...this.#labelsOf(certificate.namespace), roles, surplus };
     return { observed: await this.#withWriters(key, observed, signal), material };
+  }
+
+  #labelsOf(name: string): Pick<ObservedCertificate, 'namespaceLabels' | 'labelsForbidden'> {
+    const namespace = this.#options.namespace(name);
+    if (namespace === undefined) return {};
+    return namespace.labels === undefined ? { labelsForbidden: true } : { namespaceLabels: namespace.labels };
   }
 
   #requestOf(certificate: CertificateRecord): Request {
@@ -92,6 +106,13 @@ export class CertificateObserver {
       ...(failedAttempts === undefined ? {} : { failedAttempts }),
     };
     return memory.withRepairs(key, request, withSecret({ role, secretName, ...known }, found), now());
+  }
+
+  /** A role whose Secret may exist and is not known. */
+  #unreadRole(key: string, request: Request, role: Role): ObservedRole {
+    const { memory, now } = this.#options;
+    const { name, spec } = request.certificate;
+    return memory.withRepairs(key, request, { role, secretName: secretNameOf(name, spec, role) }, now());
   }
 
   /** Finds out which client undid a repair, once for each repair. */

@@ -10,6 +10,7 @@ import {
   type TrustSources,
   trustCondition,
   trustTargets,
+  unreadableNamespaces,
 } from '../../plan/index.ts';
 import type { AuthorityStates } from '../cache/authority-states.ts';
 import type { Caches } from '../cache/caches.ts';
@@ -60,7 +61,10 @@ export class TrustPublications {
     const world = this.#world();
     const view = this.#authorityStates.get(authority.name);
     const targets = authority.spec.trustBundle === undefined ? [] : trustTargets(authority, world);
-    const condition = trustCondition(authority, view, targets, world);
+    const { names: watched } = this.#caches.watched;
+    const scope =
+      watched === undefined ? world : { ...world, watched, unreadable: unreadableNamespaces(authority, this.#world()) };
+    const condition = trustCondition(authority, view, targets, scope);
     return condition === undefined ? [] : [condition];
   }
 
@@ -72,7 +76,9 @@ export class TrustPublications {
    */
   async renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void> {
     const { configMaps: inNamespaces, clusterTrustBundles: inCluster, servesClusterTrustBundles } = this.#caches;
-    await this.#renewKind(inConfigMap, inNamespaces, authority, signal);
+    for (const namespace of this.#caches.watched.readable('configmaps')) {
+      await this.#renewKind(inConfigMap, inNamespaces, authority, signal, namespace);
+    }
     if (servesClusterTrustBundles === true) await this.#renewKind(inClusterTrustBundle, inCluster, authority, signal);
   }
 
@@ -81,8 +87,9 @@ export class TrustPublications {
     cache: TrustCache,
     authority: AuthorityRecord,
     signal: AbortSignal,
+    namespace?: string,
   ): Promise<void> {
-    const selection = { labelSelector: trustSelector, metadataOnly: true, limit: 500, signal };
+    const selection = { namespace, labelSelector: trustSelector, metadataOnly: true, limit: 500, signal };
     for await (const { items } of this.#client.listPages(resource, selection)) {
       for (const { metadata } of items) {
         const isKnown = cache.store.current(metadata) !== undefined;
@@ -101,14 +108,14 @@ export class TrustPublications {
     if (authorityOf(metadata)?.uid !== authority.uid) return false;
     const { namespace, name } = metadata;
     if (namespace === undefined || cache.store.has(keyOf({ namespace, name }))) return true;
-    const record = this.#caches.namespaces.get(namespace);
-    return record !== undefined && configMapIn(authority, record) === name;
+    const record = this.#caches.namespace(namespace);
+    return record !== undefined && configMapIn(authority, record, cache.holdsBundle(authority.uid, namespace)) === name;
   }
 
   #world(): TrustSources {
-    const { namespaces, configMaps, clusterTrustBundles, servesClusterTrustBundles } = this.#caches;
+    const { configMaps, clusterTrustBundles, servesClusterTrustBundles } = this.#caches;
     return {
-      namespaces: namespaces.values(),
+      namespaces: this.#caches.knownNamespaces(),
       servesClusterTrustBundles,
       existing: ({ uid }, namespace, desiredName) => {
         const { store } = namespace === '' ? clusterTrustBundles : configMaps;

@@ -3,7 +3,7 @@ import {
   type AuthorityRecord,
   clusterTrustBundleOf,
   configMapIn,
-  type NamespaceRecord,
+  type KnownNamespace,
   type RootState,
   type TrustOutcome,
 } from '../../plan/index.ts';
@@ -15,7 +15,10 @@ import type { TrustResult, TrustWriter } from './trust-writer.ts';
 /** The dependencies of the reconciler. reconcilers.ts creates them. */
 export interface TrustContext {
   readonly authorities: Pick<Store<AuthorityRecord>, 'get'>;
-  readonly namespaces: Pick<Store<NamespaceRecord>, 'get'>;
+  /** See Caches.namespace. */
+  readonly namespace: (name: string) => KnownNamespace | undefined;
+  /** Whether a namespace holds a bundle of the authority. */
+  readonly holdsBundle: (authority: AuthorityRecord, namespace: string) => boolean;
   readonly authorityStates: AuthorityStates;
   readonly configMaps: TrustWriter<ConfigMap>;
   readonly clusterTrustBundles: TrustWriter<ClusterTrustBundle>;
@@ -89,12 +92,13 @@ export class TrustReconciler {
     return this.#target(key, authority, '', desiredName, clusterTrustBundles);
   }
 
-  /** A namespace as a target; undefined if the namespace is gone or is being deleted. */
+  /** A namespace as a target; undefined if the namespace is gone, is being deleted, or its ConfigMaps may not be read. */
   #inNamespace(key: string, authority: AuthorityRecord, name: string): Target | undefined {
-    const { namespaces, configMaps } = this.#context;
-    const namespace = namespaces.get(name);
-    if (namespace === undefined || namespace.terminating) return undefined;
-    return this.#target(key, authority, name, configMapIn(authority, namespace), configMaps);
+    const { configMaps, holdsBundle } = this.#context;
+    const namespace = this.#context.namespace(name);
+    if (namespace === undefined || namespace.terminating || namespace.configMapsForbidden === true) return undefined;
+    const desiredName = configMapIn(authority, namespace, holdsBundle(authority, name));
+    return this.#target(key, authority, name, desiredName, configMaps);
   }
 
   #target(

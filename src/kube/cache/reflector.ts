@@ -9,7 +9,7 @@ import type { WatchEvent } from '../api/watch-stream.ts';
 import { type Backoff, backoffMs, sleep } from '../async/backoff.ts';
 import { keyOf } from '../workqueue/object-key.ts';
 import { DeferredEvents } from './deferred-events.ts';
-import { compareResourceVersions, type Store, type StoreRecord } from './store.ts';
+import { compareResourceVersions, type ReflectedStore, type StoreRecord } from './store.ts';
 
 export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> extends Selection {
   readonly client: Pick<KubeClient, 'list' | 'listPages' | 'watch'>;
@@ -18,7 +18,7 @@ export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> e
   readonly transform: (object: Served<T>) => R;
   /** The asynchronous form of `transform` for lists. It is called for all objects of a page, so that threads can share the work. */
   readonly transformListed?: ((object: Served<T>) => Promise<R>) | undefined;
-  readonly store: Pick<Store<R>, 'current' | 'observe' | 'observeDeleted' | 'replaceAll' | 'advance' | 'writeUnderWay'>;
+  readonly store: ReflectedStore<R>;
   readonly log: Log;
   /**
    * Whether the reflector gets the first list as a watch with initial events (KEP-3157) if the API server supports that. The API
@@ -291,12 +291,17 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
   }
 
   #failed(error: unknown): void {
-    const { log, resource, onError } = this.#options;
+    const { log, resource, namespace, onError } = this.#options;
     const code = isKubeError(error) ? error.code : 'Malformed';
     this.#failures += 1;
     if (this.#mustList(code)) this.#resourceVersion = undefined;
     onError?.(code);
-    const fields = { resource: resource.plural, group: resource.group, code, failures: this.#failures, error };
+    const where = {
+      resource: resource.plural,
+      group: resource.group,
+      ...(namespace === undefined ? {} : { namespace }),
+    };
+    const fields = { ...where, code, failures: this.#failures, error };
     if (code === 'NotFound') log.warn('the API server does not serve this resource; retrying', fields);
     else if (code === 'Gone') log.info('the resourceVersion of the watch has expired; listing again', fields);
     else log.warn('a list or watch failed; retrying', fields);

@@ -1,4 +1,4 @@
-import { keyOf, type ObjectRef } from '../workqueue/object-key.ts';
+import { keyOf, type ObjectRef, refOf } from '../workqueue/object-key.ts';
 import { StoreIndex } from './store-index.ts';
 
 /** The fields that a Store needs of a record. */
@@ -29,21 +29,44 @@ export interface StoreOptions<R, I extends string> {
   readonly indexes?: Readonly<Record<I, (record: R) => readonly string[]>> | undefined;
 }
 
+/** What a Reflector needs of a Store, or of a part of one. */
+export type ReflectedStore<R extends StoreRecord> = Pick<
+  Store<R>,
+  'current' | 'observe' | 'observeDeleted' | 'replaceAll' | 'advance' | 'writeUnderWay'
+>;
+
+/** A part of a Store that a Reflector of its own fills. */
+export interface StorePart<R extends StoreRecord> extends ReflectedStore<R> {
+  /** Removes all records of the part, as if each object had been deleted. The next list of the part is complete again. */
+  clear(): void;
+}
+
+/** How far the watch of a collection, or of a part of it, has come. */
+interface Position {
+  /** Everything up to this resourceVersion has been observed. An older object that is not in the store was deleted. */
+  seen: string;
+  /** Deletions that the watch has not passed yet: key to resourceVersion. */
+  readonly tombstones: Map<string, string>;
+}
+
+const newPosition = (): Position => ({ seen: '0', tombstones: new Map() });
+
 /**
  * The last known state of a collection, as compact records. A Reflector fills it. A controller that writes an object also stores
  * the answer here, so that it sees its own change before the watch does. The store never goes back: it ignores records and
  * deletions that are older than its own, in whatever order they arrive.
+ *
+ * Either one Reflector fills the whole store, or several Reflectors fill one `part` each.
  */
 export class Store<R extends StoreRecord, I extends string = never> {
   readonly #form: StoredForm<R>;
   readonly #records = new Map<string, Kept>();
   readonly #indexes = new Map<I, StoreIndex<R>>();
   readonly #listeners = new Set<StoreListener<R>>();
-  /** Deletions that the watch has not passed yet: key to resourceVersion. */
-  readonly #tombstones = new Map<string, string>();
   readonly #writes = new Map<string, Promise<unknown>>();
-  /** The store has observed everything up to this resourceVersion. An older object that is not in the store was deleted. */
-  #seen = '0';
+  readonly #whole = newPosition();
+  /** By name of part. Empty if one Reflector fills the whole store. */
+  readonly #parts = new Map<string, Position>();
 
   constructor(options: StoreOptions<R, I> = {}) {
     this.#form = options.form ?? { keep: (record) => record, read: (kept) => kept as R };
@@ -150,29 +173,59 @@ export class Store<R extends StoreRecord, I extends string = never> {
     const key = keyOf(ref);
     const known = this.#records.get(key)?.resourceVersion ?? this.#goneAt(key);
     if (compareResourceVersions(resourceVersion, known) < 0) return;
-    this.#tombstones.set(key, resourceVersion);
+    this.#positionOf(key).tombstones.set(key, resourceVersion);
     this.#set(key, undefined);
   }
 
   /** Reports that the store has observed everything up to `resourceVersion`. Only the Reflector calls it. */
   advance(resourceVersion: string): void {
-    if (compareResourceVersions(resourceVersion, this.#seen) <= 0) return;
-    this.#seen = resourceVersion;
-    for (const [key, deletedAt] of this.#tombstones) {
-      if (compareResourceVersions(deletedAt, resourceVersion) <= 0) this.#tombstones.delete(key);
-    }
+    this.#advance(this.#whole, resourceVersion);
   }
 
   /** Replaces all records with those of a list. Records that are newer than the list stay. */
   replaceAll(records: readonly R[], listResourceVersion: string): void {
+    this.#replaceAll(this.#whole, records, listResourceVersion);
+  }
+
+  /**
+   * The part of the store that holds the objects of one namespace or, in a collection without namespaces, the object of one name.
+   * It has a watch of its own: its lists never remove objects of other parts.
+   */
+  part(name: string): StorePart<R> {
+    const position = this.#parts.get(name) ?? newPosition();
+    this.#parts.set(name, position);
+    return {
+      current: (object) => this.current(object),
+      observe: (record) => this.observe(record),
+      observeDeleted: (ref, resourceVersion) => this.observeDeleted(ref, resourceVersion),
+      writeUnderWay: (ref) => this.writeUnderWay(ref),
+      advance: (resourceVersion) => this.#advance(position, resourceVersion),
+      replaceAll: (records, resourceVersion) => this.#replaceAll(position, records, resourceVersion),
+      clear: () => {
+        for (const key of this.#records.keys()) if (this.#positionOf(key) === position) this.#set(key, undefined);
+      },
+    };
+  }
+
+  #advance(position: Position, resourceVersion: string): void {
+    if (compareResourceVersions(resourceVersion, position.seen) <= 0) return;
+    position.seen = resourceVersion;
+    const { tombstones } = position;
+    for (const [key, deletedAt] of tombstones) {
+      if (compareResourceVersions(deletedAt, resourceVersion) <= 0) tombstones.delete(key);
+    }
+  }
+
+  #replaceAll(position: Position, records: readonly R[], listResourceVersion: string): void {
     // A consistent list is older than the watch if the cluster was restored from a backup. Then the list replaces everything.
-    const restored = compareResourceVersions(listResourceVersion, this.#seen) < 0;
+    const restored = compareResourceVersions(listResourceVersion, position.seen) < 0;
     if (restored) {
-      this.#tombstones.clear();
-      this.#seen = '0';
+      position.tombstones.clear();
+      position.seen = '0';
     }
     const listed = new Set(records.map(keyOf));
     for (const [key, { resourceVersion }] of this.#records) {
+      if (this.#positionOf(key) !== position) continue;
       const newer = compareResourceVersions(resourceVersion, listResourceVersion) > 0;
       if (!listed.has(key) && (restored || !newer)) this.#set(key, undefined);
     }
@@ -180,7 +233,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
       if (restored) this.#set(keyOf(record), record);
       else this.observe(record);
     }
-    this.advance(listResourceVersion);
+    this.#advance(position, listResourceVersion);
   }
 
   /** Calls `listener` for every further change. The returned function unsubscribes it. */
@@ -193,13 +246,20 @@ export class Store<R extends StoreRecord, I extends string = never> {
     const key = keyOf(record);
     const known = this.#records.get(key)?.resourceVersion ?? this.#goneAt(key);
     if (isNumeric(record.resourceVersion) && compareResourceVersions(record.resourceVersion, known) <= 0) return false;
-    this.#tombstones.delete(key);
+    this.#positionOf(key).tombstones.delete(key);
     this.#set(key, record, silently);
     return true;
   }
 
   #goneAt(key: string): string {
-    return this.#tombstones.get(key) ?? this.#seen;
+    const { tombstones, seen } = this.#positionOf(key);
+    return tombstones.get(key) ?? seen;
+  }
+
+  #positionOf(key: string): Position {
+    if (this.#parts.size === 0) return this.#whole;
+    const { namespace, name } = refOf(key);
+    return this.#parts.get(namespace ?? name) ?? this.#whole;
   }
 
   #set(key: string, after: R | undefined, silently = false): void {

@@ -7,6 +7,7 @@ import {
   type OwnershipChange,
   ownershipChange,
 } from '../records/ownership.ts';
+import { namespacedRightHint } from '../text/missing-right.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import type { AuthorityState, ReadyAuthority } from './authority-state.ts';
 import { type LeafRequest, leafRequest } from './leaf-request.ts';
@@ -59,9 +60,14 @@ export function planCertificate(observed: ObservedCertificate, now: Date): Certi
   return { secrets: [first, ...others], prune: isWhole ? surplus : [], annotate };
 }
 
-/** True while the authority or the password of the keystores has not been read yet. The caches deliver both shortly. */
-export const isAwaitingCaches = ({ authority, keystorePassword }: ObservedCertificate): boolean =>
-  authority.state === 'unknown' || keystorePassword?.state === 'unknown';
+/**
+ * True while the authority, the Secrets of the namespace or the password of the keystores have not been read yet. The caches
+ * deliver them shortly.
+ */
+export const isAwaitingCaches = ({ authority, secretsAccess, keystorePassword }: ObservedCertificate): boolean =>
+  authority.state === 'unknown' ||
+  secretsAccess === 'unknown' ||
+  (secretsAccess !== 'forbidden' && keystorePassword?.state === 'unknown');
 
 /**
  * Plans the step for one role. Called again for a single role after a write failed because the Secret is newer than the
@@ -111,6 +117,11 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
   const { secret, foreign } = role;
   // Pods use an existing Secret, so it is kept up to date. The garbage collector would soon delete a new one.
   if (certificate.deleting && secret === undefined && foreign === undefined) return { step: 'keep' };
+  if (observed.secretsAccess === 'forbidden') {
+    const { namespace } = certificate;
+    const hint = namespacedRightHint(namespace);
+    return blocked('NamespaceUnreadable', `the operator may not read the Secrets in namespace ${namespace}; ${hint}`);
+  }
   if (authority.state === 'unknown') return nameObstacle(observed, role) ?? { step: 'keep' };
   const request = nameObstacle(observed, role) ?? requestOf(observed, role, now);
   if ('step' in request) return request;
@@ -121,7 +132,8 @@ function planContent(observed: ObservedCertificate, role: ObservedRole, now: Dat
 }
 
 /** The validated request of the role, or the reason for refusing it. */
-function requestOf({ certificate, namespaceLabels, authority }: ObservedCertificate, role: ObservedRole, now: Date) {
+function requestOf(observed: ObservedCertificate, role: ObservedRole, now: Date) {
+  const { certificate, namespaceLabels: labels, labelsForbidden = false, authority } = observed;
   const { namespace, spec } = certificate;
   const { name } = spec.authorityRef;
   if (authority.state === 'missing')
@@ -130,7 +142,8 @@ function requestOf({ certificate, namespaceLabels, authority }: ObservedCertific
       `MtlsAuthority ${name} does not exist; create it, or correct spec.authorityRef.name`,
     );
   if (authority.state === 'unknown') return { step: 'keep' } as const;
-  const request = leafRequest(spec, role.role, { namespace, labels: namespaceLabels, ...authority, authority: name });
+  const scope = { namespace, labels, labelsForbidden, ...authority, authority: name };
+  const request = leafRequest(spec, role.role, scope);
   if ('reason' in request) {
     const { reason, message } = request;
     return blocked(reason, reason === 'Pending' ? message : message + currentLeafText(role, authority, now));

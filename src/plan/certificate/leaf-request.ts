@@ -27,6 +27,7 @@ import { maxOtherValueLength } from '../policy/name-pattern.ts';
 import { serviceNames, spiffeIdOf } from '../policy/own-names.ts';
 import { subjectProblem } from '../policy/subject-attributes.ts';
 import { joinShortened, truncate } from '../text/message-text.ts';
+import { labelsRightHint } from '../text/missing-right.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { keySpecOf } from './key-spec.ts';
 
@@ -41,10 +42,10 @@ export interface LeafRequest {
 
 /**
  * Why a role's request is refused. Only a changed spec or authority helps. `Pending`: the operator has not read the
- * namespace yet, and its labels may allow more.
+ * namespace yet, and its labels may allow more. `NamespaceUnreadable`: it may not read the namespace.
  */
 export interface Refusal {
-  readonly reason: 'Denied' | 'InvalidSpec' | 'Pending';
+  readonly reason: 'Denied' | 'InvalidSpec' | 'NamespaceUnreadable' | 'Pending';
   readonly message: string;
 }
 
@@ -85,8 +86,15 @@ export function leafRequest(spec: MtlsCertificateSpec, role: Role, scope: Policy
   }
   const subject: Subject = { ...spec.subject, ...(commonName === undefined ? {} : { commonName }) };
   const denied = evaluatePolicy({ role, names, subject, usages, durationMs }, scope);
-  const { labels, namespace } = scope;
+  const { labels, labelsForbidden, namespace } = scope;
   if (labels === undefined && (denied.length > 0 || mayGrantMore(spec, role, scope))) {
+    if (labelsForbidden === true) {
+      const why = `the operator may not read namespace ${namespace}, whose labels may allow more`;
+      return {
+        reason: 'NamespaceUnreadable',
+        message: joinShortened([why, labelsRightHint(namespace), ...denied], '; '),
+      };
+    }
     // The watches are independent: the namespace arrives shortly.
     const message = `the operator has not read namespace ${namespace} yet; its labels decide which names it may have`;
     return { reason: 'Pending', message };

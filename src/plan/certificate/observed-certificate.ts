@@ -26,6 +26,10 @@ export interface ObservedCertificate {
   readonly certificate: CertificateRecord;
   /** Absent until the operator has read the namespace. */
   readonly namespaceLabels?: Readonly<Record<string, string>>;
+  /** The operator may not read the namespace, so its labels stay unknown. */
+  readonly labelsForbidden?: true;
+  /** Why the Secrets of the namespace are not known. Absent when they are. */
+  readonly secretsAccess?: 'forbidden' | 'unknown';
   readonly authority: AuthorityState;
   readonly roles: readonly ObservedRole[];
   /** Absent when spec requests no keystores. */

@@ -24,6 +24,8 @@ import { isSystemName } from './wildcard.ts';
 export interface PolicyScope extends NameScope {
   /** The namespace's labels. Undefined until the operator has read the namespace. */
   readonly labels: Readonly<Record<string, string>> | undefined;
+  /** The operator may not read the namespace, so its labels stay unknown. */
+  readonly labelsForbidden?: boolean;
   /** The name of the authority, for messages. */
   readonly authority: string;
   readonly issuance: IssuancePolicy;

@@ -1,6 +1,7 @@
 import type { LeafRecord } from '../../pki/index.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
 import { type CachedSecret, isExamined } from '../records/secret-record.ts';
+import { namespacedRightHint } from '../text/missing-right.ts';
 
 /** A Secret of an authority's certificate, as a rotation counts it. */
 export interface IssuedSecret {
@@ -69,6 +70,23 @@ export function issuedSecret(secret: CachedSecret): IssuedSecret {
     ...(secret.deleting === true ? { detail: heldByFinalizer } : {}),
   };
 }
+
+/**
+ * A namespace whose objects the operator may not read, as a rotation counts it. It may hold any leaf and any bundle, so it
+ * blocks every phase.
+ * @param kinds what the operator may not read, by plural
+ */
+export const unreadableNamespace = (
+  namespace: string,
+  kinds: readonly string[],
+  monotonicMs: number,
+): IssuedSecret => ({
+  namespace,
+  displayName: `namespace ${namespace}`,
+  leaf: { notAfter: endOfTime },
+  changedAtMs: monotonicMs,
+  detail: `the operator may not read its ${kinds.join(', ')}; ${namespacedRightHint(namespace)}`,
+});
 
 /** ECMA-262 21.4.1.1. */
 const endOfTime = new Date(8.64e15);

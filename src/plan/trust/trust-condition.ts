@@ -2,7 +2,10 @@ import type { TrustReason } from '../../api/reasons.ts';
 import type { RootState } from '../certificate/authority-state.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import { conditionOf, type DesiredCondition, restated } from '../records/condition.ts';
+import type { KnownNamespace } from '../records/namespace-record.ts';
 import { heldByFinalizer } from '../rotation/rollout-observation.ts';
+import { joinShortened } from '../text/message-text.ts';
+import { labelsRightHint, namespacedRightHint } from '../text/missing-right.ts';
 import { clusterTrustBundleOf } from './trust-plan.ts';
 import type { TrustSources, TrustTarget } from './trust-targets.ts';
 
@@ -19,6 +22,14 @@ const whileNotReady = 'the authority is not ready; published bundles stay unchan
 /** How many namespaces a message names. */
 const namesInMessage = 5;
 
+/** What the operator can publish at all. */
+export interface TrustScope extends Pick<TrustSources, 'servesClusterTrustBundles'> {
+  /** The namespaces that the operator watches. Absent when it watches all, and ClusterTrustBundles too. */
+  readonly watched?: readonly string[];
+  /** See unreadableNamespaces. */
+  readonly unreadable?: readonly KnownNamespace[];
+}
+
 /**
  * The condition TrustPublished. It is True when every target of spec holds the current bundle. Undefined when spec has
  * never requested a bundle. It depends on the observed objects, not on the last write.
@@ -27,7 +38,7 @@ export function trustCondition(
   authority: AuthorityRecord,
   state: RootState,
   targets: readonly TrustTarget[],
-  { servesClusterTrustBundles }: Pick<TrustSources, 'servesClusterTrustBundles'>,
+  { servesClusterTrustBundles, watched, unreadable = [] }: TrustScope,
 ): DesiredCondition | undefined {
   const { trustBundle } = authority.spec;
   const said = conditionOf(authority.status, type);
@@ -52,7 +63,9 @@ export function trustCondition(
   const clusterTrustBundle = judged.find(({ kind }) => kind === 'ClusterTrustBundle');
   const findings = [
     ...(trustBundle.configMap === undefined ? [] : judgeConfigMaps(trustBundle.configMap.name, configMaps, bundle)),
-    ...(trustBundle.clusterTrustBundle
+    ...(trustBundle.configMap === undefined ? [] : judgeUnreadable(trustBundle.configMap.name, unreadable)),
+    ...(trustBundle.clusterTrustBundle && watched !== undefined ? [clusterTrustBundleIsNotWatched] : []),
+    ...(trustBundle.clusterTrustBundle && watched === undefined
       ? [judgeClusterTrustBundle(authority.name, clusterTrustBundle, bundle, servesClusterTrustBundles)]
       : []),
   ];
@@ -65,7 +78,39 @@ export function trustCondition(
     .map((finding) => finding.message)
     .join('; ');
   if (problem !== undefined) return isNot(problem.reason, message);
+  if (watched !== undefined && trustBundle.configMap !== undefined) {
+    const where = `${message}; the operator watches only ${joinShortened(watched)} (--watch-namespaces) and publishes nowhere else`;
+    return { type, status: 'True', reason: 'PublishedInWatchedNamespaces', message: where };
+  }
   return { type, status: 'True', reason: 'Published', message: message || 'spec.trustBundle requests no bundle' };
+}
+
+const clusterTrustBundleIsNotWatched: Finding = {
+  reason: 'ClusterTrustBundleNotWatched',
+  message:
+    'the operator runs with --watch-namespaces and publishes no ClusterTrustBundle; set trustBundle.clusterTrustBundle to false',
+};
+
+function judgeUnreadable(name: string, unreadable: readonly KnownNamespace[]): Finding[] {
+  const closed = unreadable.filter((namespace) => namespace.configMapsForbidden === true).map((one) => one.name);
+  const unlabelled = unreadable.filter((namespace) => namespace.configMapsForbidden !== true).map((one) => one.name);
+  const finding = (names: readonly string[], why: string): Finding => ({
+    reason: 'NamespaceUnreadable',
+    message: `ConfigMap ${name} is not published in ${joinShortened(names)}: ${why}`,
+  });
+  return [
+    ...(closed.length === 0
+      ? []
+      : [finding(closed, `the operator may not read ConfigMaps there; ${namespacedRightHint(...closed)}`)]),
+    ...(unlabelled.length === 0
+      ? []
+      : [
+          finding(
+            unlabelled,
+            `configMap.namespaceSelector needs labels that the operator may not read; ${labelsRightHint(...unlabelled)}`,
+          ),
+        ]),
+  ];
 }
 
 /** Sorted, because the order of the cache changes with a restart and would change the message. */

@@ -1,8 +1,8 @@
 import { group } from '../../api/constants.ts';
 import { sha256Hex } from '../../pki/index.ts';
-import { selects } from '../policy/label-selector.ts';
+import { isSelected } from '../policy/grant.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { NamespaceRecord } from '../records/namespace-record.ts';
+import type { KnownNamespace } from '../records/namespace-record.ts';
 
 /** A ConfigMap or ClusterTrustBundle that holds a published bundle or has the name of one. */
 export interface TrustRecord {
@@ -103,10 +103,19 @@ function planCopy(
   return isRight ? { step: 'keep' } : { step: 'update', record };
 }
 
-/** The name of the ConfigMap that spec requests in a namespace. Undefined when it requests none there. */
-export function configMapIn({ spec }: AuthorityRecord, { labels, terminating }: NamespaceRecord): string | undefined {
+/**
+ * The name of the ConfigMap that spec requests in a namespace. Undefined when it requests none there.
+ * @param isPublished whether the namespace holds a bundle of the authority. While the labels of the namespace are unknown, the
+ * operator keeps that bundle up to date, and publishes a new one only for a selector that selects every namespace.
+ */
+export function configMapIn(
+  { spec }: AuthorityRecord,
+  { labels, terminating }: KnownNamespace,
+  isPublished = false,
+): string | undefined {
   const { configMap } = spec.trustBundle ?? {};
-  const isWanted = configMap !== undefined && !terminating && selects(configMap.namespaceSelector, labels);
+  if (configMap === undefined || terminating) return undefined;
+  const isWanted = isSelected(configMap.namespaceSelector ?? {}, labels) || (labels === undefined && isPublished);
   return isWanted ? configMap.name : undefined;
 }
 

@@ -1,5 +1,5 @@
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { NamespaceRecord } from '../records/namespace-record.ts';
+import type { KnownNamespace } from '../records/namespace-record.ts';
 import { heldByFinalizer, type Publication } from '../rotation/rollout-observation.ts';
 import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust-plan.ts';
 
@@ -14,7 +14,7 @@ export type TrustOutcome = { readonly desiredName?: string } & (
 
 /** The sources of the targets and their content. */
 export interface TrustSources {
-  readonly namespaces: Iterable<NamespaceRecord>;
+  readonly namespaces: Iterable<KnownNamespace>;
   /** Whether the API server serves ClusterTrustBundles. Undefined until that is known. */
   readonly servesClusterTrustBundles: boolean | undefined;
   /** See ObservedTrust.existing. The namespace is empty for the cluster. */
@@ -48,13 +48,31 @@ export interface TrustTarget {
 }
 
 /**
+ * The namespaces that spec may select and that get no bundle, because the operator may not read their labels or their
+ * ConfigMaps.
+ */
+export const unreadableNamespaces = (authority: AuthorityRecord, sources: TrustSources): KnownNamespace[] =>
+  [...sources.namespaces]
+    .filter((namespace) => configMapIn(authority, namespace, true) !== undefined)
+    .filter(
+      (namespace) =>
+        namespace.configMapsForbidden === true ||
+        configMapIn(authority, namespace, isPublishedIn(authority, namespace, sources)) === undefined,
+    );
+
+/** Whether a namespace holds a bundle of the authority. Only the decision about a namespace without labels depends on it. */
+const isPublishedIn = (authority: AuthorityRecord, { name, labels }: KnownNamespace, sources: TrustSources): boolean =>
+  labels === undefined && sources.existing(authority, name, '').some(({ owner }) => owner === authority.uid);
+
+/**
  * All targets of the bundle that spec selects, including objects of other owners. It leaves out namespaces that are
  * being deleted, and the ClusterTrustBundle in a cluster that does not serve them.
  */
 export function trustTargets(authority: AuthorityRecord, sources: TrustSources): TrustTarget[] {
   const targets: TrustTarget[] = [];
   for (const namespace of sources.namespaces) {
-    const desiredName = configMapIn(authority, namespace);
+    if (namespace.configMapsForbidden === true) continue;
+    const desiredName = configMapIn(authority, namespace, isPublishedIn(authority, namespace, sources));
     if (desiredName !== undefined)
       targets.push(...targetsIn(authority, 'ConfigMap', namespace.name, desiredName, sources));
   }

@@ -504,16 +504,17 @@ table('a ClusterTrustBundle', {
 });
 
 const withCrl = { outputs: { crl: true } };
+const everything: Added = {
+  authority: ['lab', 'org'],
+  certificate: ['home/a in the background', ...usersOfOrg, 'waiting keys are put off'],
+  trust: ['lab/', ...everyTargetOfOrg],
+};
 
 table('independently of a change in a cache,', {
   'a replica that becomes the leader queues everything': [
     undefined,
     ({ eventHandlers }) => eventHandlers.all(),
-    {
-      authority: ['lab', 'org'],
-      certificate: ['home/a in the background', ...usersOfOrg, 'waiting keys are put off'],
-      trust: ['lab/', ...everyTargetOfOrg],
-    },
+    everything,
   ],
   'an API server that starts serving ClusterTrustBundles queues that target for every authority': [
     undefined,
@@ -528,6 +529,11 @@ table('independently of a change in a cache,', {
     },
     ({ eventHandlers }) => eventHandlers.crlChanged('org'),
     { certificate: ['shop/a', 'shop/c'], trust: everyTargetOfOrg },
+  ],
+  'a right to read a watched namespace that comes or goes queues every object': [
+    undefined,
+    ({ caches }) => caches.publish('accessChanged'),
+    everything,
   ],
   'the first list of passwords queues the certificates that request keystores': [
     requestsKeystores,

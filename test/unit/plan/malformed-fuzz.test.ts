@@ -238,7 +238,7 @@ for (const wrongTypes of [false, true]) {
         const { status } = planAuthorityStatus(observed, plan, now);
         assertSayable(status.conditions);
         assert.equal(misfit(schemas.MtlsAuthority.status, { ...status, conditions: [] }, 'status'), undefined);
-        configMapIn(record, { name: 'shop', resourceVersion: '1', labels: {}, terminating: false });
+        configMapIn(record, { name: 'shop', labels: {}, terminating: false });
         trustCondition(record, { state: 'unknown' }, [], { servesClusterTrustBundles: undefined });
         issuancePolicy(record.spec.issuance);
         counts.decided += 1;

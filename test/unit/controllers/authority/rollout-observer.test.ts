@@ -31,12 +31,13 @@ const publications: readonly Publication[] = [
 ];
 
 /** A process with its caches, whose clock is at 100 ms. */
-function process() {
+function process(watched?: readonly string[]) {
   const api = new MemoryApi();
   const clock = { ms: 100 };
   const caches = new Caches(
     () => [ours.certificate],
     () => clock.ms,
+    watched,
   );
   const renewed: AuthorityRecord[] = [];
   const observer = new RolloutObserver({
@@ -105,6 +106,69 @@ describe('the rollout of an authority', () => {
       monotonicMs: 100,
     });
     assert.deepEqual([root, issuer], [rootIdOf(ours), issuerIdOf(ours)]);
+  });
+
+  describe('of an operator that watches some namespaces', () => {
+    const kinds = ['namespaces', 'mtlscertificates', 'secrets', 'configmaps'] as const;
+    const hint =
+      'create the Role and RoleBinding of the operator in web (chart: watchNamespaces), or take the namespace out of --watch-namespaces';
+    /** The operator watches `shop` and `web`, and may read everything in `shop`. */
+    const watching = () => {
+      const made = process(['shop', 'web']);
+      for (const name of ['shop', 'web'])
+        made.caches.namespaces
+          .part(name)
+          .replaceAll([{ name, labels: {}, terminating: false, resourceVersion: '1' }], '1');
+      for (const kind of kinds) made.caches.watched.note(kind, 'shop', true);
+      return made;
+    };
+
+    test('includes each namespace that may hold objects which the operator may not read', () => {
+      const made = watching();
+      for (const kind of kinds) made.caches.watched.note(kind, 'web', kind === 'namespaces');
+      const [one, ...others] = made.observer.gather(ruled).secrets;
+      assert.deepEqual(others, []);
+      assert.deepEqual(
+        [one?.namespace, one?.displayName, one?.detail, one?.bundle, one?.leaf?.root],
+        [
+          'web',
+          'namespace web',
+          `the operator may not read its mtlscertificates, secrets; ${hint}`,
+          undefined,
+          undefined,
+        ],
+      );
+      const publishing = {
+        ...ruled,
+        spec: { ...ruled.spec, trustBundle: { configMap: { name: 'trust' }, clusterTrustBundle: false } },
+      };
+      assert.match(
+        made.observer.gather(publishing).secrets[0]?.detail ?? '',
+        /its mtlscertificates, secrets, configmaps;/,
+      );
+    });
+
+    test('includes such a namespace when the operator does not know whether it exists', () => {
+      const made = process(['web']);
+      for (const kind of kinds) made.caches.watched.note(kind, 'web', false);
+      assert.deepEqual(whats(made), ['namespace web']);
+    });
+
+    test('leaves out a namespace that does not exist', () => {
+      const made = process(['web']);
+      made.caches.namespaces.part('web').replaceAll([], '1');
+      for (const kind of kinds) made.caches.watched.note(kind, 'web', kind === 'namespaces');
+      assert.deepEqual(whats(made), []);
+    });
+
+    test('is read again from the API server in each namespace that the operator may read', async () => {
+      const made = watching();
+      made.caches.certificates.part('shop').replaceAll([issued.record], '1');
+      await made.api.create(secretResource, secret);
+      await made.api.create(secretResource, withMetadata(() => ({ namespace: 'other' }))(secret));
+      await made.observer.renew(ruled, never);
+      assert.deepEqual([...made.caches.secrets.keys()], ['shop/payments-server-tls']);
+    });
   });
 
   test('counts the Secrets of every authority as examined', () => {

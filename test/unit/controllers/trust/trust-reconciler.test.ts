@@ -83,11 +83,12 @@ async function scene(
   caches.namespaces.observe({ name: 'shop', resourceVersion: '1', labels: {}, terminating: false });
   if (cached !== undefined) caches.configMaps.store.observe(inConfigMap.toRecord(cached));
   authorityStates.set(publisher, { state: 'ready', issuer: signer, bundle, acceptedBundleDigests: [] });
-  const { authorities, namespaces } = caches;
+  const { authorities } = caches;
   const newTerm = () =>
     new TrustReconciler({
       authorities,
-      namespaces,
+      namespace: (name) => caches.namespace(name),
+      holdsBundle: ({ uid }, namespace) => caches.configMaps.holdsBundle(uid, namespace),
       authorityStates,
       configMaps: new TrustWriter(client, inConfigMap, caches.configMaps, silentLog),
       clusterTrustBundles: new TrustWriter(client, inClusterTrustBundle, caches.clusterTrustBundles, silentLog),

@@ -265,8 +265,11 @@ export function selectorOf({
   return (object) =>
     (namespace === undefined || object.metadata.namespace === namespace) &&
     labels.every((term) => holds(term, object.metadata.labels?.[term.key])) &&
-    fields.every((term) => holds(term, Object.entries(object).find(([key]) => key === term.key)?.[1]));
+    fields.every((term) => holds(term, fieldOf(object, term.key)));
 }
+
+const fieldOf = (object: KubeObject, path: string): unknown =>
+  path === 'metadata.name' ? object.metadata.name : Object.entries(object).find(([key]) => key === path)?.[1];
 
 interface Term {
   readonly key: string;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mock, test } from 'node:test';
+import { mock, type TestContext, test } from 'node:test';
 import * as fc from 'fast-check';
 import { historyRuns } from '../../../support/runs.ts';
 import { type Outcome, ReflectorWorld, unreadable } from './reflector-world.ts';
@@ -53,7 +53,13 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
 const named = (history: readonly Act[]): readonly Act[] =>
   Object.assign([...history], { [fc.toStringMethod]: () => `\n  ${history.map(([what]) => what).join('\n  ')}\n` });
 
-test('after any history of objects, network and writes, the cache equals the collection and subscribers have seen every change', async (t) => {
+const fillers = { 'one Reflector': false, 'a Reflector for each namespace': true };
+for (const [filler, isSplit] of Object.entries(fillers)) {
+  test(`after any history of objects, network and writes, a cache that ${filler} fills equals the collection and subscribers have seen every change`, (t) =>
+    histories(t, isSplit));
+}
+
+async function histories(t: TestContext, isSplit: boolean): Promise<void> {
   const seen = { lists: 0, watches: 0, streams: 0, events: 0, remembered: 0, restores: 0 };
   await fc.assert(
     fc.asyncProperty(
@@ -64,7 +70,7 @@ test('after any history of objects, network and writes, the cache equals the col
       async (streams, pageSize, before, history) => {
         mock.timers.reset();
         mock.timers.enable({ apis: ['setTimeout'] });
-        const world = new ReflectorWorld({ streams, pageSize });
+        const world = new ReflectorWorld({ streams, pageSize }, isSplit);
         for (const [name, size] of before) world.put(name, size);
         for (const [, act] of history) {
           act(world);
@@ -82,7 +88,7 @@ test('after any history of objects, network and writes, the cache equals the col
   mock.timers.reset();
   t.diagnostic(`${runs.numRuns} histories: ${JSON.stringify(seen)}`);
   for (const [what, count] of Object.entries(seen)) assert.ok(count > runs.numRuns / 4, `only ${count} ${what}`);
-});
+}
 
 /** Lets all requests, answers and events arrive. */
 async function settle(world: ReflectorWorld): Promise<void> {

@@ -42,7 +42,11 @@ interface Gate {
   readonly pass: (outcome: Outcome) => void;
 }
 
-const keyOf = (name: string): string => `n/${name}`;
+/** The objects are spread over two namespaces, so that a cache can be filled by one Reflector or by one for each namespace. */
+export const namespaces = ['n', 'm'] as const;
+const namespaceOf = (name: string): string => (name < 'c' ? 'n' : 'm');
+const refOf = (name: string) => ({ namespace: namespaceOf(name), name });
+const keyOf = (name: string): string => `${namespaceOf(name)}/${name}`;
 
 interface Backup {
   readonly revision: number;
@@ -103,30 +107,43 @@ class Collection {
     this.#backups.push({ revision: this.revision, objects: new Map(this.objects) });
     // Other kinds use the same counter, so there are gaps.
     this.revision += 1 + (this.revision % 3);
-    const metadata = { namespace: 'n', name, uid: name, resourceVersion: String(this.revision) };
+    const metadata = { ...refOf(name), uid: name, resourceVersion: String(this.revision) };
     const object = { metadata, spec: { size } } as Served<Widget>;
     this.versions.set(`${name}@${this.revision}`, object);
     return object;
   }
 }
 
-class SizedStore extends Store<Sized, 'size'> {
-  /** The revision up to which the Reflector has observed everything. */
+/** A store, or a part of one, that remembers the revision up to which its Reflector has observed everything. */
+class SeenStore {
   seen = 0;
+  readonly target: ReflectorOptions<Widget, Sized>['store'];
 
-  override advance(resourceVersion: string): void {
-    this.seen = Number(resourceVersion);
-    super.advance(resourceVersion);
+  constructor(store: ReflectorOptions<Widget, Sized>['store']) {
+    this.target = {
+      current: (object) => store.current(object),
+      observe: (record) => store.observe(record),
+      observeDeleted: (ref, resourceVersion) => store.observeDeleted(ref, resourceVersion),
+      writeUnderWay: (ref) => store.writeUnderWay(ref),
+      advance: (resourceVersion) => {
+        this.seen = Number(resourceVersion);
+        store.advance(resourceVersion);
+      },
+      replaceAll: (records, resourceVersion) => {
+        this.seen = Number(resourceVersion);
+        store.replaceAll(records, resourceVersion);
+      },
+    };
   }
 }
 
 /**
- * A collection, a network whose steps the test decides, and a Reflector that keeps a Store up to date with the collection.
- * The process of the Reflector also writes some of the objects itself.
+ * A collection, a network whose steps the test decides, and one Reflector or several that keep a Store up to date with the
+ * collection. The process of the Reflectors also writes some of the objects itself.
  */
 export class ReflectorWorld {
   readonly server = new Collection();
-  readonly store = new SizedStore({ indexes: { size: ({ size }) => [String(size)] } });
+  readonly store = new Store<Sized, 'size'>({ indexes: { size: ({ size }) => [String(size)] } });
   readonly gates = new Set<Gate>();
   readonly counts = { lists: 0, watches: 0, streams: 0, events: 0, remembered: 0, restores: 0 };
   /** The records as a subscriber knows them that has seen every change. */
@@ -134,27 +151,41 @@ export class ReflectorWorld {
   /** The last watch event of each object. */
   readonly #lastEvents = new Map<string, Change>();
   readonly #stop = new AbortController();
-  readonly #run: Promise<void>;
+  readonly #run: Promise<unknown>;
   #problem: string | undefined;
-  /** The cluster was restored, and the cache has not listed since. */
-  #awaitsListing = false;
+  readonly #parts: readonly SeenStore[];
+  /** The cluster was restored, and these parts of the cache have not been listed since. */
+  readonly #unlisted = new Set<SeenStore>();
 
-  constructor(options: Pick<ReflectorOptions<Widget, Sized>, 'streams' | 'pageSize'>) {
+  /** @param isSplit whether each namespace has a Reflector of its own */
+  constructor(options: Pick<ReflectorOptions<Widget, Sized>, 'streams' | 'pageSize'>, isSplit: boolean) {
     this.store.subscribe((before, after) => this.#onChange(before, after));
-    const reflector = new Reflector<Widget, Sized>({
-      client: this.#client(),
-      resource: widgets,
-      store: this.store,
-      transform: sized,
-      log: silentLog,
-      backoff: { baseMs: 100, maxMs: 1000 },
-      onListed: () => {
-        this.#awaitsListing = false;
-        this.#lastEvents.clear();
-      },
-      ...options,
+    const places = isSplit ? namespaces : [undefined];
+    const reflectors = places.map((namespace) => {
+      const part = new SeenStore(namespace === undefined ? this.store : this.store.part(namespace));
+      const reflector = new Reflector<Widget, Sized>({
+        client: this.#client(),
+        resource: widgets,
+        namespace,
+        store: part.target,
+        transform: sized,
+        log: silentLog,
+        backoff: { baseMs: 100, maxMs: 1000 },
+        onListed: () => {
+          this.#unlisted.delete(part);
+          for (const name of this.#lastEvents.keys())
+            if (namespace === undefined || namespaceOf(name) === namespace) this.#lastEvents.delete(name);
+        },
+        ...options,
+      });
+      return { part, reflector };
     });
-    this.#run = reflector.run(this.#stop.signal);
+    this.#parts = reflectors.map(({ part }) => part);
+    this.#run = Promise.all(reflectors.map(({ reflector }) => reflector.run(this.#stop.signal)));
+  }
+
+  get #awaitsListing(): boolean {
+    return this.#unlisted.size > 0;
   }
 
   /** Lets a waiting request, answer or event continue with this outcome. */
@@ -168,8 +199,8 @@ export class ReflectorWorld {
   /** Writes an object of the cache, and stores the answer without calling the subscriber. */
   write(name: string, size: number): void {
     const known = this.store.get(keyOf(name));
-    if (known === undefined || this.store.writeUnderWay({ namespace: 'n', name }) !== undefined) return;
-    const written = this.store.trackWrite({ namespace: 'n', name }, async () => {
+    if (known === undefined || this.store.writeUnderWay(refOf(name)) !== undefined) return;
+    const written = this.store.trackWrite(refOf(name), async () => {
       await this.#network();
       const isCurrent = this.server.objects.get(name)?.metadata.resourceVersion === known.resourceVersion;
       if (!isCurrent || this.#awaitsListing) throw new KubeError('Conflict', 'it has changed');
@@ -213,11 +244,11 @@ export class ReflectorWorld {
    * cannot distinguish a new object from an old one with the same revision.
    */
   restore(): void {
-    const backup = this.server.backupBefore(this.store.seen);
+    const backup = this.server.backupBefore(Math.min(...this.#parts.map(({ seen }) => seen)));
     if (backup === undefined || this.#awaitsListing) return;
     this.counts.restores += 1;
     this.server.restore(backup);
-    this.#awaitsListing = true;
+    for (const part of this.#parts) this.#unlisted.add(part);
     this.#lastEvents.clear();
   }
 
@@ -230,7 +261,7 @@ export class ReflectorWorld {
     }
     for (const [name, { type, object }] of this.#lastEvents) {
       // An event may wait for the answer to a write of this process.
-      if (this.store.writeUnderWay({ namespace: 'n', name }) !== undefined) continue;
+      if (this.store.writeUnderWay(refOf(name)) !== undefined) continue;
       const known = Number(this.store.get(keyOf(name))?.resourceVersion ?? 0);
       const revision = Number(object.metadata.resourceVersion);
       const isGone = type === 'DELETED' || object.spec?.size === unreadable;
@@ -311,12 +342,12 @@ export class ReflectorWorld {
   }
 
   /** All pages of a list have the same revision, however long they take. The API server sends a page in parts. */
-  async *#listPages({ signal, limit = Number.POSITIVE_INFINITY }: Options) {
+  async *#listPages({ signal, namespace, limit = Number.POSITIVE_INFINITY }: Options) {
     this.counts.lists += 1;
     await this.#network(signal);
     const { revision } = this.server;
     const { restores } = this.counts;
-    const left = [...this.server.objects.values()];
+    const left = [...this.server.objects.values()].filter(isIn(namespace));
     do {
       const page = left.splice(0, limit);
       for (const object of page.slice(0, -1)) {
@@ -331,11 +362,11 @@ export class ReflectorWorld {
   }
 
   /** A watch with initial events. */
-  async *#stream({ signal }: Options): AsyncGenerator<WatchEvent<Widget>, void, undefined> {
+  async *#stream({ signal, namespace }: Options): AsyncGenerator<WatchEvent<Widget>, void, undefined> {
     this.counts.streams += 1;
     await this.#network(signal);
     let { revision } = this.server;
-    const expected = [...this.server.objects.values()];
+    const expected = [...this.server.objects.values()].filter(isIn(namespace));
     for (const object of expected) {
       yield { type: 'ADDED', object, size: 100 };
       if (object.spec?.size === 0 && (await this.#network(signal)) === 'ends') return;
@@ -344,7 +375,7 @@ export class ReflectorWorld {
       if ((await this.#network(signal)) === 'ends') return;
       if (revision < this.server.compactedTo) throw new KubeError('Gone', 'too old');
       if (revision > this.server.revision) throw new KubeError('Network', 'the API server has gone down');
-      const changes = this.server.after(revision);
+      const changes = this.server.after(revision).filter(({ object }) => isIn(namespace)(object));
       revision = this.server.revision;
       for (const { type, object } of changes) yield { type, object, size: 100 };
       yield { type: 'BOOKMARK', resourceVersion: String(revision) };
@@ -352,13 +383,13 @@ export class ReflectorWorld {
     yield { type: 'BOOKMARK', resourceVersion: String(revision), isAll: true };
   }
 
-  async *#watch({ signal, resourceVersion }: Options): AsyncGenerator<WatchEvent<Widget>, void, undefined> {
+  async *#watch({ signal, namespace, resourceVersion }: Options): AsyncGenerator<WatchEvent<Widget>, void, undefined> {
     this.counts.watches += 1;
     for (let revision = Number(resourceVersion); ; ) {
       if ((await this.#network(signal)) === 'ends') return;
       if (revision < this.server.compactedTo) throw new KubeError('Gone', 'too old');
       if (revision > this.server.revision) throw new KubeError('Timeout', 'too large resource version');
-      const changes = this.server.after(revision);
+      const changes = this.server.after(revision).filter(({ object }) => isIn(namespace)(object));
       // Send some of the changes at a time.
       const some = changes.slice(0, 1 + (revision % 4));
       for (const { type, object } of some) {
@@ -377,9 +408,15 @@ export class ReflectorWorld {
 
 interface Options {
   readonly signal?: AbortSignal;
+  readonly namespace?: string | undefined;
   readonly limit?: number;
   readonly resourceVersion?: string;
 }
+
+const isIn =
+  (namespace: string | undefined) =>
+  ({ metadata }: Served<Widget>): boolean =>
+    namespace === undefined || metadata.namespace === namespace;
 
 function sized({ metadata, spec }: Served<Widget>): Sized {
   if (spec?.size === unreadable) throw new Error('cannot be read');

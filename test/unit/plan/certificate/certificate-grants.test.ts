@@ -24,6 +24,15 @@ describe('a certificate with a granted name', () => {
     'Pending',
     'the operator has not read namespace shop yet; its labels decide which names it may have',
   );
+  const forbidden = (...denied: readonly string[]) =>
+    blocked(
+      'NamespaceUnreadable',
+      [
+        'the operator may not read namespace shop, whose labels may allow more',
+        'grant the operator list and watch on namespaces with the resourceNames shop',
+        ...denied,
+      ].join('; '),
+    );
   const withdrawn = { under: authority, plan: [blocked('Denied', message + stays)] };
   const until = (said: string) => ({ under: authority, plan: [blocked('Denied', message + said)] });
   check({
@@ -72,6 +81,35 @@ describe('a certificate with a granted name', () => {
       given: asked.whereNamespaceHas(null),
       under: forEdge,
       plan: [unsure],
+    },
+    'is refused, with the missing right, in a namespace whose labels the operator may not read': {
+      given: asked.whereForbidden('labels'),
+      under: forEdge,
+      plan: [forbidden(message)],
+    },
+    'is refused for a peer whose bare name the labels may grant, which the operator may not read': {
+      given: peer.whereForbidden('labels'),
+      under: forEdge,
+      plan: [forbidden()],
+    },
+    'needs no labels that the operator may not read when all namespaces have the grant': {
+      given: asked.whereForbidden('labels'),
+      under: granting,
+      plan: [create(asked)],
+    },
+    'needs no labels that the operator may not read when it has own names only': {
+      given: fresh.whereForbidden('labels'),
+      under: forEdge,
+      plan: [create(fresh)],
+    },
+    'is neither issued nor repaired while the operator may not read the Secrets of the namespace': {
+      given: fresh.whereForbidden('secrets'),
+      plan: [
+        blocked(
+          'NamespaceUnreadable',
+          'the operator may not read the Secrets in namespace shop; create the Role and RoleBinding of the operator in shop (chart: watchNamespaces), or take the namespace out of --watch-namespaces',
+        ),
+      ],
     },
     'does not wait for labels when all namespaces have the grant': {
       given: asked.whereNamespaceHas(null),

@@ -554,6 +554,7 @@ describe('the resource is reconciled again', () => {
       KeystorePasswordNotFound: true,
       KeystorePasswordInvalid: true,
       IssuanceFailed: true,
+      NamespaceUnreadable: true,
       Expired: true,
     };
     for (const reason of Object.keys(reasons) as (keyof typeof reasons)[]) {

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { TrustBundle } from '../../../../src/api/types.ts';
 import {
   type AuthorityRecord,
-  type NamespaceRecord,
+  type KnownNamespace,
   publicationsOf,
   type RootState,
   type TrustOutcome,
@@ -11,6 +11,7 @@ import {
   type TrustSources,
   trustCondition,
   trustTargets,
+  unreadableNamespaces,
 } from '../../../../src/plan/index.ts';
 import { authority, notReady, ready } from '../../../support/fixtures/authority.ts';
 import { root } from '../../../support/fixtures/roots.ts';
@@ -34,6 +35,12 @@ interface Scene {
   readonly outcomes?: Readonly<Record<string, Partial<TrustOutcome> & { readonly state: TrustOutcome['state'] }>>;
   readonly isServed?: boolean | undefined;
   readonly terminating?: readonly string[];
+  /** The namespaces that the operator watches; absent: all. */
+  readonly watched?: readonly string[];
+  /** Namespaces whose labels the operator may not read. */
+  readonly unlabelled?: readonly string[];
+  /** Namespaces whose ConfigMaps the operator may not read. */
+  readonly closed?: readonly string[];
   /** Namespaces in which an object was deleted. */
   readonly lost?: readonly string[];
   /** Further objects of the authority. */
@@ -58,13 +65,20 @@ function worldOf({
   cluster = 'absent',
   outcomes = {},
   terminating = [],
+  unlabelled = [],
+  closed = [],
   lost = [],
   more = [],
   ...rest
 }: Scene): TrustSources {
-  const all = Object.keys(namespaces).map((name): NamespaceRecord => {
-    return { name, resourceVersion: '1', labels: {}, terminating: terminating.includes(name) };
-  });
+  const all = Object.keys(namespaces).map(
+    (name): KnownNamespace => ({
+      name,
+      ...(unlabelled.includes(name) ? {} : { labels: {} }),
+      terminating: terminating.includes(name),
+      ...(closed.includes(name) ? { configMapsForbidden: true } : {}),
+    }),
+  );
   return {
     namespaces: all,
     servesClusterTrustBundles: 'isServed' in rest ? rest.isServed : true,
@@ -80,7 +94,9 @@ function worldOf({
 
 function say(of: AuthorityRecord, scene: Scene, as: RootState = view): string | undefined {
   const world = worldOf(scene);
-  const condition = trustCondition(of, as, trustTargets(of, world), world);
+  const { watched } = scene;
+  const scope = watched === undefined ? world : { ...world, watched, unreadable: unreadableNamespaces(of, world) };
+  const condition = trustCondition(of, as, trustTargets(of, world), scope);
   if (condition === undefined) return undefined;
   assert.equal(condition.type, 'TrustPublished');
   return `${condition.status} ${condition.reason}: ${condition.message}`;
@@ -209,6 +225,52 @@ describe('the condition TrustPublished', () => {
     ],
   ];
   for (const [title, of, scene, said] of table) test(title, () => assert.equal(say(of, scene), said));
+
+  describe('of an operator that watches some namespaces', () => {
+    const watched = ['shop', 'web'];
+    const only = 'the operator watches only shop, web (--watch-namespaces) and publishes nowhere else';
+    const labelled = publisher({ configMap: { name: 'trust', namespaceSelector: { matchLabels: { team: 'a' } } } });
+    const right = 'create the Role and RoleBinding of the operator in web';
+    const rows: [title: string, of: AuthorityRecord, scene: Scene, said: string][] = [
+      [
+        'is True, and says where else there are no bundles',
+        inConfigMaps,
+        { namespaces: { shop: 'own', web: 'own' } },
+        `True PublishedInWatchedNamespaces: ConfigMap trust is published in 2 namespaces; ${only}`,
+      ],
+      [
+        'says that there is no ClusterTrustBundle',
+        inClusterTrustBundle,
+        { isServed: false },
+        'False ClusterTrustBundleNotWatched: the operator runs with --watch-namespaces and publishes no ClusterTrustBundle; set trustBundle.clusterTrustBundle to false',
+      ],
+      [
+        'names a namespace whose ConfigMaps it may not read',
+        inConfigMaps,
+        { namespaces: { shop: 'own', web: 'absent' }, closed: ['web'] },
+        `False NamespaceUnreadable: ConfigMap trust is published in 1 namespace; ConfigMap trust is not published in web: the operator may not read ConfigMaps there; ${right} (chart: watchNamespaces), or take the namespace out of --watch-namespaces`,
+      ],
+      [
+        'names a namespace whose labels it may not read and that a selector may select',
+        labelled,
+        { namespaces: { web: 'absent' }, unlabelled: ['web'] },
+        'False NamespaceUnreadable: ConfigMap trust is published in 0 namespaces; ConfigMap trust is not published in web: configMap.namespaceSelector needs labels that the operator may not read; grant the operator list and watch on namespaces with the resourceNames web',
+      ],
+      [
+        'counts a bundle that was published before the labels became unreadable',
+        labelled,
+        { namespaces: { web: 'own' }, unlabelled: ['web'] },
+        `True PublishedInWatchedNamespaces: ConfigMap trust is published in 1 namespace; ${only}`,
+      ],
+      [
+        'needs no labels for an empty selector',
+        inConfigMaps,
+        { namespaces: { web: 'own' }, unlabelled: ['web'] },
+        `True PublishedInWatchedNamespaces: ConfigMap trust is published in 1 namespace; ${only}`,
+      ],
+    ];
+    for (const [title, of, scene, said] of rows) test(title, () => assert.equal(say(of, { watched, ...scene }), said));
+  });
 
   test('stays as False when spec.trustBundle is removed and when spec is not valid', () => {
     const published = {

@@ -235,6 +235,28 @@ describe('a namespace', () => {
   for (const [title, wanted, trustBundle, is = namespace()] of table) {
     test(title, () => assert.equal(configMapIn(trusting(trustBundle), is), wanted));
   }
+
+  describe('whose labels the operator may not read', () => {
+    const unread = { name: 'shop', terminating: false };
+    const cases: [title: string, wanted: string | undefined, selector: object | undefined, isPublished: boolean][] = [
+      ['gets a ConfigMap without a selector', 'trust', undefined, false],
+      ['gets a ConfigMap with an empty selector', 'trust', {}, false],
+      ['gets no ConfigMap with a selector of labels', undefined, { matchLabels: { team: 'a' } }, false],
+      [
+        'gets no ConfigMap with a selector of absent labels',
+        undefined,
+        { matchExpressions: [{ key: 'a', operator: 'DoesNotExist' }] },
+        false,
+      ],
+      ['keeps the ConfigMap that it has', 'trust', { matchLabels: { team: 'a' } }, true],
+    ];
+    for (const [title, wanted, namespaceSelector, isPublished] of cases) {
+      test(title, () => {
+        const configMap = { name: 'trust', ...(namespaceSelector && { namespaceSelector }) };
+        assert.equal(configMapIn(trusting({ configMap }), unread, isPublished), wanted);
+      });
+    }
+  });
 });
 
 describe('names', () => {
