@@ -77,7 +77,6 @@ describe('the comments of values.yaml', () => {
       ),
       [
         { path: 'name', section: 'Names', description: 'The name.', default: 'a' },
-        { path: 'name', section: 'Names', description: 'The name.', default: 'a' },
         { path: 'image.tag', section: 'Image', description: 'The tag, of course.', default: 'a' },
         { path: 'limits', section: 'Image', description: 'Resources.', default: { cpu: 1 } },
       ],
