@@ -56,10 +56,11 @@ export async function openRelease(isDryRun: boolean, env: NodeJS.ProcessEnv, say
   const execute = async ([program, ...args]: Command, more: NodeJS.ProcessEnv = {}): Promise<string> => {
     const { code, stdout, stderr } = await output(program, args, { cwd: ROOT, env: { ...env, ...more } });
     if (code !== 0) throw new Error(`${program} ${args[0]} failed with exit code ${code}:\n${stdout}${stderr}`);
-    return stdout.trim();
+    // Some programs report what they have done on the standard error only.
+    return stdout.trim() || stderr.trim();
   };
   const [commit = '', date = ''] = (await execute(['git', 'log', '-1', '--format=%H %cI'])).split(' ');
-  const folder = join(ROOT, 'release');
+  const folder = env['RELEASE_FOLDER'] ?? join(ROOT, 'release');
   mkdirSync(folder, { recursive: true });
   const path = (name: string): string => join(folder, name);
   return {

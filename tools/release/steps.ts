@@ -70,13 +70,17 @@ const distrolessSigner = [
   '--certificate-identity=keyless@distroless.iam.gserviceaccount.com',
 ];
 
+interface Descriptor {
+  readonly digest: string;
+}
+
 async function resolveBases({ files, remote, write, say }: Release): Promise<void> {
   const bases = basesOf(files.dockerfile);
   const resolve = async (reference: string): Promise<string> => {
     if (hasDigest(reference)) return reference;
-    const format = ['--format', '{{.Manifest.Digest}}'];
-    const digest = await remote(['docker', 'buildx', 'imagetools', 'inspect', ...format, reference]);
-    return digest === undefined ? reference : withDigest(reference, digest);
+    const format = ['--format', '{{json .Manifest}}'];
+    const manifest = await remote(['docker', 'buildx', 'imagetools', 'inspect', ...format, reference]);
+    return manifest === undefined ? reference : withDigest(reference, (JSON.parse(manifest) as Descriptor).digest);
   };
   const resolved: Bases = {
     BUILD_IMAGE: await resolve(bases.BUILD_IMAGE),
