@@ -360,6 +360,20 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       },
     },
   ],
+  'watched namespaces': [
+    {
+      title: "get a Role each, like the operator's own, and no ClusterRole has a right to Secrets",
+      values: { watchNamespaces: ['shop', 'billing'] },
+      options: { namespace: 'pki' },
+      expect(rendered) {
+        assert.ok(rendered.container.args.includes('--watch-namespaces=shop,billing'));
+        const roles = rendered.all('Role').filter((role) => hasRule(role, 'secrets'));
+        assert.deepEqual(roles.map(({ metadata }) => metadata.namespace ?? '').toSorted(), ['billing', 'pki', 'shop']);
+        const clusterWide = rendered.all('ClusterRole').filter((role) => hasRule(role, 'secrets', 'configmaps'));
+        assert.deepEqual(clusterWide, []);
+      },
+    },
+  ],
   'what is off': [
     {
       title: 'leaves no object behind',
@@ -429,6 +443,11 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     },
   ],
 };
+
+const hasRule = (role: Manifest, ...resources: readonly string[]): boolean =>
+  (role as Manifest & { rules: readonly Rule[] }).rules.some((rule) =>
+    resources.some((resource) => rule.resources.includes(resource)),
+  );
 
 describe('the chart', { concurrency: 2 }, () => {
   for (const [subject, cases] of Object.entries(CASES)) {
@@ -513,6 +532,10 @@ const REFUSED: Readonly<Record<string, readonly [values: object, message: string
   'both limits of a PodDisruptionBudget': [
     { podDisruptionBudget: { minAvailable: 1, maxUnavailable: 1 } },
     'podDisruptionBudget: set minAvailable or maxUnavailable, not both',
+  ],
+  'a namespace with a wrong name': [
+    { watchNamespaces: ['Shop'] },
+    "at '/watchNamespaces/0': 'Shop' does not match pattern",
   ],
   'both monitors': [
     { metrics: { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } } },

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -11,8 +12,8 @@ import { type SecretVersions, secretVersions } from '../../support/chart/secrets
 import { eventually } from '../../support/eventually.ts';
 import { type Authority, assertReadyIs, type Tenant, tenantOf } from '../../support/installation.ts';
 
-/** The first version of the chart, as `helm package` wrote it. After a release, this is the chart of the release. */
-const BEFORE = join(import.meta.dirname, '../../support/chart/before/mtls-operator-0.1.0.tgz');
+/** The chart of the version before, as `helm package` wrote it. While there is no release, it is the first version of the chart. */
+const [BEFORE = ''] = globSync(join(import.meta.dirname, '../../support/chart/before/*.tgz'));
 const DEPLOY = fileURLToPath(new URL('../../../deploy', import.meta.url));
 
 const RELEASE = 'mtls-operator';

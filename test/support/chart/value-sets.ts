@@ -27,6 +27,7 @@ const inOwnNamespace = (name: string): ValueSet => ({
 export const VALUE_SETS: readonly ValueSet[] = [
   { ...inOwnNamespace('default'), namespace: 'mtls-operator' },
   inOwnNamespace('high-availability'),
+  { ...inOwnNamespace('namespaced'), tenants: ['namespaced-tenant', 'namespaced-other'] },
   inOwnNamespace('digest-and-pull-secrets'),
   inOwnNamespace('metrics'),
   inOwnNamespace('everything'),
