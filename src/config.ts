@@ -1,6 +1,6 @@
 import { availableParallelism, hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { managerName } from './api/constants.ts';
+import { defaultAuthorityName, managerName } from './api/constants.ts';
 import type { AuthorityManifest } from './api/manifest.ts';
 import { readAuthoritiesFile } from './authorities-file.ts';
 import { ConfigError, checkArguments } from './command-line.ts';
@@ -35,7 +35,11 @@ export interface Config extends LeaseTiming {
     readonly tlsDirectory: string;
     /** Names as clientName returns them. */
     readonly clients: readonly string[];
+    /** Whether clients may send a bearer token, which the API server checks. */
+    readonly authorization: boolean;
   };
+  /** The Service of the metrics server. If set, the operator creates an MtlsCertificate for it. */
+  readonly metricsService?: { readonly name: string; readonly authority: string };
   /** Whether each certificate has series of its own in the metrics. */
   readonly metricsPerCertificate: boolean;
   readonly logLevel: LogLevel;
@@ -62,9 +66,14 @@ export const usage = `Usage: mtls-operator [options]
                                free port (default 127.0.0.1:8080)
   --metrics-listen-address HOST:PORT
                                serve /metrics at this address over TLS, instead of at --listen-address; needs
-                               --metrics-tls-directory and --metrics-client
+                               --metrics-tls-directory, and --metrics-client or --metrics-authorization
   --metrics-tls-directory DIR  the folder with tls.crt, tls.key and ca.crt for /metrics; changed files are loaded without a restart
   --metrics-client NAME        a client that may read /metrics, by a SPIFFE ID or DNS name in its certificate; repeatable
+  --metrics-authorization      a client with a bearer token may read /metrics, if RBAC allows its user to get the nonResourceURL
+                               /metrics; with --metrics-client, one of the two is enough
+  --metrics-service NAME       create the MtlsCertificate NAME-metrics for this Service in the operator's namespace, if it does not
+                               exist; mount its Secret NAME-metrics-server-tls at --metrics-tls-directory
+  --metrics-authority NAME     the MtlsAuthority of that MtlsCertificate (default ${defaultAuthorityName})
   --no-metrics-per-certificate
                                leave out the metrics mtls_operator_certificate_*, which have series for each MtlsCertificate
   --log-level LEVEL            ${logLevels.join(', ')} (default info)
@@ -110,6 +119,7 @@ export function readConfig(
     initialAuthorities: authoritiesIn(values['authorities-file']),
     listen: { ...listen, isExplicit: values['listen-address'] !== undefined },
     ...(metrics === undefined ? {} : { metrics }),
+    ...metricsServiceOf(values),
     metricsPerCertificate: values['metrics-per-certificate'] ?? true,
     logLevel: logLevel(values['log-level'] ?? 'info'),
     logFormat: logFormat(values['log-format'] ?? 'json'),
@@ -139,6 +149,9 @@ export const flagTypes = {
   'metrics-listen-address': { type: 'string' },
   'metrics-tls-directory': { type: 'string' },
   'metrics-client': { type: 'string', multiple: true },
+  'metrics-authorization': { type: 'boolean' },
+  'metrics-service': { type: 'string' },
+  'metrics-authority': { type: 'string' },
   'metrics-per-certificate': { type: 'boolean' },
   'log-level': { type: 'string' },
   'log-format': { type: 'string' },
@@ -186,27 +199,51 @@ function filled(name: string, text: string): string {
 }
 
 /**
- * Reads the three flags of the metrics server, which are all set or all absent. --metrics-client is required because every
- * tenant can get a certificate issued by the same root.
+ * Reads the flags of the metrics server, which are all set or all absent. --metrics-client or --metrics-authorization is required
+ * because every tenant can get a certificate issued by the same root.
  */
 function metricsOf(values: ReturnType<typeof parse>): Pick<Config, 'metrics'> {
   const {
     'metrics-listen-address': address,
     'metrics-tls-directory': directory,
     'metrics-client': names = [],
+    'metrics-authorization': authorization = false,
   } = values;
-  if (address === undefined && directory === undefined && names.length === 0) return {};
-  if (address === undefined || directory === undefined || names.length === 0)
+  const admits = names.length > 0 || authorization;
+  if (address === undefined && directory === undefined && !admits) return {};
+  if (address === undefined || directory === undefined || !admits)
     throw new ConfigError(
-      '--metrics-listen-address, --metrics-tls-directory and --metrics-client are used together; set all three',
+      '--metrics-listen-address and --metrics-tls-directory are used together, with --metrics-client, --metrics-authorization or both; set all of them',
     );
   return {
     metrics: {
       listen: parseListenAddress('--metrics-listen-address', address),
       tlsDirectory: filled('metrics-tls-directory', directory),
       clients: names.map(metricsClient),
+      authorization,
     },
   };
+}
+
+/** The MtlsCertificate is useless without the server that presents it. */
+function metricsServiceOf(values: ReturnType<typeof parse>): Pick<Config, 'metricsService'> {
+  const { 'metrics-service': name, 'metrics-authority': authority, 'metrics-tls-directory': directory } = values;
+  if (name === undefined && authority === undefined) return {};
+  if (name === undefined || directory === undefined)
+    throw new ConfigError(
+      `--${name === undefined ? 'metrics-authority' : 'metrics-service'} needs --${name === undefined ? 'metrics-service' : 'metrics-tls-directory'}; set both`,
+    );
+  // The name of the MtlsCertificate is longer by "-metrics", and the name of its Secret by "-metrics-server-tls".
+  if (!/^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
+    throw new ConfigError(
+      `--metrics-service: ${JSON.stringify(name)} is not a valid name of a Service; use for example ${managerName}`,
+    );
+  const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
+  if (authority !== undefined && (authority.length > 253 || !new RegExp(`^${label}(\\.${label})*$`).test(authority)))
+    throw new ConfigError(
+      `--metrics-authority: ${JSON.stringify(authority)} is not a valid name of an MtlsAuthority; use for example ${defaultAuthorityName}`,
+    );
+  return { metricsService: { name, authority: authority ?? defaultAuthorityName } };
 }
 
 function metricsClient(text: string): string {

@@ -10,6 +10,7 @@ import {
   KubeError,
   LeaderElector,
   loadConnection,
+  reviewAccess,
 } from './kube/index.ts';
 import { listenError, PortInUseError } from './listen-flags.ts';
 import { isMetricsClient } from './plan/index.ts';
@@ -19,6 +20,7 @@ import { createLog } from './telemetry/logger.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { type MetricsServer, serveMetrics } from './telemetry/metrics-server.ts';
 import { serveTelemetry, type Telemetry } from './telemetry/server.ts';
+import { TokenGate } from './telemetry/token-gate.ts';
 import { version } from './version.ts';
 
 const lingerMs = 1000;
@@ -67,7 +69,7 @@ async function run(config: Config, log: ReturnType<typeof createLog>, signal: Ab
     ...(config.metrics === undefined ? { metrics: () => metrics.expose() } : {}),
   });
   log.info('serving health and metrics', { address: telemetry.address });
-  const authenticated = await listenForMetrics(config, metrics, log);
+  const authenticated = await listenForMetrics(config, metrics, client, log);
 
   // The caches run until the leader has stopped, so that it also observes its last writes.
   const caching = new AbortController();
@@ -116,20 +118,31 @@ async function listen({ listen: address }: Config, log: ReturnType<typeof create
 async function listenForMetrics(
   { metrics: options }: Config,
   metrics: Metrics,
+  client: KubeClient,
   log: ReturnType<typeof createLog>,
 ): Promise<MetricsServer | undefined> {
   if (options === undefined) return undefined;
+  const { clients, authorization } = options;
+  const gate = authorization ? tokenGate(client, log) : undefined;
   const server = await serveMetrics({
     ...options,
     metrics: () => metrics.expose(),
-    mayRead: isMetricsClient(options.clients),
+    mayRead: clients.length === 0 ? undefined : isMetricsClient(clients),
+    decide: gate && ((token, address) => gate.decide(token, address)),
     log,
   }).catch((error: unknown) => {
     throw listenError('--metrics-listen-address', options.listen, error);
   });
-  log.info('serving metrics over TLS', { address: server.address, clients: options.clients });
+  log.info('serving metrics over TLS', { address: server.address, clients, tokens: authorization });
   return server;
 }
+
+const tokenGate = (client: KubeClient, log: ReturnType<typeof createLog>): TokenGate =>
+  new TokenGate({
+    check: (token) => reviewAccess(client, token, { verb: 'get', path: '/metrics' }),
+    onError: (error) =>
+      log.warn('cannot check the token of a client that asks for the metrics; the client gets 503', { error }),
+  });
 
 async function main(): Promise<number> {
   let log = createLog('info', 'json');

@@ -47,7 +47,7 @@ export const folders: Readonly<Record<string, Folder>> = {
   telemetry: {
     imports: [],
     layers: [
-      ['idle-collection.ts', 'mirrored-gauge.ts', 'server.ts', 'text-line.ts', 'tls-files.ts'],
+      ['idle-collection.ts', 'mirrored-gauge.ts', 'server.ts', 'text-line.ts', 'tls-files.ts', 'token-gate.ts'],
       ['logger.ts', 'metric-registry.ts'],
       ['runtime-metrics.ts'],
       ['metrics.ts', 'metrics-server.ts'],

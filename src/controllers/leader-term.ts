@@ -11,6 +11,7 @@ import {
 } from '../kube/index.ts';
 import type { RotationReport } from '../plan/index.ts';
 import { InitialAuthorities } from './authority/initial-authorities.ts';
+import { MetricsCertificate, type MetricsService } from './certificate/metrics-certificate.ts';
 import type { Queues } from './event-handlers.ts';
 import { beginTerm, type Reconcilers } from './reconcilers.ts';
 import type { Replica } from './replica.ts';
@@ -30,6 +31,8 @@ export interface LeaderTermOptions {
   readonly initialAuthorities: readonly AuthorityManifest[];
   /** Without `initialAuthorities`: create the MtlsAuthority `default` in a cluster that has no authority. */
   readonly createDefaultAuthority: boolean;
+  /** Create the MtlsCertificate of the metrics server. */
+  readonly metricsService?: MetricsService | undefined;
   readonly log: Log;
   readonly now: () => Date;
   readonly observer: LeaderObserver;
@@ -131,6 +134,7 @@ export class LeaderTerm {
       const isDone = await initial.create(leadership);
       await Promise.all([
         isDone ? undefined : initial.createLater(leadership),
+        this.#metricsCertificate()?.keep(leadership),
         ...controllerNames.map((name) => this.#controller(name, reconcilers).run(leadership, lost)),
       ]);
     } finally {
@@ -152,6 +156,12 @@ export class LeaderTerm {
       log,
     } = this.#options;
     return new InitialAuthorities({ client, authorities: replica.caches.authorities, manifests, createDefault, log });
+  }
+
+  #metricsCertificate(): MetricsCertificate | undefined {
+    const { client, namespace, metricsService: service, replica, log } = this.#options;
+    const { certificates } = replica.caches;
+    return service && new MetricsCertificate({ client, certificates, namespace, service, log });
   }
 
   #controller(name: keyof Queues, reconcilers: Reconcilers): Controller {

@@ -1,3 +1,4 @@
+export { type Access, type NonResourceRequest, reviewAccess } from './api/access-review.ts';
 export { KubeClient } from './api/client.ts';
 export type {
   DeleteOptions,

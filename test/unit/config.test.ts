@@ -11,6 +11,8 @@ const read = (argv: readonly string[] = [], env: Record<string, string | undefin
   return config;
 };
 
+const metricsFlags = ['--metrics-listen-address=:8443', '--metrics-tls-directory=/tls', '--metrics-authorization'];
+
 describe('the configuration', () => {
   test('has a default for every setting', () => {
     const { identity, rsaKeyWorkers, ...config } = read();
@@ -78,8 +80,24 @@ describe('the configuration', () => {
           listen: { port: 8443 },
           tlsDirectory: '/tls',
           clients: ['spiffe://cluster.local/ns/monitoring/sa/prometheus', 'prometheus.monitoring.svc'],
+          authorization: false,
         },
       },
+    ],
+    [
+      ['--metrics-listen-address=:8443', '--metrics-tls-directory=/tls', '--metrics-authorization'],
+      {},
+      { metrics: { listen: { port: 8443 }, tlsDirectory: '/tls', clients: [], authorization: true } },
+    ],
+    [
+      [...metricsFlags, '--metrics-service=mtls-operator'],
+      {},
+      { metricsService: { name: 'mtls-operator', authority: 'default' } },
+    ],
+    [
+      [...metricsFlags, '--metrics-service=a', '--metrics-authority=internal.example'],
+      {},
+      { metricsService: { name: 'a', authority: 'internal.example' } },
     ],
     [['--retry-period', '8333ms'], {}, { retryPeriodMs: 8333 }],
     [['--lease-duration', '24h'], {}, { leaseDurationMs: 86_400_000 }],
@@ -140,10 +158,20 @@ describe('the configuration is refused', () => {
     [['--listen-address', '[127.0.0.1]:80'], /--listen-address/],
     [
       ['--metrics-listen-address=:8443'],
-      /--metrics-tls-directory and --metrics-client are used together; set all three/,
+      /--metrics-listen-address and --metrics-tls-directory are used together, with --metrics-client, --metrics-authorization or both; set all of them/,
     ],
     [['--metrics-listen-address=:8443', '--metrics-tls-directory=/tls'], /are used together/],
     [['--metrics-client=a'], /are used together/],
+    [['--metrics-authorization'], /are used together/],
+    [['--metrics-service=a'], /--metrics-service needs --metrics-tls-directory; set both/],
+    [['--metrics-authority=a'], /--metrics-authority needs --metrics-service; set both/],
+    [[...metricsFlags, '--metrics-service=A'], /--metrics-service: "A" is not a valid name of a Service; use for example/],
+    [[...metricsFlags, '--metrics-service='], /--metrics-service/],
+    [[...metricsFlags, `--metrics-service=${'a'.repeat(64)}`], /--metrics-service/],
+    [
+      [...metricsFlags, '--metrics-service=a', '--metrics-authority=a..b'],
+      /--metrics-authority: "a..b" is not a valid name of an MtlsAuthority; use for example default/,
+    ],
     ...['', '*.shop.svc', 'spiffe://a/', '10.0.0.1', 'a b'].map((client): [string[], RegExp] => [
       ['--metrics-listen-address=:1', '--metrics-tls-directory=/tls', `--metrics-client=${client}`],
       /--metrics-client: .* is not a SPIFFE ID or DNS name/,

@@ -104,6 +104,34 @@ export interface Event extends KubeObject {
   readonly regarding: ObjectReference;
 }
 
+/** authentication.k8s.io/v1 TokenReview. */
+export interface TokenReview extends KubeObject {
+  readonly spec: { readonly token: string };
+  readonly status?:
+    | {
+        readonly authenticated?: boolean | undefined;
+        readonly user?: UserInfo | undefined;
+      }
+    | undefined;
+}
+
+/** authentication.k8s.io/v1 UserInfo. */
+export interface UserInfo {
+  readonly username?: string | undefined;
+  readonly uid?: string | undefined;
+  readonly groups?: readonly string[] | undefined;
+  readonly extra?: Readonly<Record<string, readonly string[]>> | undefined;
+}
+
+/** authorization.k8s.io/v1 SubjectAccessReview of a path that is no resource. */
+export interface SubjectAccessReview extends KubeObject {
+  readonly spec: Omit<UserInfo, 'username'> & {
+    readonly user: string;
+    readonly nonResourceAttributes: { readonly path: string; readonly verb: string };
+  };
+  readonly status?: { readonly allowed?: boolean | undefined } | undefined;
+}
+
 export const secrets = defineResource<Secret>({
   group: '',
   version: 'v1',
@@ -142,6 +170,22 @@ export const leases = defineResource<Lease>({
   plural: 'leases',
   kind: 'Lease',
   namespaced: true,
+});
+
+export const tokenReviews = defineResource<TokenReview>({
+  group: 'authentication.k8s.io',
+  version: 'v1',
+  plural: 'tokenreviews',
+  kind: 'TokenReview',
+  namespaced: false,
+});
+
+export const subjectAccessReviews = defineResource<SubjectAccessReview>({
+  group: 'authorization.k8s.io',
+  version: 'v1',
+  plural: 'subjectaccessreviews',
+  kind: 'SubjectAccessReview',
+  namespaced: false,
 });
 
 export const events = defineResource<Event>({

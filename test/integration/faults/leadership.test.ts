@@ -69,7 +69,7 @@ describe('2. Intent survives: two replicas', () => {
     const roots = new Set(states.map(({ data }) => data?.['tls.crt']));
     assert.equal(roots.size, 1, 'the root Secret had another root at some time');
     await eventually(() => {
-      const created = world.logs().filter(({ message }) => message === 'created the default authority');
+      const created = world.logs().filter(({ message }) => message === 'created an authority');
       assert.equal(created.length, 1);
     });
   });
