@@ -18,7 +18,8 @@ export async function readTlsFiles(folder: string, needed: { readonly ca: boolea
   const read = (name: string): Promise<Buffer> => readFile(join(folder, name));
   const [cert, key, ca] = await Promise.all([read('tls.crt'), read('tls.key'), needed.ca ? read('ca.crt') : undefined]);
   // If ca.crt held no certificate, Node.js would trust the root certificates that it ships with.
-  if (ca?.includes('-----BEGIN CERTIFICATE-----') === false) throw new Error(`${join(folder, 'ca.crt')} holds no certificate`);
+  if (ca?.includes('-----BEGIN CERTIFICATE-----') === false)
+    throw new Error(`${join(folder, 'ca.crt')} holds no certificate`);
   createSecureContext({ cert, key, ...(ca === undefined ? {} : { ca }) });
   return { cert, key, ca };
 }

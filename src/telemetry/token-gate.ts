@@ -80,7 +80,8 @@ export class TokenGate {
   #mayTry(address: string): boolean {
     const atMs = this.#now();
     const before = this.#budgets.get(address);
-    const left = before === undefined ? burst : Math.min(burst, before.left + ((atMs - before.atMs) / 1000) * perSecond);
+    const left =
+      before === undefined ? burst : Math.min(burst, before.left + ((atMs - before.atMs) / 1000) * perSecond);
     const mayCheck = left >= 1 && this.#unknownRunning < concurrentUnknown;
     setBounded(this.#budgets, address, { left: mayCheck ? left - 1 : left, atMs }, mostClients);
     return mayCheck;

@@ -165,7 +165,10 @@ describe('the configuration is refused', () => {
     [['--metrics-authorization'], /are used together/],
     [['--metrics-service=a'], /--metrics-service needs --metrics-tls-directory; set both/],
     [['--metrics-authority=a'], /--metrics-authority needs --metrics-service; set both/],
-    [[...metricsFlags, '--metrics-service=A'], /--metrics-service: "A" is not a valid name of a Service; use for example/],
+    [
+      [...metricsFlags, '--metrics-service=A'],
+      /--metrics-service: "A" is not a valid name of a Service; use for example/,
+    ],
     [[...metricsFlags, '--metrics-service='], /--metrics-service/],
     [[...metricsFlags, `--metrics-service=${'a'.repeat(64)}`], /--metrics-service/],
     [

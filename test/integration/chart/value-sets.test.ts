@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
+import { parse } from 'yaml';
+
 import { paths } from '../../support/api.ts';
 import { type ChartCluster, CRDS, startChartCluster } from '../../support/chart/chart-cluster.ts';
 import { CHART } from '../../support/chart/helm.ts';
 import { prometheusCrds } from '../../support/chart/prometheus-operator.ts';
 import { type Kubeconform, openKubeconform } from '../../support/chart/schemas.ts';
-import { VALUE_SETS, valuesOf } from '../../support/chart/value-sets.ts';
+import { VALUE_SETS, type ValueSet, valuesOf } from '../../support/chart/value-sets.ts';
 import { tenantOf } from '../../support/installation.ts';
 
 describe('the chart with each set of values', () => {
@@ -61,6 +63,7 @@ describe('the chart with each set of values', () => {
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
       if (set === VALUE_SETS[0]) context.diagnostic(`${seconds} s from helm install to the first Ready certificate`);
       assert.deepEqual(await tenant.secretNames(), ['payments-client-tls', 'payments-server-tls']);
+      if (hasMetricsTls(set)) await tenantOf(api, namespace).ready(`${set.deployment}-metrics`);
 
       await operator.stop();
       await helm.run(['uninstall', release, `--namespace=${namespace}`]);
@@ -68,6 +71,13 @@ describe('the chart with each set of values', () => {
     });
   }
 });
+
+function hasMetricsTls(set: ValueSet): boolean {
+  const values = parse(valuesOf(set)) as {
+    readonly metrics?: { readonly tls?: { readonly enabled?: boolean } };
+  } | null;
+  return values?.metrics?.tls?.enabled === true;
+}
 
 const CUSTOM_KINDS = [
   'mtls-operator.io/v1alpha1/MtlsAuthority',

@@ -78,7 +78,16 @@ async function scrape(files: SecretFiles | undefined, path = '/metrics', headers
   assert.ok(ca !== undefined);
   const credentials = files === undefined ? {} : { cert: text(files, 'tls.crt'), key: text(files, 'tls.key') };
   return new Promise<Scraped>((resolve, reject) => {
-    const options = { host, port, path, servername: serverName, ca: Buffer.from(ca), ...credentials, headers, agent: false };
+    const options = {
+      host,
+      port,
+      path,
+      servername: serverName,
+      ca: Buffer.from(ca),
+      ...credentials,
+      headers,
+      agent: false,
+    };
     const outgoing = request(options, (response) => {
       const shown = fingerprint((response.socket as TLSSocket).getPeerX509Certificate());
       let body = '';
@@ -227,18 +236,19 @@ describe('metrics with a bearer token', () => {
     });
   });
 
-  /** Lets the operator check tokens. */
-  const delegate = () =>
+  const bind = (name: string, role: string, account: string) =>
     world.cluster.kubectl([
-      ...['create', 'clusterrolebinding', binding, '--clusterrole=system:auth-delegator'],
-      `--serviceaccount=${operatorNamespace}:mtls-operator`,
+      'create',
+      'clusterrolebinding',
+      name,
+      `--clusterrole=${role}`,
+      `--serviceaccount=${account}`,
     ]);
 
-  const grant = (name: string) =>
-    world.cluster.kubectl([
-      ...['create', 'clusterrolebinding', `${reader}-${name}`, `--clusterrole=${reader}`],
-      `--serviceaccount=${monitoring.namespace}:${name}`,
-    ]);
+  /** Lets the operator check tokens. */
+  const delegate = () => bind(binding, 'system:auth-delegator', `${operatorNamespace}:mtls-operator`);
+
+  const grant = (name: string) => bind(`${reader}-${name}`, reader, `${monitoring.namespace}:${name}`);
 
   const tokenOf = async (name: string, ...args: readonly string[]): Promise<string> =>
     (await world.cluster.kubectl(['create', 'token', name, '-n', monitoring.namespace, ...args])).trim();
@@ -313,7 +323,8 @@ describe('metrics with a bearer token', () => {
     for (let i = 0; i < 30; i += 1) assert.equal((await scrapeWith(token)).status, 200);
     const most = 1 + Math.floor((performance.now() - started) / verdictLifetimeMs);
     const after = [await reviews('tokenreviews'), await reviews('subjectaccessreviews')];
-    for (const [i, count] of after.entries()) assert.ok(count - (before[i] ?? 0) <= most, `${before} → ${after}`);
+    for (const [i, count] of after.entries())
+      assert.ok(count - (before[i] ?? 0) <= most, `${before.join()} → ${after.join()}`);
     await world.cluster.kubectl(['delete', 'clusterrolebinding', `${reader}-prometheus`]);
     await eventually(async () => assert.equal((await scrapeWith(token)).status, 403));
     await grant('prometheus');
@@ -331,7 +342,9 @@ describe('metrics with a bearer token', () => {
       assert.deepEqual([status, body], unavailable);
     });
     await eventually(() => {
-      const line = world.operator.logs.find(({ message }) => String(message).startsWith('cannot check the token of a client'));
+      const line = world.operator.logs.find(({ message }) =>
+        String(message).startsWith('cannot check the token of a client'),
+      );
       assert.match(JSON.stringify(line), /tokenreviews.*forbidden/);
       assert.doesNotMatch(JSON.stringify(line), /eyJ/, 'the log has a token');
     });

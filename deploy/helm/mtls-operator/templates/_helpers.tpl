@@ -85,6 +85,21 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{- toJson $names }}
 {{- end }}
 
+{{/* Whether clients may send a bearer token. */}}
+{{- define "mtls-operator.metricsAuthorization" -}}
+{{- with .Values.metrics }}
+{{- if and .tls.enabled (not .authorization.enabled) (not .clients) }}
+{{- fail "metrics.tls.enabled needs metrics.authorization.enabled or metrics.clients: no client could read the metrics" }}
+{{- end }}
+{{- if and .tls.enabled .authorization.enabled }}true{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* Whether the operator creates the MtlsCertificate of its metrics server. Helm cannot create one in the release that installs its CRD. */}}
+{{- define "mtls-operator.createsMetricsCertificate" -}}
+{{- if and .Values.metrics.tls.enabled (not .Values.metrics.tls.secretName) }}true{{ end }}
+{{- end }}
+
 {{/* The Secret with the certificate of the metrics server. */}}
 {{- define "mtls-operator.metricsSecretName" -}}
 {{- .Values.metrics.tls.secretName | default (printf "%s-metrics-server-tls" (include "mtls-operator.fullname" .)) }}
@@ -109,6 +124,18 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{- range .metrics.clients }}
 - --metrics-client={{ . }}
 {{- end }}
+{{- if include "mtls-operator.metricsAuthorization" $ }}
+- --metrics-authorization
+{{- end }}
+{{- if include "mtls-operator.createsMetricsCertificate" $ }}
+- --metrics-service={{ include "mtls-operator.fullname" $ }}
+{{- if ne .metrics.tls.authority "default" }}
+- --metrics-authority={{ .metrics.tls.authority }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if not .metrics.perCertificate }}
+- --no-metrics-per-certificate
 {{- end }}
 {{- if ne .log.level "info" }}
 - --log-level={{ .log.level }}
@@ -134,10 +161,11 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{- end }}
 {{- end }}
 
-{{/* The endpoint of a ServiceMonitor or PodMonitor: takes the root context and the values of the monitor. */}}
+{{/* The endpoint of a monitor: takes the root context, the values of the monitor, and its kind. */}}
 {{- define "mtls-operator.endpoint" -}}
 {{- $root := index . 0 }}
 {{- $monitor := index . 1 }}
+{{- $kind := index . 2 }}
 {{- $tls := $root.Values.metrics.tls -}}
 - port: {{ $tls.enabled | ternary "metrics" "http" }}
   path: /metrics
@@ -154,6 +182,12 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
   {{- $secret := dict "secret" (dict "name" (include "mtls-operator.metricsSecretName" $root) "key" "ca.crt") }}
   {{- $serverName := printf "%s.%s.svc" (include "mtls-operator.fullname" $root) $root.Release.Namespace }}
   tlsConfig: {{- mergeOverwrite (dict "ca" $secret "serverName" $serverName) (deepCopy $monitor.tlsConfig) | toYaml | nindent 4 }}
+  {{- if $monitor.authorization }}
+  authorization: {{- toYaml $monitor.authorization | nindent 4 }}
+  {{- else if and (include "mtls-operator.metricsAuthorization" $root) (not $monitor.tlsConfig.cert) (eq $kind "ServiceMonitor") }}
+  # The token of Prometheus's own ServiceAccount.
+  bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
+  {{- end }}
   {{- end }}
   {{- with $monitor.relabelings }}
   relabelings: {{- toYaml . | nindent 4 }}
