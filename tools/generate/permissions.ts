@@ -22,7 +22,9 @@ const users = `
 ## People
 
 The chart adds these permissions to the roles of Kubernetes, unless \`rbac.aggregateToUserRoles\` is false.
-\`mtls-operator-authorities-view\` is a role of its own: bind it to let people read MtlsAuthorities.
+\`mtls-operator-authorities-view\` is a role of its own: bind it to let people read MtlsAuthorities. With \`metrics.tls.enabled\` and
+\`metrics.authorization.enabled\`, so is \`mtls-operator-metrics-reader\`: bind it to the ServiceAccount of Prometheus, so that it may get the
+nonResourceURL \`/metrics\`.
 
 | Resource | Roles | Verbs | Why |
 | --- | --- | --- | --- |
@@ -38,7 +40,8 @@ const places: Readonly<Record<string, string>> = {
 /** The value of the chart that grants a permission. */
 const conditions: Readonly<Record<Condition, string>> = {
   authorities: '`createDefaultAuthority` or `authorities`',
-  metricsAuthorization: '`metrics.authorization.enabled`',
+  metricsAuthorization: '`metrics.tls.enabled` and `metrics.authorization.enabled`',
+  metricsCertificate: '`metrics.tls.enabled` without `metrics.tls.secretName`',
 };
 
 /** The text of docs/reference/permissions.md. */

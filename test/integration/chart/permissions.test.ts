@@ -45,6 +45,16 @@ const rows: Readonly<Record<string, Row>> = {
   },
   'no default authority': { values: { createDefaultAuthority: false } },
   'authorities that the operator creates': { values: { authorities }, conditions: ['authorities'] },
+  'metrics over TLS': {
+    values: { metrics: { tls: { enabled: true } } },
+    conditions: ['authorities', 'metricsAuthorization', 'metricsCertificate'],
+  },
+  'metrics over TLS for named clients, with a certificate of your own': {
+    values: {
+      metrics: { tls: { enabled: true, secretName: 'own' }, authorization: { enabled: false }, clients: ['a.example'] },
+    },
+    conditions: ['authorities'],
+  },
   'authorities that Helm creates': { values: { authorities }, apis: served },
 };
 
