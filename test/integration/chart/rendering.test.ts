@@ -91,6 +91,17 @@ const SERVED = ['mtls-operator.io/v1alpha1/MtlsAuthority'];
 const OWN_ROOT = { name: 'own', spec: { secretName: 'own-root', root: {} } };
 const digest = `sha256:${'0'.repeat(64)}`;
 
+const PROMETHEUS_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
+const keySecret = { name: 'prometheus-client-tls', key: 'tls.key' };
+const secretKey = { secret: { name: 'prometheus-client-tls', key: 'tls.crt' } };
+const ownToken = { credentials: { name: 'token', key: 'token' } };
+
+/** The file with a token, and the authorization, of the endpoint of the ServiceMonitor. */
+function credentialsIn(rendered: Rendered): readonly unknown[] {
+  const endpoint = rendered.one('ServiceMonitor').spec.endpoints?.[0] as Record<string, unknown> | undefined;
+  return [endpoint?.['bearerTokenFile'], endpoint?.['authorization']];
+}
+
 const CASES: Readonly<Record<string, readonly Case[]>> = {
   image: [
     {
@@ -242,12 +253,13 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
         workers: 8,
         log: { level: 'debug', format: 'text' },
         leaderElection: { leaseDuration: '30s', renewDeadline: '20s', retryPeriod: '3s' },
-        metrics: { port: 9090 },
+        metrics: { port: 9090, perCertificate: false },
         extraArgs: ['--context=a b'],
       },
       expect: ({ container }) =>
         assert.deepEqual(container.args, [
           '--listen-address=:9090',
+          '--no-metrics-per-certificate',
           '--log-level=debug',
           '--log-format=text',
           '--workers=8',
@@ -266,7 +278,30 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
           '--metrics-tls-directory=/etc/mtls-operator/metrics',
           '--metrics-client=spiffe://a/b',
           '--metrics-client=c.example.com',
+          '--metrics-authorization',
+          '--metrics-service=mtls-operator',
         ]),
+    },
+    {
+      title: 'serve the metrics over TLS with one value, to the holders of tokens',
+      values: { metrics: { tls: { enabled: true, authority: 'internal' } } },
+      expect: ({ container }) =>
+        assert.deepEqual(container.args.slice(4), [
+          '--metrics-authorization',
+          '--metrics-service=mtls-operator',
+          '--metrics-authority=internal',
+        ]),
+    },
+    {
+      title: 'request no certificate for the metrics if you bring one',
+      values: {
+        metrics: {
+          tls: { enabled: true, secretName: 'own' },
+          authorization: { enabled: false },
+          clients: ['a.example'],
+        },
+      },
+      expect: ({ container }) => assert.deepEqual(container.args.slice(4), ['--metrics-client=a.example']),
     },
   ],
   'the PodDisruptionBudget': [
@@ -429,6 +464,26 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
         });
       },
     },
+    {
+      title: 'send the token of Prometheus over TLS',
+      values: { metrics: { tls: { enabled: true }, serviceMonitor: { enabled: true } } },
+      expect: (rendered) => assert.deepEqual(credentialsIn(rendered), [PROMETHEUS_TOKEN, undefined]),
+    },
+    {
+      title: 'send no token of Prometheus if it presents a certificate',
+      values: {
+        metrics: {
+          tls: { enabled: true },
+          serviceMonitor: { enabled: true, tlsConfig: { cert: secretKey, keySecret } },
+        },
+      },
+      expect: (rendered) => assert.deepEqual(credentialsIn(rendered), [undefined, undefined]),
+    },
+    {
+      title: 'send a token of your own',
+      values: { metrics: { tls: { enabled: true }, serviceMonitor: { enabled: true, authorization: ownToken } } },
+      expect: (rendered) => assert.deepEqual(credentialsIn(rendered), [undefined, ownToken]),
+    },
   ],
   'further objects': [
     {
@@ -540,6 +595,10 @@ const REFUSED: Readonly<Record<string, readonly [values: object, message: string
   'both monitors': [
     { metrics: { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } } },
     'metrics: enable serviceMonitor or podMonitor, not both',
+  ],
+  'metrics over TLS that no client could read': [
+    { metrics: { tls: { enabled: true }, authorization: { enabled: false } } },
+    'metrics.tls.enabled needs metrics.authorization.enabled or metrics.clients',
   ],
   'an existing ServiceAccount without its name': [
     { serviceAccount: { create: false } },
