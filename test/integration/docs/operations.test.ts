@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 
 import { type Config, readConfig } from '../../../src/config.ts';
+import { mountSecret, secretFiles } from '../../../tools/secret-volume.ts';
 import { promtool } from '../../support/alerts/rules.ts';
 import { paths, type Secret } from '../../support/api.ts';
 import { type Reader, runPage } from '../../support/docs/run-page.ts';
@@ -33,15 +38,12 @@ runPage('docs/operations/install.md', world, {
 });
 
 runPage('docs/operations/monitoring.md', world, {
-  instead: { 'promtool check config': checkScrapeConfig },
+  instead: { 'promtool check config': checkScrapeConfig, 'rollout status': rollOutMetrics },
   after: {
     Alerts: checkRenderedAlerts,
-    async 'Serve the metrics over TLS'({ run }) {
-      const args = await run(
-        "kubectl -n mtls-operator get deployment mtls-operator -o jsonpath='{.spec.template.spec.containers[0].args}'",
-      );
-      const flags = (JSON.parse(args) as string[]).filter((flag) => flag.startsWith('--metrics-'));
-      const { metrics } = readConfig(flags, {}) as Config;
+    'Serve the metrics over TLS': scrapeWithToken,
+    async 'Client certificates'(reader) {
+      const { metrics } = readConfig(await metricsFlags(reader), {}) as Config;
       assert.deepEqual(metrics?.clients, ['spiffe://cluster.local/ns/monitoring/sa/prometheus']);
     },
   },
@@ -108,6 +110,50 @@ let kept: readonly unknown[] = [];
 
 const dataOfSecrets = async (): Promise<readonly unknown[]> =>
   (await world.api.list<Secret>(paths.secrets('shop'))).map(({ data }) => data);
+
+/** The flags of the Deployment for the metrics. */
+async function metricsFlags({ run }: Reader): Promise<readonly string[]> {
+  const args = "jsonpath='{.spec.template.spec.containers[0].args}'";
+  const flags = await run(`kubectl -n mtls-operator get deployment mtls-operator -o ${args}`);
+  return (JSON.parse(flags) as string[]).filter((flag) => flag.startsWith('--metrics-'));
+}
+
+const metricsFolder = ({ folder }: Reader): string => join(folder, 'metrics-tls');
+
+/** Starts the operator again with the flags of the Deployment, as a new pod. */
+async function rollOutMetrics(reader: Reader): Promise<void> {
+  const args = (await metricsFlags(reader)).map((flag) =>
+    flag
+      .replace(/^(--metrics-listen-address=).*/, '$1127.0.0.1:0')
+      .replace(/^(--metrics-tls-directory=).*/, `$1${metricsFolder(reader)}`),
+  );
+  await world.operator.stop();
+  await world.start({ args });
+}
+
+/** Mounts the Secret of the metrics server, as kubelet does, and reads the metrics with the token of the ServiceAccount. */
+async function scrapeWithToken(reader: Reader): Promise<void> {
+  const secret = await world.tenantOf('mtls-operator').secret('mtls-operator-metrics-server-tls');
+  const files = secretFiles(secret);
+  await mountSecret(metricsFolder(reader), files);
+  const token = (await reader.run('kubectl -n monitoring create token prometheus')).trim();
+  await eventually(async () => {
+    const line = world.operator.logs.find(({ message }) => message === 'serving metrics over TLS');
+    const { port } = new URL(`https://${String(line?.['address'])}`);
+    const outgoing = request({
+      host: '127.0.0.1',
+      port,
+      path: '/metrics',
+      servername: 'mtls-operator.mtls-operator.svc',
+      ca: Buffer.from(files['ca.crt'] ?? ''),
+      headers: { authorization: `Bearer ${token}` },
+      agent: false,
+    }).end();
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+    assert.equal(response.statusCode, 200);
+    assert.match(await text(response), /^mtls_operator_certificates\{ready="True",reason="Issued"\} [1-9]/m);
+  });
+}
 
 /** Debian builds promtool without the discovery of Kubernetes, so the rest of the file is checked. */
 async function checkScrapeConfig({ folder }: Reader, command: string): Promise<void> {
