@@ -233,10 +233,10 @@ function metricsServiceOf(values: ReturnType<typeof parse>): Pick<Config, 'metri
     throw new ConfigError(
       `--${name === undefined ? 'metrics-authority' : 'metrics-service'} needs --${name === undefined ? 'metrics-service' : 'metrics-tls-directory'}; set both`,
     );
-  // The name of the MtlsCertificate is longer by "-metrics", and the name of its Secret by "-metrics-server-tls".
-  if (!/^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
+  // The name of the MtlsCertificate, which is longer by "-metrics", is a label of its Secret.
+  if (!/^[a-z]([-a-z0-9]{0,53}[a-z0-9])?$/.test(name))
     throw new ConfigError(
-      `--metrics-service: ${JSON.stringify(name)} is not a valid name of a Service; use for example ${managerName}`,
+      `--metrics-service: ${JSON.stringify(name)} is not the name of a Service with at most 55 characters; use for example ${managerName}`,
     );
   const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
   if (authority !== undefined && (authority.length > 253 || !new RegExp(`^${label}(\\.${label})*$`).test(authority)))

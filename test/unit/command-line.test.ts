@@ -42,6 +42,8 @@ const values: Partial<Record<Flag, { readonly right: string; readonly wrong: rea
   'metrics-listen-address': { right: ':0', wrong: ['8443', ':65536', ':8080', '127.0.0.1:8080', '::1:8443'] },
   'metrics-tls-directory': { right: '/a', wrong: [] },
   'metrics-client': { right: 'a', wrong: ['*.a', 'spiffe://a/', '10.0.0.1', 'a b'] },
+  'metrics-service': { right: 'a', wrong: ['A', '1a', 'a.b', 'a-', 'a'.repeat(56)] },
+  'metrics-authority': { right: 'a.b', wrong: ['A', 'a..b', '-a', 'a'.repeat(254)] },
   'log-level': { right: 'debug', wrong: ['verbose', 'DEBUG'] },
   'log-format': { right: 'text', wrong: ['xml', 'JSON'] },
   workers: { right: '1', wrong: ['0', '-1', '1001', '1.5', 'many', '1e999', 'NaN'] },
@@ -51,12 +53,15 @@ const values: Partial<Record<Flag, { readonly right: string; readonly wrong: rea
 };
 
 /** The flags that another one needs. */
-const together: Partial<Record<Flag, readonly string[]>> = Object.fromEntries(
-  ['metrics-listen-address', 'metrics-tls-directory', 'metrics-client'].map((flag) => [
-    flag,
-    ['--metrics-listen-address=:1', '--metrics-tls-directory=/a', '--metrics-client=a'],
-  ]),
-);
+const server = ['--metrics-listen-address=:1', '--metrics-tls-directory=/a', '--metrics-client=a'];
+const together: Partial<Record<Flag, readonly string[]>> = {
+  'metrics-listen-address': server,
+  'metrics-tls-directory': server,
+  'metrics-client': server,
+  'metrics-authorization': server,
+  'metrics-service': server,
+  'metrics-authority': [...server, '--metrics-service=a'],
+};
 
 const flags = Object.entries(flagTypes) as [Flag, { readonly type: string; readonly multiple?: boolean }][];
 
@@ -78,10 +83,11 @@ const accepts = (argv: readonly string[]): void => assert.notEqual(readConfig(ar
 describe('every flag', () => {
   for (const [flag, { type, multiple = false }] of flags) {
     const named = new RegExp(`--${flag}\\b`);
+    const others = (together[flag] ?? []).filter((other) => multiple || !other.startsWith(`--${flag}=`));
     if (type === 'boolean') {
       test(`--${flag} has no value`, () => {
-        accepts([`--${flag}`]);
-        accepts([`--${flag}`, `--${flag}`]);
+        accepts([...others, `--${flag}`]);
+        accepts([...others, `--${flag}`, `--${flag}`]);
         for (const value of ['', 'true', 'yes']) refuses([`--${flag}=${value}`], named);
         refuses([`--${flag}`, 'true'], /"true" is not a flag/);
         refuses([`--no-no-${flag}`], /is not a flag of the operator/);
@@ -89,7 +95,6 @@ describe('every flag', () => {
       continue;
     }
     const { right, wrong } = values[flag] ?? assert.fail(`the table of this test lacks --${flag}`);
-    const others = (together[flag] ?? []).filter((other) => multiple || !other.startsWith(`--${flag}=`));
     test(`--${flag} needs a value that is not empty`, () => {
       accepts([...others, `--${flag}=${right}`]);
       accepts([...others, `--${flag}`, right]);

@@ -167,10 +167,10 @@ describe('the configuration is refused', () => {
     [['--metrics-authority=a'], /--metrics-authority needs --metrics-service; set both/],
     [
       [...metricsFlags, '--metrics-service=A'],
-      /--metrics-service: "A" is not a valid name of a Service; use for example/,
+      /--metrics-service: "A" is not the name of a Service with at most 55 characters; use for example/,
     ],
     [[...metricsFlags, '--metrics-service='], /--metrics-service/],
-    [[...metricsFlags, `--metrics-service=${'a'.repeat(64)}`], /--metrics-service/],
+    [[...metricsFlags, `--metrics-service=${'a'.repeat(56)}`], /--metrics-service/],
     [
       [...metricsFlags, '--metrics-service=a', '--metrics-authority=a..b'],
       /--metrics-authority: "a..b" is not a valid name of an MtlsAuthority; use for example default/,

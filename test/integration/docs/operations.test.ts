@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
@@ -127,6 +127,8 @@ async function rollOutMetrics(reader: Reader): Promise<void> {
       .replace(/^(--metrics-listen-address=).*/, '$1127.0.0.1:0')
       .replace(/^(--metrics-tls-directory=).*/, `$1${metricsFolder(reader)}`),
   );
+  // kubelet creates the folder of a Secret that does not exist yet.
+  await mkdir(metricsFolder(reader), { recursive: true });
   await world.operator.stop();
   await world.start({ args });
 }
