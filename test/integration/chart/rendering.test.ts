@@ -29,7 +29,7 @@ interface Kinds {
   readonly ConfigMap: { readonly data: Readonly<Record<string, string>> };
   readonly Deployment: Deployment;
   readonly MtlsAuthority: { readonly spec: object };
-  readonly NetworkPolicy: { readonly spec: { readonly podSelector: object } };
+  readonly NetworkPolicy: { readonly spec: { readonly podSelector: object; readonly ingress: readonly object[] } };
   readonly PodDisruptionBudget: {
     readonly spec: {
       readonly minAvailable?: number;
@@ -321,6 +321,29 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
         const { minAvailable, maxUnavailable } = rendered.one('PodDisruptionBudget').spec;
         assert.deepEqual({ minAvailable, maxUnavailable }, { minAvailable: undefined, maxUnavailable: 0 });
       },
+    },
+  ],
+  'the NetworkPolicy': [
+    {
+      title: 'admits the labelled namespaces to the metrics',
+      expect: (rendered) =>
+        assert.deepEqual(rendered.one('NetworkPolicy').spec.ingress, [
+          {
+            from: [{ namespaceSelector: { matchLabels: { 'mtls-operator.io/metrics': 'allow' } } }],
+            ports: [{ port: 8080, protocol: 'TCP' }],
+          },
+        ]),
+    },
+    {
+      title: 'admits no client with an empty list, which in a rule would mean everyone',
+      values: { networkPolicy: { metricsFrom: [] } },
+      expect: (rendered) => assert.deepEqual(rendered.one('NetworkPolicy').spec.ingress, []),
+    },
+    {
+      title: 'admits everyone only to the port of the probes when the metrics have their own',
+      values: { networkPolicy: { metricsFrom: [] }, metrics: { tls: { enabled: true }, clients: ['a.example.com'] } },
+      expect: (rendered) =>
+        assert.deepEqual(rendered.one('NetworkPolicy').spec.ingress, [{ ports: [{ port: 8080, protocol: 'TCP' }] }]),
     },
   ],
   'the CRDs': [
