@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { keepCaches } from '../../../../src/controllers/cache/keep-caches.ts';
-import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
+import { authorities, authorityRecord, certificates } from '../../../../src/controllers/objects/resources.ts';
+import { inConfigMap, trustLabels } from '../../../../src/controllers/objects/trust-objects.ts';
 import { KubeError, keyOf, namespaces, secrets, silentLog } from '../../../../src/kube/index.ts';
 import { ownerReference } from '../../../../src/plan/index.ts';
 import { eventually } from '../../../support/eventually.ts';
@@ -149,6 +150,45 @@ describe('an operator that watches some namespaces', () => {
     await api.byHand(() => api.delete(namespaces, { name: 'web' }));
     await memory.deliver();
     assert.deepEqual(contents(caches), inNamespace('shop'));
+  });
+
+  test('forgets the objects of a deleted namespace once it may not watch them any more', async (t) => {
+    const api = await server('shop', 'web');
+    const { memory, caches, forbidden } = await watch(t, api, ['shop', 'web']);
+    await memory.settled();
+    await api.byHand(() => api.delete(namespaces, { name: 'web' }));
+    await memory.deliver();
+    assert.ok(caches.secrets.has('web/payments-server-tls'), 'its watch has not reported the end of the Secret');
+    forbidden.push(/ in web\b/);
+    for (const kind of ['mtlscertificates', 'secrets', 'configmaps']) await memory.cut(kind, true);
+    await eventually(() => assert.deepEqual(contents(caches), inNamespace('shop')));
+  });
+
+  test('does not take a namespace whose labels it may not read for a new one, where no pod has an older bundle', async (t) => {
+    const api = await server('shop');
+    const { memory, caches } = await watch(t, api, ['shop'], [/namespaces by field/]);
+    await memory.settled();
+    const owner = authorityRecord(await api.get(authorities, { name: 'default' }));
+    const metadata = { namespace: 'shop', name: 'trust', labels: trustLabels(owner) };
+    const ownerReferences = [ownerReference('MtlsAuthority', owner)];
+    const made = inConfigMap.create({ ...metadata, ownerReferences }, 'default', { bundle: 'x' });
+    await api.create(inConfigMap.resource, made);
+    await memory.deliver();
+    const { changedAtMs = Number.NEGATIVE_INFINITY } = caches.configMaps.store.get('shop/trust') ?? {};
+    assert.ok(changedAtMs >= 0, String(changedAtMs));
+  });
+
+  test('tries at once to read a namespace that was created, or of which it may read another kind', () => {
+    const caches = new Caches(() => [], undefined, ['shop', 'web']);
+    const retried: string[] = [];
+    for (const name of ['shop', 'web']) caches.watched.onRetry(name, () => retried.push(name));
+    caches.watched.note('secrets', 'shop', false);
+    assert.deepEqual(retried, []);
+    caches.watched.note('secrets', 'shop', true);
+    assert.deepEqual(retried, ['shop']);
+    const record = { name: 'web', labels: {}, terminating: false, resourceVersion: '1' };
+    caches.namespaces.part('web').replaceAll([record], '1');
+    assert.deepEqual(retried, ['shop', 'web']);
   });
 
   test('asks for ClusterTrustBundles never, and reports that it publishes none', async (t) => {

@@ -36,11 +36,13 @@ async function publications(
   answer: (exchange: Exchange) => void,
   namespaces: readonly string[],
   foreign: readonly string[] = [],
+  watched?: readonly string[],
 ) {
   const server = await serve(t, answer);
   const caches = new Caches(
     () => [],
     () => 50,
+    watched,
   );
   for (const name of namespaces) {
     caches.namespaces.observe({ name, resourceVersion: '1', labels: {}, terminating: false });
@@ -92,6 +94,18 @@ test('publications come from the caches, without a request', async (t) => {
   ]);
   assert.deepEqual([made.of(authority()), made.conditions(authority())], [[], []]);
   assert.equal(server.exchanges.length, 0);
+});
+
+test('an operator that watches some namespaces reads the objects in those that it may read', async (t) => {
+  const configmaps = [configMap('a', 'new')];
+  const made = await publications(t, holding({ configmaps }), ['a', 'b'], [], ['a', 'b']);
+  made.caches.watched.note('configmaps', 'a', true);
+  made.caches.watched.note('configmaps', 'b', false);
+  await made.publications.renew(publisher, new AbortController().signal);
+  assert.deepEqual(
+    made.server.exchanges.map(({ path }) => path),
+    ['/api/v1/namespaces/a/configmaps', '/api/v1/namespaces/a/configmaps/trust'],
+  );
 });
 
 test('newer objects of the API server go into the caches, page by page', async (t) => {

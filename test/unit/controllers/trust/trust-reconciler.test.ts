@@ -72,10 +72,12 @@ async function scene(
   t: TestContext,
   cached: ConfigMap | undefined,
   answer: (exchange: Exchange) => void,
+  { isClosed = false } = {},
 ): Promise<Scene> {
   const server = await serve(t, answer);
   const client = server.client();
-  const caches = new Caches(() => []);
+  const caches = new Caches(() => [], undefined, isClosed ? ['shop'] : undefined);
+  if (isClosed) caches.watched.note('configmaps', 'shop', false);
   const authorityStates = new AuthorityStates();
   const reported: string[] = [];
   let published = bundle;
@@ -144,6 +146,12 @@ describe('a target', () => {
     const { reconcile, methods, trust } = await scene(t, configMap('3'), unexpected);
     assert.equal(await reconcile(), undefined);
     assert.deepEqual([methods(), trust.outcome('default', 'shop', 'trust')?.state], [[], 'settled']);
+  });
+
+  test('whose ConfigMaps the operator may not read is neither written nor read', async (t) => {
+    const { reconcile, methods, outcome } = await scene(t, configMap('3', 'old'), unexpected, { isClosed: true });
+    assert.equal(await reconcile(), undefined);
+    assert.deepEqual([methods(), outcome()], [[], undefined]);
   });
 
   test('that is newer than the cache is read before it is written again', async (t) => {

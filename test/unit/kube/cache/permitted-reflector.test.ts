@@ -84,6 +84,22 @@ test('a collection is listed once it may be read', async (t) => {
   assert.equal(logged.at(-1), 'info: the API server permits this list and watch now');
 });
 
+test('a single refusal later is not believed, however many there were before', async (t) => {
+  const { server, answers, permitted } = await reflect(t, forbid);
+  await eventually(() => assert.deepEqual(permitted, [false]));
+  let refusals = 1;
+  answers.list = list('a');
+  await eventually(() => assert.ok(server.exchanges.some(isWatch)));
+  answers.list = (exchange) => {
+    refusals -= 1;
+    if (refusals >= 0) forbid(exchange);
+    else list('a')(exchange);
+  };
+  server.exchanges.findLast(isWatch)?.events(event('ERROR', { kind: 'Status', code: 403, reason: 'Forbidden' }));
+  await eventually(() => assert.equal(server.exchanges.filter(isWatch).length, 2));
+  assert.deepEqual(permitted, [false, true]);
+});
+
 test('records stay while the right is missing, and are listed again when it is back', async (t) => {
   const { server, answers, store, permitted } = await reflect(t, list('a', 'b'));
   await eventually(() => assert.ok(server.exchanges.some(isWatch)));

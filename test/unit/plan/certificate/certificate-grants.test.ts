@@ -1,11 +1,34 @@
-import { describe } from 'node:test';
-import { issuancePolicy } from '../../../../src/plan/index.ts';
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  isAwaitingCaches,
+  issuancePolicy,
+  type ObservedCertificate,
+  planCertificate,
+} from '../../../../src/plan/index.ts';
 import { grantingRules } from '../../../support/fixtures/authority.ts';
 import { requestOf } from '../../../support/fixtures/certificate.ts';
 import { root } from '../../../support/fixtures/roots.ts';
-import { days } from '../../../support/fixtures/times.ts';
+import { days, now } from '../../../support/fixtures/times.ts';
 import { blocked, changed, create, deniedName, issue, keep, messages, stays } from './certificate-steps.ts';
 import { authority, check, fresh, signer } from './certificate-table.ts';
+
+describe('a plan waits for the caches', () => {
+  const observed = fresh.observed(authority);
+  const password = { keystorePassword: { state: 'unknown' } } as const;
+  const cases: readonly [what: string, observed: ObservedCertificate, isWaiting: boolean][] = [
+    ['not when everything is known', observed, false],
+    ['while the Secrets of the namespace are not listed', { ...observed, secretsAccess: 'unknown' }, true],
+    ['while the passwords are not listed', { ...observed, ...password }, true],
+    ['not for passwords that it may not list', { ...observed, ...password, secretsAccess: 'forbidden' }, false],
+  ];
+  for (const [what, given, isWaiting] of cases) {
+    test(what, () => {
+      assert.equal(isAwaitingCaches(given), isWaiting);
+      assert.equal(planCertificate(given, now).secrets.length === 0, isWaiting);
+    });
+  }
+});
 
 describe('a certificate with a granted name', () => {
   const granting = { ...authority, ...grantingRules };

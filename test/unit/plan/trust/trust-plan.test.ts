@@ -236,6 +236,9 @@ describe('a namespace', () => {
     test(title, () => assert.equal(configMapIn(trusting(trustBundle), is), wanted));
   }
 
+  test('gets no ConfigMap when it is no longer selected, although it holds one', () =>
+    assert.equal(configMapIn(trusting({ configMap: inTeam('b') }), namespace(), true), undefined));
+
   describe('whose labels the operator may not read', () => {
     const unread = { name: 'shop', terminating: false };
     const cases: [title: string, wanted: string | undefined, selector: object | undefined, isPublished: boolean][] = [
