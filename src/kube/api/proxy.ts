@@ -58,10 +58,12 @@ interface Target {
 function matches(entry: string, { host, port, ip }: Target): boolean {
   if (entry === '') return false;
   const range = rangeOf(entry);
-  if (range !== undefined) return ip !== undefined && range.check(ip, familyOf(ip));
+  if (range !== undefined)
+    return ip !== undefined && range.family === familyOf(ip) && range.addresses.check(ip, familyOf(ip));
   const { name, port: onlyPort } = splitPort(entry);
   if (name === '' || (onlyPort !== '' && onlyPort !== port)) return false;
   if (isAddress(name)) return ip !== undefined && isSameAddress(ip, name);
+  if (ip !== undefined) return false;
   // `*.example.org` and `.example.org` match only subdomains; `example.org` matches itself and its subdomains.
   const plain = name.startsWith('*.') ? name.slice(1) : name;
   const isBelow = plain.startsWith('.');
@@ -88,14 +90,24 @@ function isSameAddress(ip: string, text: string): boolean {
   return familyOf(ip) === familyOf(other) && one.check(ip, familyOf(ip));
 }
 
-/** A range in CIDR notation (RFC 4632). */
-function rangeOf(entry: string): BlockList | undefined {
-  const [, address = '', digits = ''] = /^([^/]+)\/(\d{1,3})$/.exec(entry) ?? [];
-  const prefix = Number(digits);
-  if (!isAddress(address) || prefix > (isIP(address) === 4 ? 32 : 128)) return undefined;
-  const range = new BlockList();
-  range.addSubnet(address, prefix, familyOf(address));
-  return range;
+interface AddressRange {
+  readonly family: 'ipv4' | 'ipv6';
+  readonly addresses: BlockList;
+}
+
+/** A range in CIDR notation (RFC 4632). A range of IPv4-mapped IPv6 addresses is a range of IPv4 addresses. */
+function rangeOf(entry: string): AddressRange | undefined {
+  const [, text = '', digits = ''] = /^([^/]+)\/(\d{1,3})$/.exec(entry) ?? [];
+  const bits = Number(digits);
+  if (!isAddress(text) || bits > (isIP(text) === 4 ? 32 : 128)) return undefined;
+  const ip = unmapped(text);
+  const isMapped = isIP(text) === 6 && isIP(ip) === 4 && bits >= 96;
+  const [address, prefix] = isMapped ? [ip, bits - 96] : [text, bits];
+  const family = familyOf(address);
+  const addresses = new BlockList();
+  addresses.addSubnet(address, prefix, family);
+  // BlockList would also compare a range of IPv6 addresses with an IPv4 address.
+  return { family, addresses };
 }
 
 /** Splits like Go's net.SplitHostPort. If that function would fail, the whole entry is a host without a port. */
@@ -105,4 +117,5 @@ function splitPort(entry: string): { readonly name: string; readonly port: strin
   return name === undefined ? { name: entry, port: '' } : { name, port };
 }
 
-const asciiOf = (domain: string): string => domainToASCII(domain) || domain;
+/** As in Go, only a name that is not ASCII changes. domainToASCII would also turn 10.1 into the address 10.0.0.1. */
+const asciiOf = (domain: string): string => (/^[\0-\x7f]*$/.test(domain) ? domain : domainToASCII(domain) || domain);
