@@ -67,7 +67,8 @@ export async function writeServiceAccount(
   writeFileSync(join(directory, 'ca.crt'), Buffer.from(ca, 'base64'));
   return {
     args: [`--service-account-directory=${directory}`],
-    env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port || '443' },
+    // kubelet writes an IPv6 address without brackets.
+    env: { KUBERNETES_SERVICE_HOST: hostname.replace(/^\[(.*)\]$/, '$1'), KUBERNETES_SERVICE_PORT: port || '443' },
   };
 }
 

@@ -18,7 +18,7 @@ export interface TestCluster extends Omit<ControlPlane, 'kubectl'> {
 
 const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
 
-export interface TestClusterOptions extends Pick<ControlPlaneOptions, 'auditedGroups'> {
+export interface TestClusterOptions extends Pick<ControlPlaneOptions, 'auditedGroups' | 'ipv6'> {
   /** Whether to install `deploy/`: CRDs, namespace, RBAC; true by default. Without a node, the Deployment gets no pods. */
   readonly manifests?: boolean;
 }

@@ -20,13 +20,15 @@ export interface ControlPlaneOptions {
    * folder uses its data again. Without a folder, everything is removed at the latest when this process ends.
    */
   readonly dir?: string;
+  /** Listen on ::1 and use IPv6 addresses for Services; default false: 127.0.0.1 and IPv4. */
+  readonly ipv6?: boolean;
   /** Receives progress for the user, line by line; ignored by default. */
   readonly log?: (line: string) => void;
   /** The API server writes the requests of members of these groups to `auditLog`; none by default. */
   readonly auditedGroups?: readonly string[];
 }
 
-/** A running etcd, kube-apiserver and kube-controller-manager on 127.0.0.1, with RBAC and real ServiceAccount tokens. */
+/** A running etcd, kube-apiserver and kube-controller-manager on a loopback address, with RBAC and real ServiceAccount tokens. */
 export interface ControlPlane {
   readonly dir: string;
   /** Path of an administrator's kubeconfig. */
@@ -64,6 +66,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   if (temporary) guardFolder(dir);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
 
+  const host = options.ipv6 ? '::1' : '127.0.0.1';
+  const services = options.ipv6 ? 'fd00:10:96::/112' : '10.96.0.0/16';
   const credentials = credentialsIn(dir);
   const kubeconfig = join(dir, 'kubeconfig');
   const etcdSocket = join(dir, 'etcd.sock');
@@ -115,8 +119,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   async function startApiServer(): Promise<void> {
     const apiServer = start(binaries.kubeApiserver, [
       `--etcd-servers=unix://${etcdSocket}`,
-      '--bind-address=127.0.0.1',
-      '--advertise-address=127.0.0.1',
+      `--bind-address=${host}`,
+      `--advertise-address=${host}`,
       `--secure-port=${port}`,
       // The API server creates a certificate here on its first start and uses it again later.
       `--cert-dir=${certificates}`,
@@ -127,7 +131,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
       `--service-account-key-file=${credentials.serviceAccountKeyFile}`,
       `--service-account-signing-key-file=${credentials.serviceAccountKeyFile}`,
-      '--service-cluster-ip-range=10.96.0.0/16',
+      `--service-cluster-ip-range=${services}`,
       // Without this flag, a stop waits a minute for open watches to end.
       '--shutdown-watch-termination-grace-period=1s',
       '--profiling=false',
@@ -156,7 +160,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     await waitUntilReady(controllerManager, async () => (await askApiServer(account)).status === 200);
   }
 
-  const server = (): string => `https://127.0.0.1:${port}`;
+  const server = (): string => `https://${options.ipv6 ? `[${host}]` : host}:${port}`;
 
   function askEtcd(path: string, body?: object): Promise<Reply> {
     const method = body === undefined ? 'GET' : 'POST';
@@ -165,12 +169,12 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 
   function askApiServer(path: string): Promise<Reply> {
     const headers = { authorization: `Bearer ${credentials.tokenOf('admin')}` };
-    return request({ host: '127.0.0.1', port, path, headers, ca: readFileSync(caFile) });
+    return request({ host, port, path, headers, ca: readFileSync(caFile) });
   }
 
   const before = readState(dir);
   await endRecorded(dir);
-  let port = before?.port !== undefined && (await isFree(before.port)) ? before.port : await freePort();
+  let port = before?.port !== undefined && (await isFree(before.port, host)) ? before.port : await freePort(host);
 
   try {
     log('Starting etcd, kube-apiserver and kube-controller-manager...');
@@ -181,7 +185,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
         break;
       } catch (error) {
         if (!(error instanceof ComponentError && error.portTaken && attempt < 5)) throw error;
-        port = await freePort();
+        port = await freePort(host);
       }
     }
     writeKubeconfig(kubeconfig, server(), readFileSync(caFile, 'utf8'), credentials.tokenOf('admin'));

@@ -6,20 +6,20 @@ import { createServer } from 'node:net';
 const LOWEST = 12_000;
 const HIGHEST = 32_000;
 
-/** A free port of 127.0.0.1, chosen at random because other processes may search at the same time. */
-export async function freePort(): Promise<number> {
+/** A free port of the address, chosen at random because other processes may search at the same time. */
+export async function freePort(host = '127.0.0.1'): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const port = randomInt(LOWEST, HIGHEST);
-    if (await isFree(port)) return port;
+    if (await isFree(port, host)) return port;
   }
-  throw new Error(`no free port found on 127.0.0.1 between ${LOWEST} and ${HIGHEST}`);
+  throw new Error(`no free port found on ${host} between ${LOWEST} and ${HIGHEST}`);
 }
 
-/** Whether this port of 127.0.0.1 is free now. */
-export function isFree(port: number): Promise<boolean> {
+/** Whether this port of the address is free now. */
+export function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.on('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    server.listen(port, host, () => server.close(() => resolve(true)));
   });
 }

@@ -1,4 +1,4 @@
-import { createSecureContext } from 'node:tls';
+import { checkServerIdentity, createSecureContext } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
 import { sleep } from '../async/backoff.ts';
@@ -198,5 +198,14 @@ function makeDispatcher(proxy: URL | undefined, tls: TlsMaterial, size: number |
     connect: { ...material, timeout: 10_000, keepAlive: true, keepAliveInitialDelay: 30_000 },
   };
   if (proxy === undefined) return new Agent(options);
-  return new ProxyAgent({ ...options, uri: proxy.href, requestTls: options.connect });
+  return new ProxyAgent({
+    ...options,
+    uri: proxy.href,
+    requestTls: { ...options.connect, checkServerIdentity: checkIdentity },
+    proxyTls: { checkServerIdentity: checkIdentity },
+  });
 }
+
+/** ProxyAgent passes an IPv6 address in brackets, which Node.js would compare as a DNS name. */
+const checkIdentity: typeof checkServerIdentity = (host, certificate) =>
+  checkServerIdentity(host.replace(/^\[(.*)\]$/, '$1'), certificate);

@@ -153,7 +153,9 @@ export class Requests {
     if (deadline.isOver) return deadline.error(isWrite(call));
     const cause = error instanceof Error ? error : new Error(String(error));
     const outcomeUnknown = isWrite(call) && !neverSent.has(systemCode(cause));
-    const message = `no answer from the API server${this.#connection.via}: ${cause.message}`;
+    // The message of a failed TLS handshake with a proxy is only in the cause of the error.
+    const why = cause.cause instanceof Error ? `${cause.message}: ${cause.cause.message}` : cause.message;
+    const message = `no answer from the API server${this.#connection.via}: ${why}`;
     return new KubeError('Network', message, { cause, outcomeUnknown });
   }
 
