@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { Agent, request } from 'undici';
 
 import { parse } from 'yaml';
 
 import { paths } from '../../support/api.ts';
 import { type ChartCluster, CRDS, startChartCluster } from '../../support/chart/chart-cluster.ts';
 import { CHART } from '../../support/chart/helm.ts';
+import type { Pod } from '../../support/chart/pod.ts';
 import { prometheusCrds } from '../../support/chart/prometheus-operator.ts';
 import { type Kubeconform, openKubeconform } from '../../support/chart/schemas.ts';
 import { VALUE_SETS, type ValueSet, valuesOf } from '../../support/chart/value-sets.ts';
+import { eventually } from '../../support/eventually.ts';
 import { tenantOf } from '../../support/installation.ts';
 
 describe('the chart with each set of values', () => {
@@ -55,7 +58,7 @@ describe('the chart with each set of values', () => {
       }
       const started = performance.now();
       await helm.run(['install', release, CHART, `--namespace=${namespace}`, '--create-namespace'], valuesOf(set));
-      const { operator } = await world.startPod(namespace, set.deployment);
+      const pod = await world.startPod(namespace, set.deployment);
 
       const tenant = tenantOf(api, set.tenants[0]);
       await world.crdsAreServed();
@@ -65,7 +68,9 @@ describe('the chart with each set of values', () => {
       assert.deepEqual(await tenant.secretNames(), ['payments-client-tls', 'payments-server-tls']);
       if (hasMetricsTls(set)) await tenantOf(api, namespace).ready(`${set.deployment}-metrics`);
 
-      await operator.stop();
+      await FURTHER[name]?.(world, pod, namespace);
+
+      await pod.operator.stop();
       await helm.run(['uninstall', release, `--namespace=${namespace}`]);
       await world.deleteCrds();
     });
@@ -77,6 +82,43 @@ function hasMetricsTls(set: ValueSet): boolean {
     readonly metrics?: { readonly tls?: { readonly enabled?: boolean } };
   } | null;
   return values?.metrics?.tls?.enabled === true;
+}
+
+/** What a set promises beyond certificates. */
+const FURTHER: Readonly<Record<string, (world: ChartCluster, pod: Pod, namespace: string) => Promise<void>>> = {
+  metrics: servesMetricsToToken,
+};
+
+/** The metrics over TLS, with the certificate that the operator requests itself, for a token that the role of the chart admits. */
+async function servesMetricsToToken({ cluster, api }: ChartCluster, pod: Pod, namespace: string): Promise<void> {
+  const own = tenantOf(api, namespace);
+  await eventually(() => own.get('mtls-operator-metrics'));
+  await own.ready('mtls-operator-metrics');
+  await pod.syncVolumes();
+  await cluster.kubectl(['create', 'serviceaccount', 'prometheus', `--namespace=${namespace}`]);
+  const binding = ['--clusterrole=mtls-operator-metrics-reader', `--serviceaccount=${namespace}:prometheus`];
+  await cluster.kubectl(['create', 'clusterrolebinding', 'prometheus', ...binding]);
+  const token = (await cluster.kubectl(['create', 'token', 'prometheus', `--namespace=${namespace}`])).trim();
+
+  const { 'ca.crt': ca = '' } = (await own.secret('mtls-operator-metrics-server-tls')).data ?? {};
+  const connect = { ca: Buffer.from(ca, 'base64'), servername: `mtls-operator.${namespace}.svc` };
+  const dispatcher = new Agent({ connect });
+  const line = pod.operator.logs.find(({ message }) => message === 'serving metrics over TLS');
+  const read = (headers: Readonly<Record<string, string>>) =>
+    request(`https://${String(line?.['address'])}/metrics`, { dispatcher, headers });
+  try {
+    // The operator loads changed files within seconds, and remembers a refusal for some.
+    await eventually(async () => {
+      const { statusCode, body } = await read({ authorization: `Bearer ${token}` });
+      assert.match(await body.text(), /^mtls_operator_certificates\{ready="True",reason="Issued"\} [1-9]/m);
+      assert.equal(statusCode, 200);
+    });
+    const { statusCode, body } = await read({});
+    await body.dump();
+    assert.equal(statusCode, 401);
+  } finally {
+    await dispatcher.close();
+  }
 }
 
 const CUSTOM_KINDS = [
