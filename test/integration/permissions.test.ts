@@ -1,68 +1,151 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 
-import { type GrantedPermission, permissionLine, permissionLines } from '../../tools/permissions/effective.ts';
-import { operatorPermissions, permissionTable } from '../../tools/permissions/table.ts';
-import { operatorNamespace } from '../support/api.ts';
+import {
+  type GrantedPermission,
+  type Permission,
+  permissionLine,
+  permissionLines,
+} from '../../tools/permissions/effective.ts';
+import { type Condition, operatorPermissions, permissionTable } from '../../tools/permissions/table.ts';
+import { operatorNamespace, paths } from '../support/api.ts';
 import { type AuditedRequest, auditedRequests } from '../support/audit.ts';
+import { openHelm } from '../support/chart/helm.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Installation, installation, type Tenant } from '../support/installation.ts';
+import { installation } from '../support/installation.ts';
 import { grantedPermissions, permissionFor, userName, withoutPermission } from '../support/permissions/granted.ts';
-import { occasionFor, prepareOccasions } from '../support/permissions/occasions.ts';
+import { occasionFor, type Place, prepareOccasions } from '../support/permissions/occasions.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+/** A way to run the operator. It decides about its permissions. */
+interface Mode {
+  /** The namespace of the tenant. */
+  readonly namespace: string;
+  /** watchNamespaces of the chart. */
+  readonly watched: readonly string[];
+  /** Whether it serves metrics over TLS to clients with a token. */
+  readonly servesMetrics: boolean;
+}
 
 const account = { namespace: operatorNamespace, name: 'mtls-operator' };
-const clusterRoleBindings = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings';
-/** The first test starts the operator. The last one takes its Lease away. */
-const placeOf = (line: string): number =>
-  line.includes('create mtlsauthorities') ? -1 : line.includes('create leases') ? 1 : 0;
 
-describe('the operator with access to every namespace', () => {
-  const world = installation({
+const world = installation(
+  {
     operator: false,
     watched: false,
     args: ['--retry-period=500ms'],
     auditedGroups: [`system:serviceaccounts:${operatorNamespace}`],
+  },
+  async ({ api }) => {
+    // Kubernetes lets every ServiceAccount read ClusterTrustBundles. An administrator may not want that.
+    const binding = 'system:cluster-trust-bundle-discovery';
+    await api.delete(`/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/${binding}`);
+  },
+);
+
+describe('the operator', () => {
+  usesEveryPermission({ namespace: 'shop', watched: [], servesMetrics: false });
+
+  test('needs no other permission to revoke, to repair, to rotate a root and to hand over its work', async () => {
+    const tenant = world.tenantOf('shop');
+    const mark = requests().length;
+    await tenant.revoke('keystore', 'stolen');
+    await tenant.patchSecret('rotated-server-tls', { metadata: { labels: { 'mtls-operator.io/certificate': null } } });
+    await eventually(async () => {
+      const { metadata } = await tenant.secret('rotated-server-tls');
+      assert.equal(metadata.labels?.['mtls-operator.io/certificate'], 'rotated');
+    });
+    const old = (await world.authority('default')).status?.activeRoot?.fingerprint;
+    await world.patchAuthority('default', { spec: { rotation: { propagationDelay: '1s' } } });
+    await world.rotateRoot('default', 'again');
+    const first = world.operator;
+    await world.start();
+    await first.stop();
+    await eventually(
+      async () => {
+        const { status } = await world.authority('default');
+        assert.equal(status?.rotation, undefined, JSON.stringify(status?.rotation));
+        assert.notEqual(status?.activeRoot?.fingerprint, old);
+      },
+      { timeoutMs: 90_000, message: 'the second operator does not finish the rotation of the root' },
+    );
+    const refused = requests()
+      .slice(mark)
+      .filter(({ isAllowed }) => !isAllowed);
+    assert.deepEqual(refused, []);
   });
-  usesEveryPermission(world, []);
+});
+
+describe('the operator with --watch-namespaces and metrics over TLS', () => {
+  const namespace = 'watched';
+  before(async () => {
+    await world.operator.stop();
+    await world.cluster.kubectl(['delete', 'mcert', '--all', '--all-namespaces']);
+    await world.cluster.kubectl(['delete', 'mauth', '--all']);
+  });
+  usesEveryPermission({ namespace, watched: [namespace], servesMetrics: true });
 });
 
 /** Compares the permissions of the operator with the table and with its requests, and removes each of them in turn. */
-function usesEveryPermission(world: Installation, watched: readonly string[]): void {
-  const requests = (): readonly AuditedRequest[] =>
-    auditedRequests(world.cluster).filter(({ user }) => user === userName(account));
-  const expected = operatorPermissions(permissionTable(), {
-    namespace: operatorNamespace,
-    watched,
-    conditions: ['authorities'],
+function usesEveryPermission({ namespace, watched, servesMetrics }: Mode): void {
+  const isNamespaced = watched.length > 0;
+  const metrics: readonly Condition[] = servesMetrics ? ['metricsAuthorization', 'metricsCertificate'] : [];
+  const release = { namespace: operatorNamespace, watched, conditions: ['authorities', ...metrics] as const };
+  const expected = operatorPermissions(permissionTable(), release);
+  let metricsFolder = '';
+  const start: Place['start'] = () => {
+    const args = [
+      ...(isNamespaced ? [`--watch-namespaces=${watched.join(',')}`] : []),
+      ...(servesMetrics ? metricsArguments(metricsFolder) : []),
+    ];
+    return world.start({ server: world.proxy.server, args });
+  };
+  const placeIn = (scope: string): Place => ({
+    world,
+    tenant: world.tenantOf(scope === operatorNamespace ? scope : namespace),
+    start,
+    metricsFolder,
   });
+  /** How many requests were there before this mode. */
+  let mark: number;
   let granted: readonly GrantedPermission[];
-  let tenant: Tenant;
+  let prepared: Promise<unknown> | undefined;
 
-  // Kubernetes lets every ServiceAccount read ClusterTrustBundles. An administrator may not want that.
-  before(() => world.api.delete(`${clusterRoleBindings}/system:cluster-trust-bundle-discovery`));
+  const isGrantedIn = (scope: string, { resource, verb }: Permission): boolean =>
+    expected.some((other) => other.scope === scope && other.resource === resource && other.verb === verb);
 
-  test('has the permissions in tools/permissions/permissions.yaml', async () => {
+  before(async () => {
+    mark = requests().length;
+    await world.api.create(paths.namespaces(), { metadata: { name: namespace } });
+    metricsFolder = await scratchFolder('metrics');
+    if (isNamespaced) await applyRoles({ watchNamespaces: watched, metrics: { tls: { enabled: servesMetrics } } });
     granted = await grantedPermissions(world.api, account);
+  });
+
+  test('has the permissions in tools/permissions/permissions.yaml', () => {
     assert.deepEqual(permissionLines(granted), permissionLines(expected));
   });
 
-  const lines = permissionLines(expected);
-  for (const line of [...lines].sort((a, b) => placeOf(a) - placeOf(b))) {
+  for (const permission of inOrder(expected)) {
+    const line = permissionLine(permission);
+    // The role in the operator's own namespace has the rules of those in the watched namespaces.
+    if (isNamespaced && permission.scope === operatorNamespace && isGrantedIn(namespace, permission)) continue;
     test(`fails without the permission "${line}"`, async () => {
-      const permission = granted.find((other) => permissionLine(other) === line);
-      assert.ok(permission !== undefined, 'the operator does not have this permission');
+      const rule = granted.find((other) => permissionLine(other) === line);
+      assert.ok(rule !== undefined, 'the operator does not have this permission');
       const occasion = occasionFor(permission);
       assert.ok(occasion !== undefined, `test/support/permissions/occasions.ts says nothing about ${line}`);
-      if (placeOf(line) >= 0) tenant ??= await prepared(world, watched);
+      const place = placeIn(permission.scope);
+      if (!isStart(line)) await (prepared ??= prepareOccasions(placeIn(namespace), isNamespaced));
       const before = requests().length;
-      await withoutPermission(world.api, account, permission, async () => {
-        await occasion(world, tenant);
+      await withoutPermission(world.api, account, rule, async () => {
+        await occasion(place);
         await eventually(
           () =>
             assert.ok(
               requests()
                 .slice(before)
-                .some((request) => isRefused(request, permission)),
+                .some((request) => isRefused(request, rule)),
             ),
           {
             message: `the operator does not need ${line}`,
@@ -72,51 +155,57 @@ function usesEveryPermission(world: Installation, watched: readonly string[]): v
     });
   }
 
-  test('needs nothing else to renew, repair, adopt, revoke and hand over its work', async () => {
-    tenant ??= await prepared(world, watched);
-    await tenant.revoke('keystore', 'stolen');
-    await tenant.patchSecret('rotated-server-tls', { metadata: { labels: { 'mtls-operator.io/certificate': null } } });
-    await eventually(async () => {
-      const { metadata } = await tenant.secret('rotated-server-tls');
-      assert.equal(metadata.labels?.['mtls-operator.io/certificate'], 'rotated');
+  if (isNamespaced) {
+    test('works in its own namespace as in the others, and serves its metrics', async () => {
+      const place = placeIn(operatorNamespace);
+      await prepareOccasions(place, isNamespaced);
+      for (const permission of expected) {
+        const isInOwn = permission.scope === operatorNamespace && isGrantedIn(namespace, permission);
+        const isReview = permission.resource.includes('reviews.');
+        if (isInOwn || isReview) await occasionFor(permission)?.(place);
+      }
     });
-    const before = (await world.authority('default')).status?.activeRoot?.fingerprint;
-    await world.patchAuthority('default', { spec: { rotation: { propagationDelay: '1s' } } });
-    await world.rotateRoot('default', 'again');
-    const first = world.operator;
-    await world.start({ server: world.proxy.server });
-    await first.stop();
-    await eventually(
-      async () => {
-        const { status } = await world.authority('default');
-        assert.equal(status?.rotation, undefined, JSON.stringify(status?.rotation));
-        assert.notEqual(status?.activeRoot?.fingerprint, before);
-      },
-      { timeoutMs: 90_000, message: 'the second operator does not finish the rotation of the root' },
-    );
-  });
+  }
 
-  test('has used every permission, none of them only in its own namespace, and has requested nothing else', async () => {
+  test('has used every permission, those for the cluster outside its own namespace, and has requested nothing else', async () => {
     await eventually(() => {
       const used = new Set<string>();
-      for (const request of requests()) {
+      for (const request of requests().slice(mark)) {
         const permission = permissionFor(expected, request);
         assert.ok(permission !== undefined, `the operator requested ${JSON.stringify(request)}`);
         const isOwn = request.namespace === operatorNamespace && permission.scope === 'cluster';
         if (request.isAllowed && !isOwn) used.add(permissionLine(permission));
       }
-      assert.deepEqual(
-        [...used].sort(),
-        lines.filter((line) => !line.includes(' attest ')),
-      );
+      // The audit log does not show `attest`, which the API server checks while it admits a ClusterTrustBundle.
+      assert.deepEqual([...used].sort(), permissionLines(expected.filter(({ verb }) => verb !== 'attest')));
     });
   });
 }
 
-async function prepared(world: Installation, watched: readonly string[]): Promise<Tenant> {
-  const tenant = await world.tenant('shop');
-  await prepareOccasions(world, tenant, watched.length > 0);
-  return tenant;
+const metricsArguments = (folder: string): readonly string[] => [
+  '--metrics-listen-address=127.0.0.1:0',
+  `--metrics-tls-directory=${folder}`,
+  '--metrics-authorization',
+  '--metrics-service=mtls-operator',
+];
+
+/** The requests of the operator so far. */
+function requests(): readonly AuditedRequest[] {
+  return auditedRequests(world.cluster).filter(({ user }) => user === userName(account));
+}
+
+/** The permission that the operator uses when it starts to lead an empty cluster. */
+function isStart(line: string): boolean {
+  return line.includes('create mtlsauthorities');
+}
+
+/** The permissions, first the one that the start needs, and last the one whose removal ends the leadership. */
+function inOrder(permissions: readonly Permission[]): readonly Permission[] {
+  const rank = (permission: Permission): number => {
+    const line = permissionLine(permission);
+    return isStart(line) ? -1 : line.includes('create leases') ? 1 : 0;
+  };
+  return [...permissions].sort((a, b) => rank(a) - rank(b));
 }
 
 /** Whether the API server refused a request for lack of the permission. */
@@ -125,4 +214,12 @@ function isRefused(request: AuditedRequest, permission: GrantedPermission): bool
     return request.resource === 'clustertrustbundles' && request.isAllowed && request.status === 403;
   }
   return !request.isAllowed && permissionFor([permission], request) !== undefined;
+}
+
+/** Replaces the roles of `deploy/` with those of the chart with these values. */
+async function applyRoles(values: object): Promise<void> {
+  const rendered = await (await openHelm('helm')).render(values);
+  const items = rendered.filter(({ kind }) => /^(Cluster)?Role(Binding)?$/.test(kind));
+  const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+  await world.cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], { input });
 }

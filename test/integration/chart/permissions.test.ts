@@ -55,6 +55,20 @@ const rows: Readonly<Record<string, Row>> = {
     },
     conditions: ['authorities'],
   },
+  'watched namespaces': {
+    values: { watchNamespaces: ['shop', 'billing'] },
+    watched: ['shop', 'billing'],
+    conditions: ['authorities'],
+  },
+  'watched namespaces with the namespace default and its own': {
+    values: { watchNamespaces: ['default', 'mtls-operator'], createDefaultAuthority: false },
+    watched: ['default', 'mtls-operator'],
+  },
+  'watched namespaces and metrics over TLS': {
+    values: { watchNamespaces: ['shop'], metrics: { tls: { enabled: true } } },
+    watched: ['shop'],
+    conditions: ['authorities', 'metricsAuthorization', 'metricsCertificate'],
+  },
   'authorities that Helm creates': { values: { authorities }, apis: served },
 };
 

@@ -1,21 +1,38 @@
+import assert from 'node:assert/strict';
+
+import { Agent, request } from 'undici';
+
 import type { Permission } from '../../../tools/permissions/effective.ts';
-import { paths } from '../api.ts';
+import { mountSecret, secretFiles } from '../../../tools/secret-volume.ts';
+import { operatorNamespace, paths } from '../api.ts';
 import { eventually } from '../eventually.ts';
 import type { Installation, Tenant } from '../installation.ts';
 import { makeCa } from '../roots/make.ts';
 
-/** Makes the operator use a permission in a namespace. */
-type Occasion = (world: Installation, tenant: Tenant) => Promise<unknown>;
+/** Where an occasion takes place. */
+export interface Place {
+  readonly world: Installation;
+  /** The namespace in which the operator has to use the permission. */
+  readonly tenant: Tenant;
+  /** Starts an operator. Its requests go through the proxy of the installation. */
+  readonly start: () => Promise<unknown>;
+  /** The folder with the certificate of its metrics server, if it serves metrics over TLS. */
+  readonly metricsFolder?: string;
+}
+
+/** Makes the operator use a permission. */
+type Occasion = (place: Place) => Promise<unknown>;
 
 let requests = 0;
 
+const metricsCertificate = 'mtls-operator-metrics';
 const server = { server: { service: 'db' } };
 const password = { name: 'password', key: 'password' };
 const trustName = (use: string, { namespace }: Tenant): string => `${use}-${namespace}`;
 const inNamespaceOf = ({ namespace }: Tenant) => ({ matchLabels: { 'kubernetes.io/metadata.name': namespace } });
 
 /** Creates the objects that the occasions in a namespace change, and waits until the operator has handled them. */
-export async function prepareOccasions(world: Installation, tenant: Tenant, isNamespaced: boolean): Promise<void> {
+export async function prepareOccasions({ world, tenant }: Place, isNamespaced: boolean): Promise<void> {
   await world.api.create(paths.secrets(tenant.namespace), {
     metadata: { name: password.name },
     stringData: { [password.key]: 'correct horse battery staple' },
@@ -59,13 +76,13 @@ const inCluster = { clusterTrustBundle: true };
 /** Ends the watches of a collection, so that the operator watches it again. */
 const watchAgain =
   (path: string): Occasion =>
-  async ({ proxy }) =>
+  async ({ world: { proxy } }) =>
     proxy.cut(path);
 
 /** Answers one watch of a collection as an API server that no longer has its events, so that the operator lists again. */
 const listAgain =
   (path: string): Occasion =>
-  async ({ proxy }) => {
+  async ({ world: { proxy } }) => {
     let isExpired = false;
     proxy.faults = {
       onRequest(exchange) {
@@ -78,48 +95,83 @@ const listAgain =
       },
     };
     proxy.cut(path);
+    await eventually(() => assert.ok(isExpired), { message: `the operator does not watch ${path} again` });
   };
 
-const issueAnother: Occasion = (_, tenant) => tenant.create(`another-${++requests}`, server);
+/** Events about an authority are in the namespace `default`. */
+const reportOnAuthority: Occasion = ({ world }) => world.ownAuthority();
+
+const issueAnother: Occasion = ({ tenant }) => tenant.create(`another-${++requests}`, server);
 const rotate =
   (name: string): Occasion =>
-  (_, tenant) =>
+  ({ tenant }) =>
     tenant.rotate(name, `${++requests}`);
+
+/** The certificate of the metrics server is missing when the operator begins to lead. */
+const leadWithoutMetricsCertificate: Occasion = async ({ world, start }) => {
+  await world.tenantOf(operatorNamespace).delete(metricsCertificate);
+  await world.operator.stop();
+  await start();
+};
+
+/** A client with a token that the operator has not seen before reads the metrics. */
+const readMetrics: Occasion = async ({ world, metricsFolder = '' }) => {
+  const own = world.tenantOf(operatorNamespace);
+  const isMissing = (await world.api.find(paths.certificates(operatorNamespace, metricsCertificate))) === undefined;
+  // The operator would create it again within a minute.
+  if (isMissing) await own.create(metricsCertificate, { server: { service: 'mtls-operator' } });
+  const secret = await eventually(() => own.secret(`${metricsCertificate}-server-tls`));
+  await mountSecret(metricsFolder, secretFiles(secret));
+  const token = await world.cluster.kubectl(['create', 'token', 'default']);
+  const dispatcher = new Agent({ connect: { rejectUnauthorized: false } });
+  await eventually(async () => {
+    const line = world.operator.logs.find(({ message }) => message === 'serving metrics over TLS');
+    assert.ok(line !== undefined, 'the operator does not serve metrics over TLS');
+    const headers = { authorization: `Bearer ${token.trim()}` };
+    const { body } = await request(`https://${String(line['address'])}/metrics`, { dispatcher, headers });
+    await body.dump();
+  });
+  await dispatcher.close();
+};
 
 const occasions: Readonly<Record<string, Occasion>> = {
   'get mtlscertificates.mtls-operator.io': rotate('rotated'),
+  'create mtlscertificates.mtls-operator.io': leadWithoutMetricsCertificate,
+  'create tokenreviews.authentication.k8s.io': readMetrics,
+  'create subjectaccessreviews.authorization.k8s.io': readMetrics,
   'patch mtlscertificates/status.mtls-operator.io': issueAnother,
   // The operator creates an authority when it begins to lead a cluster without one.
-  'create mtlsauthorities.mtls-operator.io': (world) => world.start({ server: world.proxy.server }),
-  'patch mtlsauthorities/status.mtls-operator.io': (world) =>
+  'create mtlsauthorities.mtls-operator.io': ({ start }) => start(),
+  'patch mtlsauthorities/status.mtls-operator.io': ({ world }) =>
     world.patchAuthority('default', { spec: { rotation: { reissuesPerSecond: 50 + ++requests } } }),
   'get secrets': rotate('keystore'),
   'create secrets': issueAnother,
   'patch secrets': rotate('patched'),
-  'delete secrets': (_, tenant) => tenant.patch('pruned', { spec: { client: null } }),
-  'create configmaps': (world, tenant) => publish(world, tenant, 'create', configMap('create', tenant)),
-  'get configmaps': (world, tenant) => publish(world, tenant, 'get', configMap('get', tenant)),
-  'patch configmaps': (world, tenant) =>
+  'delete secrets': ({ tenant }) => tenant.patch('pruned', { spec: { client: null } }),
+  'create configmaps': ({ world, tenant }) => publish(world, tenant, 'create', configMap('create', tenant)),
+  'get configmaps': ({ world, tenant }) => publish(world, tenant, 'get', configMap('get', tenant)),
+  'patch configmaps': ({ world, tenant }) =>
     world.api.patch(paths.configMaps(tenant.namespace, trustName('patch', tenant)), { data: { 'ca.crt': 'other' } }),
-  'delete configmaps': (world, tenant) => publish(world, tenant, 'delete', { configMap: null }),
-  'create clustertrustbundles.certificates.k8s.io': (world, tenant) => publish(world, tenant, 'create', inCluster),
-  'get clustertrustbundles.certificates.k8s.io': (world, tenant) => publish(world, tenant, 'get', inCluster),
-  'patch clustertrustbundles.certificates.k8s.io': (world, tenant) =>
+  'delete configmaps': ({ world, tenant }) => publish(world, tenant, 'delete', { configMap: null }),
+  'create clustertrustbundles.certificates.k8s.io': ({ world, tenant }) => publish(world, tenant, 'create', inCluster),
+  'get clustertrustbundles.certificates.k8s.io': ({ world, tenant }) => publish(world, tenant, 'get', inCluster),
+  'patch clustertrustbundles.certificates.k8s.io': ({ world, tenant }) =>
     world.api.patch(paths.clusterTrustBundles(bundleOf('patch', tenant)), { spec: { trustBundle: makeCa().pem } }),
-  'delete clustertrustbundles.certificates.k8s.io': (world, tenant) =>
+  'delete clustertrustbundles.certificates.k8s.io': ({ world, tenant }) =>
     publish(world, tenant, 'delete', { clusterTrustBundle: false }),
-  'attest signers.certificates.k8s.io': (world, tenant) =>
+  'attest signers.certificates.k8s.io': ({ world, tenant }) =>
     world.api.patch(paths.clusterTrustBundles(bundleOf('patch', tenant)), { spec: { trustBundle: makeCa().pem } }),
   'create events.events.k8s.io': issueAnother,
   // Another client has changed the Lease: the leader reads it.
-  'get leases.coordination.k8s.io': ({ api }) =>
+  'get leases.coordination.k8s.io': ({ world: { api } }) =>
     eventually(() => api.patch(paths.lease, { metadata: { annotations: { 'example.com/seen': `${++requests}` } } })),
   'update leases.coordination.k8s.io': async () => {},
-  'create leases.coordination.k8s.io': ({ api }) => api.delete(paths.lease),
+  'create leases.coordination.k8s.io': ({ world: { api } }) => api.delete(paths.lease),
 };
 
 /** How to make the operator use a permission; undefined if there is no known way. */
 export function occasionFor({ scope, resource, verb }: Permission): Occasion | undefined {
+  if (scope === 'default' && resource === 'events.events.k8s.io') return reportOnAuthority;
   if (verb === 'watch') return watchAgain(collectionPath(resource, scope));
   if (verb === 'list') return listAgain(collectionPath(resource, scope));
   return occasions[`${verb} ${resource}`];

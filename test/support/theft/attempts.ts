@@ -10,6 +10,8 @@ export interface Confined {
   readonly account: string;
   /** The authorities that the operator may create. */
   readonly authorities: readonly string[];
+  /** The MtlsCertificate that the operator may create; undefined if it creates none. */
+  readonly metricsCertificate?: string;
 }
 
 /** A write that a stolen token of the operator attempts. */
@@ -57,6 +59,12 @@ const configMap = (name: string, labels: object, more: object = {}) => ({
   ...more,
   metadata: { name, labels },
 });
+const certificate = (name: string) => ({
+  apiVersion: 'mtls-operator.io/v1alpha1',
+  kind: 'MtlsCertificate',
+  metadata: { name },
+  spec: { server: { service: 'metrics' } },
+});
 const bundle = (signer: string) => ({
   metadata: { name: `${signer.replace('/', ':')}:attempt` },
   spec: { signerName: signer, trustBundle: makeCa().pem },
@@ -92,6 +100,7 @@ const serviceAccountToken = (labels: object, account = 'clusterrole-aggregation-
 export const forbiddenAttempts = ({
   namespace: own,
   authorities,
+  metricsCertificate,
 }: Confined): readonly (Attempt & { readonly refused: string })[] => [
   {
     what: 'a ServiceAccount token of an administrator, in kube-system',
@@ -319,10 +328,19 @@ export const forbiddenAttempts = ({
       spec: { secretName: 'attempt', root: {}, issuance: { allow: [{ namespaceSelector: {}, dnsNames: ['*.com'] }] } },
     }),
   },
+  ...(metricsCertificate === undefined
+    ? []
+    : [
+        {
+          what: 'an MtlsCertificate for other names',
+          refused: `only the MtlsCertificate ${metricsCertificate}`,
+          write: create(paths.certificates(own), certificate('attempt')),
+        },
+      ]),
 ];
 
 /** The writes that the operator of a release needs. */
-export const allowedAttempts = ({ namespace: own, authorities }: Confined): readonly Attempt[] => [
+export const allowedAttempts = ({ namespace: own, authorities, metricsCertificate }: Confined): readonly Attempt[] => [
   {
     what: 'a Secret of a certificate',
     write: create(paths.secrets('shop'), secret('new', leafLabels, { metadata: { ownerReferences: [ownController] } })),
@@ -384,6 +402,14 @@ export const allowedAttempts = ({ namespace: own, authorities }: Confined): read
       metadata: { name: 'mtls-operator' },
     }),
   },
+  ...(metricsCertificate === undefined
+    ? []
+    : [
+        {
+          what: 'the MtlsCertificate of its metrics server',
+          write: create(paths.certificates(own), certificate(metricsCertificate)),
+        },
+      ]),
   ...authorities.map((name) => ({
     what: `the authority ${name}`,
     write: create(paths.authorities(), {
