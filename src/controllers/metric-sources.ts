@@ -1,6 +1,6 @@
 import type { Condition } from '../api/types.ts';
 import { commonValidity, pathOf } from '../pki/index.ts';
-import { conditionOf, isOverdue, maxRevocations, rootRenewalTime, rotationPhases } from '../plan/index.ts';
+import { conditionOf, maxRevocations, overdueAt, rootRenewalTime, rotationPhases } from '../plan/index.ts';
 import type { MetricSources } from '../telemetry/metrics.ts';
 import type { Samples } from '../telemetry/mirrored-gauge.ts';
 import type { RuntimeSources } from '../telemetry/runtime-metrics.ts';
@@ -23,9 +23,9 @@ export function metricSources(operator: Operator, now: () => Date): MetricSource
         for (const [reason, value] of byReason) yield { labels: [ready, reason], value };
     },
     *certificatesOverdue(): Samples {
-      const time = now();
+      const isOverdue = overdueAt(now());
       let value = 0;
-      for (const { status } of certificates.values()) if (isOverdue(status, time)) value += 1;
+      for (const { status } of certificates.values()) if (isOverdue(status)) value += 1;
       yield { labels: [], value };
     },
     *certificateExpiry(): Samples {

@@ -18,7 +18,7 @@ export { afterFailure, type FailedAttempts, failureMessage, failuresInStatus } f
 export type { IssueReason } from './certificate/issue-reason.ts';
 export type { LeafRequest } from './certificate/leaf-request.ts';
 export type { ObservedCertificate, ObservedRole } from './certificate/observed-certificate.ts';
-export { isOverdue } from './certificate/overdue.ts';
+export { overdueAt } from './certificate/overdue.ts';
 export { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from './certificate/repair-backoff.ts';
 export { leavesToRevoke } from './certificate/revocation-request.ts';
 export type { RoleOutcome } from './certificate/role-outcome.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isOverdue } from '../../../../src/plan/index.ts';
+import { overdueAt } from '../../../../src/plan/index.ts';
 
 /** A status whose certificates are due at these times, each with a time of expiry. */
 const statusOf = (...dates: readonly (readonly [renewalTime: string, notAfter: string])[]) => ({
@@ -11,7 +11,12 @@ const at = (time: string): Date => new Date(`2026-06-${time}Z`);
 const month = ['2026-06-01T00:00:00Z', '2026-07-01T00:00:00Z'] as const;
 const minutes = ['2026-06-01T00:00:00Z', '2026-06-01T00:10:00Z'] as const;
 
-const cases: readonly [title: string, status: Parameters<typeof isOverdue>[0], now: Date, expected: boolean][] = [
+const cases: readonly [
+  title: string,
+  status: Parameters<ReturnType<typeof overdueAt>>[0],
+  now: Date,
+  expected: boolean,
+][] = [
   ['is not overdue before its first certificate', {}, at('01T00:00:00'), false],
   ['is not overdue before the renewal time', statusOf(month), new Date('2026-05-31T23:59:59Z'), false],
   ['is not overdue in the first tenth of the time that is left', statusOf(month), at('04T00:00:00'), false],
@@ -22,5 +27,5 @@ const cases: readonly [title: string, status: Parameters<typeof isOverdue>[0], n
   ['with damaged dates is not overdue', statusOf(['soon', '']), at('02T00:00:00'), false],
 ];
 for (const [title, status, now, expected] of cases) {
-  test(`a resource ${title}`, () => assert.equal(isOverdue(status, now), expected));
+  test(`a resource ${title}`, () => assert.equal(overdueAt(now)(status), expected));
 }
