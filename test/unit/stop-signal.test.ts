@@ -8,7 +8,10 @@ const main = `
 console.log('loading');
 for await (const _ of process.stdin);
 const { stopSignal } = await import('./src/stop-signal.ts');
+// A handler of a signal does not keep the process alive.
+const busy = setInterval(() => {}, 1000);
 if (!stopSignal.aborted) await new Promise((resolve) => stopSignal.addEventListener('abort', resolve));
+clearInterval(busy);
 `;
 
 for (const name of ['SIGTERM', 'SIGINT'] as const) {
