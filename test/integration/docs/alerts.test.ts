@@ -1,17 +1,15 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { parseAllDocuments } from 'yaml';
 
-import { goTool } from '../../../tools/go-tools/go-tools.ts';
 import { mountSecret, secretFiles } from '../../../tools/secret-volume.ts';
 import { selectorsIn, shippedDashboard, withVariables } from '../../support/alerts/dashboard.ts';
 import { type Prometheus, startPrometheus } from '../../support/alerts/prometheus.ts';
 import { shippedAlerts } from '../../support/alerts/rules.ts';
+import { type MountedFiles, type ServiceMonitor, scrapeJobOf } from '../../support/alerts/service-monitor.ts';
 import { operatorNamespace } from '../../support/api.ts';
+import { type Manifest, openHelm } from '../../support/chart/helm.ts';
 import { keepContesting } from '../../support/contest.ts';
 import { runPage } from '../../support/docs/run-page.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -20,7 +18,7 @@ import { missing } from '../../support/missing.ts';
 import type { Operator } from '../../support/operator.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
-const CHART = fileURLToPath(new URL('../../../deploy/helm/mtls-operator', import.meta.url));
+const prometheusName = 'spiffe://cluster.local/ns/monitoring/sa/prometheus';
 const skip = missing.prometheus() ?? false;
 
 let leader: Operator;
@@ -35,7 +33,8 @@ const world = installation({ operator: false }, async () => {
       args: [
         '--metrics-listen-address=127.0.0.1:0',
         `--metrics-tls-directory=${mounted}`,
-        '--metrics-client=spiffe://cluster.local/ns/monitoring/sa/prometheus',
+        '--metrics-authorization',
+        `--metrics-client=${prometheusName}`,
       ],
       env: { POD_NAME: pod },
       ...(server === undefined ? {} : { server }),
@@ -43,7 +42,7 @@ const world = installation({ operator: false }, async () => {
   leader = await start('leader');
   await world.authorityIs('default', 'True');
   standby = await start('standby', world.proxy.server);
-  await Promise.all([causeProblems(), requestCertificates(mounted)]);
+  await Promise.all([causeProblems(), requestCredentials(mounted)]);
   if (skip === false) prometheus = await startScraping();
 });
 after(async () => {
@@ -71,19 +70,26 @@ async function causeProblems(): Promise<void> {
   endContest = await keepContesting(shop, 'payments', 'payments-server-tls');
 }
 
-let clientFiles: string;
+/** The files in the pod of Prometheus. */
+let files: MountedFiles & Required<Pick<MountedFiles, 'client'>>;
 
-/** The certificates for reading the metrics over TLS, mounted as kubelet mounts them. */
-async function requestCertificates(mounted: string): Promise<void> {
-  await world.cluster.kubectl(['create', 'namespace', 'monitoring']);
+/** Lets Prometheus read the metrics by its token or by its certificate, as docs/operations/monitoring.md says. */
+async function requestCredentials(mounted: string): Promise<void> {
+  const { cluster } = world;
+  await cluster.kubectl(['create', 'namespace', 'monitoring']);
+  await cluster.kubectl(['-n', 'monitoring', 'create', 'serviceaccount', 'prometheus']);
   const [own, monitoring] = [world.tenantOf(operatorNamespace), world.tenantOf('monitoring')];
   await Promise.all([
     own.issue('metrics', { server: { service: 'mtls-operator' } }),
     monitoring.issue('prometheus', { client: { serviceAccount: 'prometheus' } }),
   ]);
   await mountSecret(mounted, secretFiles(await own.secret('metrics-server-tls')));
-  clientFiles = await scratchFolder('metrics-client');
-  await mountSecret(clientFiles, secretFiles(await monitoring.secret('prometheus-client-tls')));
+  const folder = await scratchFolder('prometheus-client');
+  await mountSecret(folder, secretFiles(await monitoring.secret('prometheus-client-tls')));
+  const token = join(await scratchFolder('prometheus-token'), 'token');
+  await writeFile(token, (await cluster.kubectl(['-n', 'monitoring', 'create', 'token', 'prometheus'])).trim());
+  const path = (name: string): string => join(folder, name);
+  files = { ca: path('ca.crt'), client: { cert: path('tls.crt'), key: path('tls.key') }, token };
 }
 
 /** Alerts whose delay the values of the chart shorten, so that they fire in the test. */
@@ -91,73 +97,57 @@ const impatient = ['MtlsCertificateNotReady', 'MtlsSecretContested', 'MtlsAuthor
 
 /** Starts Prometheus with the rules of the chart, and with the settings that the ServiceMonitor of the chart has. */
 async function startScraping(): Promise<Prometheus> {
-  const shorter = impatient.map((alert) => `metrics.prometheusRule.rules.${alert}.for=1s`);
-  const values = [
-    'metrics.tls.enabled=true',
-    'metrics.clients={spiffe://cluster.local/ns/monitoring/sa/prometheus}',
-    'metrics.serviceMonitor.enabled=true',
-    'metrics.prometheusRule.enabled=true',
-    'metrics.prometheusRule.runbookBaseUrl=https://wiki.example.com/mtls',
-    ...shorter,
-  ];
-  const [monitor, rule] = await Promise.all([
-    render<ServiceMonitor>('service-monitor', values),
-    render<{ readonly spec: object }>('prometheus-rule', values),
-  ]);
-  const [endpoint, ...others] = monitor.spec.endpoints;
-  assert.ok(endpoint !== undefined && others.length === 0);
-  assert.equal(endpoint.port, 'metrics');
-  const job = monitor.metadata.labels[monitor.spec.jobLabel];
-  assert.ok(job !== undefined);
-  const addresses = await Promise.all([leader, standby].map(metricsAddress));
-  return startPrometheus(
-    {
-      job_name: job,
-      scheme: endpoint.scheme,
-      metrics_path: endpoint.path,
-      honor_labels: endpoint.honorLabels,
-      tls_config: {
-        server_name: endpoint.tlsConfig.serverName,
-        ca_file: join(clientFiles, 'ca.crt'),
-        cert_file: join(clientFiles, 'tls.crt'),
-        key_file: join(clientFiles, 'tls.key'),
+  const helm = await openHelm('helm');
+  const tls = { enabled: true };
+  const serviceMonitor = { enabled: true };
+  const shipped = await helm.render({
+    metrics: {
+      tls,
+      serviceMonitor,
+      prometheusRule: {
+        enabled: true,
+        runbookBaseUrl: 'https://wiki.example.com/mtls',
+        rules: Object.fromEntries(impatient.map((alert) => [alert, { for: '1s' }])),
       },
-      // The labels that Prometheus gives to a pod.
-      static_configs: ['leader', 'standby'].map((pod, index) => ({
-        targets: [addresses[index]],
-        labels: { namespace: operatorNamespace, pod, container: 'operator', endpoint: endpoint.port },
-      })),
     },
+  });
+  const withClients = await helm.render({
+    metrics: { tls, serviceMonitor, authorization: { enabled: false }, clients: [prometheusName] },
+  });
+  const { cluster } = world;
+  const roles = shipped.filter(({ apiVersion }) => apiVersion.startsWith('rbac.'));
+  await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], {
+    input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: roles }),
+  });
+  const reader = ['--clusterrole=mtls-operator-metrics-reader', '--serviceaccount=monitoring:prometheus'];
+  await cluster.kubectl(['create', 'clusterrolebinding', 'prometheus-mtls-operator', ...reader]);
+
+  const targets = await Promise.all(
+    Object.entries({ leader, standby }).map(async ([pod, operator]) => ({
+      pod,
+      address: await metricsAddress(operator),
+    })),
+  );
+  const { client: _, ...withoutCertificate } = files;
+  const byToken = scrapeJobOf(only(shipped, 'ServiceMonitor') as ServiceMonitor, targets, withoutCertificate);
+  const byCertificate = scrapeJobOf(only(withClients, 'ServiceMonitor') as ServiceMonitor, targets, files);
+  const { authorization: __, ...withoutCredentials } = byToken;
+  const rule = only(shipped, 'PrometheusRule') as Manifest & { readonly spec: object };
+  return startPrometheus(
+    [
+      byToken,
+      { ...byCertificate, job_name: 'with-certificate' },
+      { ...withoutCredentials, job_name: 'without-credentials' },
+    ],
     rule.spec,
   );
 }
 
-interface ServiceMonitor {
-  readonly metadata: { readonly labels: Readonly<Record<string, string>> };
-  readonly spec: {
-    readonly jobLabel: string;
-    readonly endpoints: readonly {
-      readonly port: string;
-      readonly path: string;
-      readonly scheme: string;
-      readonly honorLabels: boolean;
-      readonly tlsConfig: { readonly serverName: string };
-    }[];
-  };
-}
-
-/** The object in a template of the chart. */
-async function render<T>(template: string, values: readonly string[]): Promise<T> {
-  const set = values.flatMap((value) => ['--set', value]);
-  const args = ['template', 'mtls-operator', CHART, `--namespace=${operatorNamespace}`];
-  const { stdout } = await promisify(execFile)(await goTool('helm'), [
-    ...args,
-    `--show-only=templates/${template}.yaml`,
-    ...set,
-  ]);
-  const [document, ...others] = parseAllDocuments(stdout).map((one) => one.toJS() as T);
-  assert.ok(document !== undefined && others.length === 0, stdout);
-  return document;
+/** The only object of a kind. */
+function only(manifests: readonly Manifest[], kind: string): Manifest {
+  const [found, ...others] = manifests.filter((manifest) => manifest.kind === kind);
+  assert.ok(found !== undefined && others.length === 0, kind);
+  return found;
 }
 
 const metricsAddress = ({ logs }: Operator): Promise<string> =>
@@ -173,13 +163,17 @@ const started = (): Prometheus => {
 };
 
 describe('a Prometheus with the ServiceMonitor and the alerts of the chart', { skip }, () => {
-  test('reads the metrics of both replicas over TLS', async () => {
+  test('reads the metrics of both replicas over TLS by its token or its certificate, and not without', async () => {
     await eventually(async () => {
-      const up = await started().query('up{job="mtls-operator"}');
-      assert.deepEqual(Object.fromEntries(up.map(({ metric, value }) => [metric['pod'], value])), {
-        leader: 1,
-        standby: 1,
-      });
+      for (const [job, value] of Object.entries({
+        'mtls-operator': 1,
+        'with-certificate': 1,
+        'without-credentials': 0,
+      })) {
+        const up = await started().query(`up{job="${job}"}`);
+        const byPod = Object.fromEntries(up.map((sample) => [sample.metric['pod'], sample.value]));
+        assert.deepEqual(byPod, { leader: value, standby: value }, job);
+      }
     });
   });
 
@@ -187,7 +181,10 @@ describe('a Prometheus with the ServiceMonitor and the alerts of the chart', { s
     const podsOf = async (series: string): Promise<readonly string[]> =>
       [...new Set((await started().query(series)).map(({ metric }) => String(metric['pod'])))].toSorted();
     await eventually(async () => {
-      for (const series of ['mtls_operator_certificate_ready{namespace="shop"}', 'leader_election_master_status'])
+      for (const series of [
+        'mtls_operator_certificate_ready{job="mtls-operator", namespace="shop"}',
+        'leader_election_master_status',
+      ])
         assert.deepEqual(await podsOf(series), ['leader', 'standby'], series);
       for (const series of leaderOnly) assert.deepEqual(await podsOf(series), ['leader'], series);
     });

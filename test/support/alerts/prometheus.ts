@@ -31,13 +31,13 @@ export interface Prometheus {
   stop(): Promise<void>;
 }
 
-/** Starts Prometheus with one scrape job and these rules. It scrapes and evaluates every second. */
-export async function startPrometheus(scrapeJob: object, rules: object): Promise<Prometheus> {
+/** Starts Prometheus with these scrape jobs and rules. It scrapes and evaluates every second. */
+export async function startPrometheus(scrapeJobs: readonly object[], rules: object): Promise<Prometheus> {
   const folder = await scratchFolder('prometheus');
   const config = {
     global: { scrape_interval: '1s', evaluation_interval: '1s' },
     rule_files: [join(folder, 'rules.json')],
-    scrape_configs: [scrapeJob],
+    scrape_configs: scrapeJobs,
   };
   await writeFile(join(folder, 'rules.json'), JSON.stringify(rules));
   await writeFile(join(folder, 'prometheus.json'), JSON.stringify(config));
