@@ -49,6 +49,7 @@ const firing = (alert: string, severity: string, labels: string): string =>
 /** The times of an overdue certificate or root, for a rule that compares them. */
 const renewal = (at: number) => onBoth('mtls_operator_certificate_renewal_seconds', server, constant(at));
 const expiry = (at: number) => onBoth('mtls_operator_certificate_expiry_seconds', server, constant(at));
+const overdue = (count: number) => onBoth('mtls_operator_certificates_overdue', '', constant(count));
 const rootRenewal = (at: number) => onBoth('mtls_operator_root_renewal_seconds', byDefault, constant(at));
 const rootExpiry = (at: number) => onBoth('mtls_operator_root_expiry_seconds', byDefault, constant(at));
 const withoutRootRenewal = Object.fromEntries(
@@ -75,14 +76,14 @@ const cases: readonly Case[] = [
   },
   {
     when: 'a tenth of the time between the renewal and the expiry of a certificate has passed',
-    change: { ...renewal(hour), ...expiry(11 * hour) },
+    change: { ...renewal(hour), ...expiry(11 * hour), ...overdue(1) },
     fires: [warning('MtlsCertificateNotRenewed', server)],
     noneAt: '130m',
     after: '131m',
   },
   {
     when: 'a certificate of an hour is overdue for two minutes, and again when ten minutes are left',
-    change: { ...renewal(40 * minute), ...expiry(60 * minute) },
+    change: { ...renewal(40 * minute), ...expiry(60 * minute), ...overdue(1), ...notReady('Expired', 1) },
     fires: [warning('MtlsCertificateNotRenewed', server), critical('MtlsCertificateNotRenewed', server)],
     noneAt: '52m',
     after: '56m',
@@ -90,7 +91,7 @@ const cases: readonly Case[] = [
   {
     when: 'certificates are overdue or have expired, and only their number is known',
     change: {
-      ...onBoth('mtls_operator_certificates_overdue', '', constant(2)),
+      ...overdue(2),
       ...notReady('Expired', 1),
     },
     isWithoutCertificates: true,
@@ -325,9 +326,10 @@ function justBelow(): Change {
     [on('b', 'mtls_operator_authority_ready', byDefault)]: constant(0),
     [on('b', 'mtls_operator_trust_published', byDefault)]: constant(0),
     [on('b', 'mtls_operator_certificate_renewal_seconds', server)]: constant(0),
+    [on('b', 'mtls_operator_certificate_expiry_seconds', server)]: constant(6 * hour),
     [on('a', 'mtls_operator_certificate_renewal_seconds', server)]: constant(hour),
+    [on('a', 'mtls_operator_certificate_expiry_seconds', server)]: constant(51 * hour),
     ...onBoth('mtls_operator_certificates', 'ready="False",reason="SecretContested"', short(60, 5, 1, 0)),
-    ...expiry(51 * hour),
     ...rootRenewal(hour),
     ...rootExpiry(51 * hour),
     ...onBoth('mtls_operator_root_expiry_seconds', 'authority="own"', constant(90 * day + 6 * hour)),

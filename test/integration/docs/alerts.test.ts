@@ -28,12 +28,15 @@ let endContest: (() => Promise<void>) | undefined;
 
 const world = installation({ operator: false }, async () => {
   const mounted = await scratchFolder('metrics-server');
+  const shipped = await chart(monitoringValues);
+  await applyRoles(shipped);
   const start = async (pod: string, server?: string): Promise<Operator> =>
     world.start({
       args: [
         '--metrics-listen-address=127.0.0.1:0',
         `--metrics-tls-directory=${mounted}`,
         '--metrics-authorization',
+        '--metrics-service=mtls-operator',
         `--metrics-client=${prometheusName}`,
       ],
       env: { POD_NAME: pod },
@@ -43,7 +46,7 @@ const world = installation({ operator: false }, async () => {
   await world.authorityIs('default', 'True');
   standby = await start('standby', world.proxy.server);
   await Promise.all([causeProblems(), requestCredentials(mounted)]);
-  if (skip === false) prometheus = await startScraping();
+  if (skip === false) prometheus = await startScraping(shipped);
 });
 after(async () => {
   await endContest?.();
@@ -80,10 +83,10 @@ async function requestCredentials(mounted: string): Promise<void> {
   await cluster.kubectl(['-n', 'monitoring', 'create', 'serviceaccount', 'prometheus']);
   const [own, monitoring] = [world.tenantOf(operatorNamespace), world.tenantOf('monitoring')];
   await Promise.all([
-    own.issue('metrics', { server: { service: 'mtls-operator' } }),
+    own.ready('mtls-operator-metrics'),
     monitoring.issue('prometheus', { client: { serviceAccount: 'prometheus' } }),
   ]);
-  await mountSecret(mounted, secretFiles(await own.secret('metrics-server-tls')));
+  await mountSecret(mounted, secretFiles(await own.secret('mtls-operator-metrics-server-tls')));
   const folder = await scratchFolder('prometheus-client');
   await mountSecret(folder, secretFiles(await monitoring.secret('prometheus-client-tls')));
   const token = join(await scratchFolder('prometheus-token'), 'token');
@@ -95,33 +98,38 @@ async function requestCredentials(mounted: string): Promise<void> {
 /** Alerts whose delay the values of the chart shorten, so that they fire in the test. */
 const impatient = ['MtlsCertificateNotReady', 'MtlsSecretContested', 'MtlsAuthorityNotReady'];
 
-/** Starts Prometheus with the rules of the chart, and with the settings that the ServiceMonitor of the chart has. */
-async function startScraping(): Promise<Prometheus> {
-  const helm = await openHelm('helm');
-  const tls = { enabled: true };
-  const serviceMonitor = { enabled: true };
-  const shipped = await helm.render({
-    metrics: {
-      tls,
-      serviceMonitor,
-      prometheusRule: {
-        enabled: true,
-        runbookBaseUrl: 'https://wiki.example.com/mtls',
-        rules: Object.fromEntries(impatient.map((alert) => [alert, { for: '1s' }])),
-      },
+/** The values of the chart with which Prometheus watches the operator. */
+const monitoringValues = {
+  metrics: {
+    tls: { enabled: true },
+    serviceMonitor: { enabled: true },
+    prometheusRule: {
+      enabled: true,
+      runbookBaseUrl: 'https://wiki.example.com/mtls',
+      rules: Object.fromEntries(impatient.map((alert) => [alert, { for: '1s' }])),
     },
-  });
-  const withClients = await helm.render({
-    metrics: { tls, serviceMonitor, authorization: { enabled: false }, clients: [prometheusName] },
-  });
+  },
+};
+
+/** The same for a Prometheus that presents a certificate instead of its token. */
+const clientValues = {
+  metrics: { ...monitoringValues.metrics, authorization: { enabled: false }, clients: [prometheusName] },
+};
+
+const chart = async (values: object): Promise<readonly Manifest[]> => (await openHelm('helm')).render(values);
+
+/** Gives the operator the roles of the chart, and Prometheus the right to read the metrics. */
+async function applyRoles(shipped: readonly Manifest[]): Promise<void> {
   const { cluster } = world;
-  const roles = shipped.filter(({ apiVersion }) => apiVersion.startsWith('rbac.'));
-  await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], {
-    input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: roles }),
-  });
+  const items = shipped.filter(({ apiVersion }) => apiVersion.startsWith('rbac.'));
+  const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+  await cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], { input });
   const reader = ['--clusterrole=mtls-operator-metrics-reader', '--serviceaccount=monitoring:prometheus'];
   await cluster.kubectl(['create', 'clusterrolebinding', 'prometheus-mtls-operator', ...reader]);
+}
 
+/** Starts Prometheus with the rules of the chart, and with the settings that the ServiceMonitor of the chart has. */
+async function startScraping(shipped: readonly Manifest[]): Promise<Prometheus> {
   const targets = await Promise.all(
     Object.entries({ leader, standby }).map(async ([pod, operator]) => ({
       pod,
@@ -130,7 +138,11 @@ async function startScraping(): Promise<Prometheus> {
   );
   const { client: _, ...withoutCertificate } = files;
   const byToken = scrapeJobOf(only(shipped, 'ServiceMonitor') as ServiceMonitor, targets, withoutCertificate);
-  const byCertificate = scrapeJobOf(only(withClients, 'ServiceMonitor') as ServiceMonitor, targets, files);
+  const byCertificate = scrapeJobOf(
+    only(await chart(clientValues), 'ServiceMonitor') as ServiceMonitor,
+    targets,
+    files,
+  );
   const { authorization: __, ...withoutCredentials } = byToken;
   const rule = only(shipped, 'PrometheusRule') as Manifest & { readonly spec: object };
   return startPrometheus(
