@@ -33,10 +33,8 @@ interface Case {
   /** The alert fires when … */
   readonly when: string;
   readonly change: Change;
-  /** The labels of the alerts that fire, and the time at which they do. Two minutes earlier, none of them fires. */
-  readonly fires: readonly string[];
-  readonly after: string;
-  readonly noneAt: string;
+  /** All alerts that fire at these times. */
+  readonly at: Readonly<Record<string, readonly string[]>>;
   /** True for --no-metrics-per-certificate. */
   readonly isWithoutCertificates?: boolean;
 }
@@ -62,31 +60,31 @@ const cases: readonly Case[] = [
   {
     when: 'an MtlsCertificate is not Ready for 15 minutes',
     change: { ...onBoth('mtls_operator_certificate_ready', payments, constant(0)), ...notReady('Denied', 1) },
-    fires: [warning('MtlsCertificateNotReady', payments)],
-    noneAt: '14m',
-    after: '15m',
+    at: { '14m': [], '15m': [warning('MtlsCertificateNotReady', payments)] },
   },
   {
     when: 'MtlsCertificates are not Ready, and only their number is known',
     change: notReady('Denied', 3),
     isWithoutCertificates: true,
-    fires: [warning('MtlsCertificateNotReady', 'reason="Denied"')],
-    noneAt: '14m',
-    after: '15m',
+    at: { '14m': [], '15m': [warning('MtlsCertificateNotReady', 'reason="Denied"')] },
   },
   {
-    when: 'a tenth of the time between the renewal and the expiry of a certificate has passed',
+    when: 'a tenth of the time between the renewal and the expiry of a certificate has passed, and again when half of it has',
     change: { ...renewal(hour), ...expiry(11 * hour), ...overdue(1) },
-    fires: [warning('MtlsCertificateNotRenewed', server)],
-    noneAt: '130m',
-    after: '131m',
+    at: {
+      '130m': [],
+      '131m': [warning('MtlsCertificateNotRenewed', server)],
+      '365m': [warning('MtlsCertificateNotRenewed', server)],
+      '366m': [warning('MtlsCertificateNotRenewed', server), critical('MtlsCertificateNotRenewed', server)],
+    },
   },
   {
     when: 'a certificate of an hour is overdue for two minutes, and again when ten minutes are left',
     change: { ...renewal(40 * minute), ...expiry(60 * minute), ...overdue(1), ...notReady('Expired', 1) },
-    fires: [warning('MtlsCertificateNotRenewed', server), critical('MtlsCertificateNotRenewed', server)],
-    noneAt: '52m',
-    after: '56m',
+    at: {
+      '52m': [],
+      '56m': [warning('MtlsCertificateNotRenewed', server), critical('MtlsCertificateNotRenewed', server)],
+    },
   },
   {
     when: 'certificates are overdue or have expired, and only their number is known',
@@ -95,69 +93,54 @@ const cases: readonly Case[] = [
       ...notReady('Expired', 1),
     },
     isWithoutCertificates: true,
-    fires: [
-      warning('MtlsCertificateNotRenewed'),
-      critical('MtlsCertificateNotRenewed'),
-      warning('MtlsCertificateNotReady', 'reason="Expired"'),
-    ],
-    noneAt: '4m',
-    after: '15m',
+    at: {
+      '4m': [],
+      '15m': [
+        warning('MtlsCertificateNotRenewed'),
+        critical('MtlsCertificateNotRenewed'),
+        warning('MtlsCertificateNotReady', 'reason="Expired"'),
+      ],
+    },
   },
   {
     when: 'a Secret is contested',
     change: notReady('SecretContested', 1),
-    fires: [warning('MtlsSecretContested')],
-    noneAt: '4m',
-    after: '5m',
+    at: { '4m': [], '5m': [warning('MtlsSecretContested')] },
   },
   {
     when: 'an authority is not Ready',
     change: onBoth('mtls_operator_authority_ready', byDefault, constant(0)),
-    fires: [critical('MtlsAuthorityNotReady', byDefault)],
-    noneAt: '9m',
-    after: '10m',
+    at: { '9m': [], '10m': [critical('MtlsAuthorityNotReady', byDefault)] },
   },
   {
     when: 'the roots are not published',
     change: onBoth('mtls_operator_trust_published', byDefault, constant(0)),
-    fires: [warning('MtlsTrustNotPublished', byDefault)],
-    noneAt: '14m',
-    after: '15m',
+    at: { '14m': [], '15m': [warning('MtlsTrustNotPublished', byDefault)] },
   },
   {
-    when: 'the operator has not rotated a root although a tenth of the remaining time has passed',
+    when: 'a tenth of the time between the planned rotation and the expiry of a root has passed, and again when half of it has',
     change: { ...rootRenewal(hour), ...rootExpiry(11 * hour) },
-    fires: [warning('MtlsRootExpiring', byDefault)],
-    noneAt: '180m',
-    after: '181m',
-  },
-  {
-    when: 'half of the time between the planned rotation and the expiry of a root has passed',
-    change: { ...rootRenewal(hour), ...rootExpiry(11 * hour) },
-    fires: [warning('MtlsRootExpiring', byDefault), critical('MtlsRootExpiring', byDefault)],
-    noneAt: '180m',
-    after: '421m',
+    at: {
+      '180m': [],
+      '181m': [warning('MtlsRootExpiring', byDefault)],
+      '420m': [warning('MtlsRootExpiring', byDefault)],
+      '421m': [warning('MtlsRootExpiring', byDefault), critical('MtlsRootExpiring', byDefault)],
+    },
   },
   {
     when: 'a root that only a person can replace expires in less than 90 days',
     change: { ...withoutRootRenewal, ...rootExpiry(90 * day + 30 * minute) },
-    fires: [warning('MtlsRootExpiring', byDefault)],
-    noneAt: '90m',
-    after: '91m',
+    at: { '90m': [], '91m': [warning('MtlsRootExpiring', byDefault)] },
   },
   {
     when: 'a root that only a person can replace expires in less than 30 days',
     change: { ...withoutRootRenewal, ...rootExpiry(30 * day) },
-    fires: [warning('MtlsRootExpiring', byDefault), critical('MtlsRootExpiring', byDefault)],
-    noneAt: '59m',
-    after: '61m',
+    at: { '59m': [], '61m': [warning('MtlsRootExpiring', byDefault), critical('MtlsRootExpiring', byDefault)] },
   },
   {
     when: 'an intermediate expires in less than 90 days, before its root is rotated',
     change: rootExpiry(80 * day),
-    fires: [warning('MtlsRootExpiring', byDefault)],
-    noneAt: '59m',
-    after: '60m',
+    at: { '59m': [], '60m': [warning('MtlsRootExpiring', byDefault)] },
   },
   {
     when: 'a phase of a rotation lasts for 6 hours, although the leader changes',
@@ -166,37 +149,27 @@ const cases: readonly Case[] = [
       [on('b', 'mtls_operator_rotation_phase', `${byDefault},phase="Draining"`)]: `_x124 1x${minutes - 125}`,
       [on('b', 'mtls_operator_rotation_phase', `${byDefault},phase="Retiring"`)]: `_x124 0x${minutes - 125}`,
     },
-    fires: [warning('MtlsRootRotationStuck', `${byDefault},phase="Draining"`)],
-    noneAt: '359m',
-    after: '360m',
+    at: { '359m': [], '360m': [warning('MtlsRootRotationStuck', `${byDefault},phase="Draining"`)] },
   },
   {
     when: 'the CRL ends in less than 14 days',
     change: onBoth('mtls_operator_crl_next_update_seconds', byDefault, constant(14 * day)),
-    fires: [warning('MtlsCrlEnding', byDefault)],
-    noneAt: '60m',
-    after: '61m',
+    at: { '60m': [], '61m': [warning('MtlsCrlEnding', byDefault)] },
   },
   {
     when: 'the CRL ends in less than 3 days',
     change: onBoth('mtls_operator_crl_next_update_seconds', byDefault, constant(3 * day)),
-    fires: [warning('MtlsCrlEnding', byDefault), critical('MtlsCrlEnding', byDefault)],
-    noneAt: '59m',
-    after: '61m',
+    at: { '59m': [], '61m': [warning('MtlsCrlEnding', byDefault), critical('MtlsCrlEnding', byDefault)] },
   },
   {
     when: 'the CRL is full to 80 %',
     change: onBoth('mtls_operator_crl_entries', byDefault, constant(4000)),
-    fires: [warning('MtlsCrlNearlyFull', byDefault)],
-    noneAt: '14m',
-    after: '15m',
+    at: { '14m': [], '15m': [warning('MtlsCrlNearlyFull', byDefault)] },
   },
   {
     when: 'Prometheus finds no replica',
     change: Object.fromEntries(Object.keys(healthy).map((name) => [name, undefined])),
-    fires: [critical('MtlsOperatorAbsent')],
-    noneAt: '9m',
-    after: '10m',
+    at: { '9m': [], '10m': [critical('MtlsOperatorAbsent')] },
   },
   {
     when: 'Prometheus cannot read the metrics of a replica',
@@ -204,30 +177,22 @@ const cases: readonly Case[] = [
       [on('b', 'up')]: constant(0),
       [on('b', 'leader_election_master_status', 'name="mtls-operator"')]: undefined,
     },
-    fires: [warning('MtlsOperatorReplicaDown', 'job="mtls-operator",instance="b"')],
-    noneAt: '9m',
-    after: '10m',
+    at: { '9m': [], '10m': [warning('MtlsOperatorReplicaDown', 'job="mtls-operator",instance="b"')] },
   },
   {
     when: 'no replica leads',
     change: { [on('a', 'leader_election_master_status', 'name="mtls-operator"')]: constant(0) },
-    fires: [critical('MtlsOperatorNoLeader')],
-    noneAt: '4m',
-    after: '5m',
+    at: { '4m': [], '5m': [critical('MtlsOperatorNoLeader')] },
   },
   {
-    when: 'a fifth of the requests get no answer',
-    change: onBoth('rest_client_requests_total', 'verb="get",resource="secrets",code="Network"', counter(8)),
-    fires: [warning('MtlsOperatorApiErrors', 'job="mtls-operator"')],
-    noneAt: '15m',
-    after: '16m',
+    when: 'more than a tenth of the requests get no answer',
+    change: onBoth('rest_client_requests_total', 'verb="get",resource="secrets",code="Network"', counter(4)),
+    at: { '15m': [], '16m': [warning('MtlsOperatorApiErrors', 'job="mtls-operator"')] },
   },
   {
     when: 'the operator may not watch a resource',
     change: onBoth('mtls_operator_watch_errors_total', 'resource="namespaces",code="Forbidden"', counter(2)),
-    fires: [warning('MtlsOperatorApiErrors', 'resource="namespaces",code="Forbidden"')],
-    noneAt: '15m',
-    after: '16m',
+    at: { '15m': [], '16m': [warning('MtlsOperatorApiErrors', 'resource="namespaces",code="Forbidden"')] },
   },
   {
     when: 'the reconcile of one object fails every 5 minutes',
@@ -236,9 +201,7 @@ const cases: readonly Case[] = [
         Math.floor(at / 5),
       ),
     },
-    fires: [warning('MtlsOperatorReconcileErrors', 'controller="trust"')],
-    noneAt: '45m',
-    after: '75m',
+    at: { '45m': [], '75m': [warning('MtlsOperatorReconcileErrors', 'controller="trust"')] },
   },
 ];
 
@@ -250,6 +213,8 @@ const changed = (change: Change, isWithoutCertificates: boolean): Series => {
   return isWithoutCertificates ? withoutCertificates(series) : series;
 };
 
+const firedIn = (at: Case['at']): readonly string[] => Object.values(at).flat();
+
 const everFiring = 'count_over_time(ALERTS{alertstate="firing"}[12h])';
 
 describe('the shipped alerts', () => {
@@ -257,20 +222,20 @@ describe('the shipped alerts', () => {
     assert.match(await promtool('check', 'rules', rulesFile), new RegExp(`SUCCESS: ${alerts.length} rules found`));
   });
 
-  for (const { when, change, fires, noneAt, after, isWithoutCertificates = false } of cases) {
-    const names = [...new Set(fires.map((labels) => /alertname="(\w+)"/.exec(labels)?.[1]))].join(', ');
+  for (const { when, change, at, isWithoutCertificates = false } of cases) {
+    const names = [...new Set(firedIn(at).map((labels) => /alertname="(\w+)"/.exec(labels)?.[1]))].join(', ');
     test(`${names}: fires when ${when}, and no other alert does`, { skip }, async () => {
-      await testRules(changed(change, isWithoutCertificates), [
-        { expr: 'ALERTS{alertstate="firing"}', at: noneAt, labels: [] },
-        { expr: 'ALERTS{alertstate="firing"}', at: after, labels: fires },
-      ]);
+      await testRules(
+        changed(change, isWithoutCertificates),
+        Object.entries(at).map(([time, labels]) => ({ expr: 'ALERTS{alertstate="firing"}', at: time, labels })),
+      );
     });
   }
 
   test('have a case for each severity', () => {
     const tested = new Set(
-      cases.flatMap(({ fires }) =>
-        fires.map((text) => /alertname="(\w+)".*severity="(\w+)"/.exec(text)?.slice(1).join()),
+      cases.flatMap(({ at }) =>
+        firedIn(at).map((text) => /alertname="(\w+)".*severity="(\w+)"/.exec(text)?.slice(1).join()),
       ),
     );
     assert.deepEqual(new Set(alerts.map(({ alert, labels: { severity } }) => `${alert},${severity}`)), tested);
@@ -279,7 +244,7 @@ describe('the shipped alerts', () => {
   test('use only labels that they have', () => {
     for (const { alert, labels, annotations } of alerts) {
       const fired = cases
-        .flatMap(({ fires }) => fires)
+        .flatMap(({ at }) => firedIn(at))
         .filter((text) => text.includes(`"${alert}"`) && text.includes(labels.severity));
       for (const [, label] of JSON.stringify(annotations).matchAll(/\$labels\.(\w+)/g))
         assert.ok(
@@ -332,7 +297,10 @@ function justBelow(): Change {
     ...onBoth('mtls_operator_certificates', 'ready="False",reason="SecretContested"', short(60, 5, 1, 0)),
     ...rootRenewal(hour),
     ...rootExpiry(51 * hour),
-    ...onBoth('mtls_operator_root_expiry_seconds', 'authority="own"', constant(90 * day + 6 * hour)),
+    [on('b', 'mtls_operator_root_renewal_seconds', byDefault)]: constant(0),
+    [on('b', 'mtls_operator_root_expiry_seconds', byDefault)]: constant(6 * hour),
+    [on('a', 'mtls_operator_root_expiry_seconds', 'authority="own"')]: constant(90 * day + 6 * hour),
+    [on('b', 'mtls_operator_root_expiry_seconds', 'authority="own"')]: constant(80 * day),
     ...onBoth('mtls_operator_crl_next_update_seconds', byDefault, constant(14 * day + 6 * hour)),
     ...onBoth('mtls_operator_crl_entries', byDefault, constant(3999)),
     [on('a', 'mtls_operator_rotation_phase', `${byDefault},phase="Draining"`)]: constant(1),
