@@ -13,7 +13,7 @@ export type {
 export { Connection, type ConnectionOptions, loadConnection } from './api/connection.ts';
 export type { GuardedClient, GuardedPatch } from './api/guarded-client.ts';
 export { isKubeError, KubeError, type KubeErrorCode } from './api/kube-error.ts';
-export { type Log, silentLog } from './api/log.ts';
+export { type Log, type LogFields, silentLog } from './api/log.ts';
 export { microTimestamp } from './api/micro-timestamp.ts';
 export type { KubeObject, ObjectMeta, OwnerReference, Served } from './api/object.ts';
 export type { RequestRecord } from './api/request.ts';

@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { annotations, labels, managerName, secretKeys, secretType } from '../../api/constants.ts';
-import { type GuardedClient, isKubeError, type Log, type Secret, secrets as secretResource } from '../../kube/index.ts';
+import {
+  type GuardedClient,
+  isKubeError,
+  type Log,
+  type LogFields,
+  type Secret,
+  secrets as secretResource,
+} from '../../kube/index.ts';
 import {
   type Certificate,
   encodeCertificates,
@@ -99,7 +106,8 @@ export class RootSecretWriter {
     const signers = step.generate?.slot === 'active' ? [...comes, ...others] : [...others, ...comes];
     const data = { ...patch.data, ...(await this.#crlsOf(observed, signers, step.trusted)) };
     await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { ...patch, data }, { signal });
-    this.#record(observed, step.event.reason, step.event.message);
+    const { id, phase } = step.rotation ?? { id: step.endedRotation };
+    this.#record(observed, step.event.reason, step.event.message, { rotation: id, phase });
   }
 
   async #signCrls(observed: ObservedAuthority, step: Step<'signCrls'>, signal: AbortSignal): Promise<void> {
@@ -116,8 +124,11 @@ export class RootSecretWriter {
     for (const event of events) recorder.record(event);
   }
 
-  #record({ authority }: ObservedAuthority, reason: string, note: string): void {
-    this.#options.recorder.record(authorityEvent(authority, 'Normal', reason, note));
+  /** Reports a change of the root as an event and in the log. */
+  #record({ authority }: ObservedAuthority, reason: string, note: string, rotation: LogFields = {}): void {
+    const { recorder, log } = this.#options;
+    log.info('changed a root Secret', { authority: authority.name, reason, ...rotation, note });
+    recorder.record(authorityEvent(authority, 'Normal', reason, note));
   }
 
   #refOf({ authority }: ObservedAuthority) {

@@ -270,6 +270,7 @@ for (const [title, { given, step, data, marks = [], trusts, lists, events }] of 
     const process = await given(t);
     const before = process.secret();
     process.events.length = 0;
+    process.logged.length = 0;
     assert.equal(await process.carryOut(), step);
     const after = process.secret() ?? assert.fail();
     assert.deepEqual(differences(before?.data, after.data), [...data].sort());
@@ -278,6 +279,20 @@ for (const [title, { given, step, data, marks = [], trusts, lists, events }] of 
       process.events.map(({ reason }) => reason),
       events,
     );
+    const logged = step === 'signCrls' ? [] : events;
+    assert.deepEqual(
+      process.logged.map(({ reason }) => reason),
+      logged,
+    );
+    if (step === 'rotate') {
+      const marked = after.metadata.annotations ?? {};
+      const state = JSON.parse(marked[rotation] ?? '{}') as { id?: string; phase?: string };
+      const id = state.id ?? marked['mtls-operator.io/ended-rotation'];
+      assert.deepEqual(
+        process.logged.map((line) => [line['authority'], line['rotation'], line['phase']]),
+        [['default', id, state.phase]],
+      );
+    }
     const slotOf = slotsOf(after);
     const roots = parseCertificates(dataText(after, secretKeys.bundle));
     assert.deepEqual(

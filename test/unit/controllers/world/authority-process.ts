@@ -9,7 +9,15 @@ import { authorities, certificates } from '../../../../src/controllers/objects/r
 import { base64 } from '../../../../src/controllers/objects/secret-data.ts';
 import { Replica } from '../../../../src/controllers/replica.ts';
 import { TrustPublications } from '../../../../src/controllers/trust/trust-publications.ts';
-import { configMaps, type EventDetails, namespaces, secrets, silentLog } from '../../../../src/kube/index.ts';
+import {
+  configMaps,
+  type EventDetails,
+  type Log,
+  type LogFields,
+  namespaces,
+  secrets,
+  silentLog,
+} from '../../../../src/kube/index.ts';
 import { parseCertificates } from '../../../../src/pki/index.ts';
 import { type AuthorityStep, planAuthority } from '../../../../src/plan/index.ts';
 import { authority, ready } from '../../../support/fixtures/authority.ts';
@@ -43,6 +51,8 @@ export class AuthorityProcess {
   readonly api: MemoryApi;
   readonly replica: Replica;
   readonly events: EventDetails[] = [];
+  /** The fields of the lines `changed a root Secret`. */
+  readonly logged: LogFields[] = [];
   /** The changes that the last reconcile reported to certificates and bundles. */
   readonly changes: string[] = [];
   /** The requests since the last reconcile began. `before` and `refuse` script the next ones. */
@@ -63,7 +73,10 @@ export class AuthorityProcess {
     ({ requests: this.requests, before: this.before, refuse: this.refuse } = new RequestScript(this.#memory));
     const { client } = this.#memory;
     const clock = () => new Date((this.nowMs += this.stepMs));
-    const common = { client, namespace, log: silentLog, now: clock };
+    const info: Log['info'] = (message, fields = {}) => {
+      if (message === 'changed a root Secret') this.logged.push(fields);
+    };
+    const common = { client, namespace, log: { ...silentLog, info }, now: clock };
     const recorder = { record: (note: EventDetails) => this.events.push(note) };
     this.replica = new Replica({ ...common, monotonicMs: () => this.nowMs });
     const { caches, authorityStates } = this.replica;
