@@ -376,3 +376,12 @@ test('the operator has sent no request that reaches beyond the watched namespace
   );
   assert.ok(requests.length > 100);
 });
+
+test('each watched namespace takes four watches', () => {
+  const ofShop = requests.filter(
+    ({ path, query, isWatch }) =>
+      isWatch && (path.includes('/namespaces/shop/') || query.get('fieldSelector') === 'metadata.name=shop'),
+  );
+  const collections = new Set(ofShop.map(({ path, query }) => `${path} ${query.get('labelSelector')}`));
+  assert.equal(collections.size, 4, [...collections].join('\n'));
+});
