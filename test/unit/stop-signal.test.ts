@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 
-/** Stands for main.ts and its modules, which take a moment: it imports stop-signal.ts only after a line on standard input. */
+/** Stands for main.ts and its modules, which take a moment: it imports stop-signal.ts only at the end of standard input. */
 const main = `
 console.log('loading');
 for await (const _ of process.stdin);
