@@ -23,6 +23,7 @@ const values: Partial<Record<Flag, { readonly right: string; readonly wrong: rea
   context: { right: 'a', wrong: [] },
   'service-account-directory': { right: '/a', wrong: [] },
   namespace: { right: 'a', wrong: ['A', 'a.b', 'a/b', '-a', 'a'.repeat(64)] },
+  'watch-namespaces': { right: 'a,b', wrong: ['A', 'a,', ',a', 'a b', '*', 'a,a', 'a'.repeat(64)] },
   'authorities-file': { right: emptyList, wrong: [join(folder, 'none.json'), folder] },
   'listen-address': {
     right: ':0',
