@@ -59,6 +59,12 @@ describe('the chart with each set of values', () => {
       const started = performance.now();
       await helm.run(['install', release, CHART, `--namespace=${namespace}`, '--create-namespace'], valuesOf(set));
       const pod = await world.startPod(namespace, set.deployment);
+      // Also after a failure, so that the next set starts in an empty cluster.
+      context.after(async () => {
+        await pod.operator.stop();
+        await helm.run(['uninstall', release, `--namespace=${namespace}`]);
+        await world.deleteCrds();
+      });
 
       const tenant = tenantOf(api, set.tenants[0]);
       await world.crdsAreServed();
@@ -69,10 +75,6 @@ describe('the chart with each set of values', () => {
       if (hasMetricsTls(set)) await tenantOf(api, namespace).ready(`${set.deployment}-metrics`);
 
       await FURTHER[name]?.(world, pod, namespace);
-
-      await pod.operator.stop();
-      await helm.run(['uninstall', release, `--namespace=${namespace}`]);
-      await world.deleteCrds();
     });
   }
 });
