@@ -62,8 +62,8 @@ export const usage = `Usage: mtls-operator [options]
   --create-default-authority   create the MtlsAuthority "default" if the cluster has no MtlsAuthority
   --authorities-file FILE      create the MtlsAuthorities of this file that the cluster does not have: a JSON list of manifests,
                                read at the start; existing ones are never changed
-  --listen-address HOST:PORT   the address for /healthz, /readyz and /metrics; without HOST, all addresses; port 0, any
-                               free port (default 127.0.0.1:8080)
+  --listen-address HOST:PORT   the address for /healthz, /readyz and /metrics; without HOST, all addresses; an IPv6
+                               address in brackets; port 0, any free port (default 127.0.0.1:8080)
   --metrics-listen-address HOST:PORT
                                serve /metrics at this address over TLS, instead of at --listen-address; needs
                                --metrics-tls-directory, and --metrics-client or --metrics-authorization
