@@ -225,8 +225,7 @@ describe('2. Intent survives: two replicas', () => {
     await work();
     await pausing;
     process.kill(leader.pid, 'SIGCONT');
-    await eventually(() =>
-      assert.equal(steppedDown(), before + 1, `the leader does not step down:\n${leader.logTail()}`),
-    );
+    // On a slow machine, a leader with such a short Lease can step down more than once.
+    await eventually(() => assert.ok(steppedDown() > before, `the leader does not step down:\n${leader.logTail()}`));
   }
 });
