@@ -1,7 +1,8 @@
 import { managerName } from './api/constants.ts';
-import { type Config, ConfigError, readConfig, usage } from './config.ts';
+import { checkFolders } from './config/check-folders.ts';
+import { type Config, ConfigError, readConfig, usage } from './config/config.ts';
+import { listenError, PortInUseError } from './config/listen-flags.ts';
 import { controllerNames, metricSources, Operator } from './controllers/index.ts';
-import { checkFolders } from './folders.ts';
 import {
   aborted,
   type Connection,
@@ -12,7 +13,6 @@ import {
   loadConnection,
   reviewAccess,
 } from './kube/index.ts';
-import { listenError, PortInUseError } from './listen-flags.ts';
 import { isMetricsClient } from './plan/index.ts';
 import { stopSignal } from './stop-signal.ts';
 import { IdleCollection } from './telemetry/idle-collection.ts';

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from 'node:path';
 import { parse, parseDocument } from 'yaml';
 import { group } from '../src/api/constants.ts';
-import { usage } from '../src/config.ts';
+import { usage } from '../src/config/config.ts';
 import { type MetricSources, Metrics } from '../src/telemetry/metrics.ts';
 import { annotationsFile } from './generate/annotations.ts';
 import { manifestFiles } from './generate/chart/manifests.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse, parseDocument } from 'yaml';
 
-import { type Config, readConfig } from '../../src/config.ts';
+import { type Config, readConfig } from '../../src/config/config.ts';
 import { chartReadmeFile } from '../../tools/generate/chart/readme.ts';
 import { chartSchemaFile, type JsonSchema } from '../../tools/generate/chart/schema.ts';
 import { chartValues } from '../../tools/generate/chart/values.ts';

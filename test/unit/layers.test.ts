@@ -83,8 +83,8 @@ const rules: Record<string, { readonly path: string; readonly specifier: string;
   },
   'of a program': {
     path: 'telemetry/server.ts',
-    specifier: '../config.ts',
-    says: 'telemetry/server.ts imports config.ts: a folder must not import a program',
+    specifier: '../main.ts',
+    says: 'telemetry/server.ts imports main.ts: a folder must not import a program',
   },
 };
 

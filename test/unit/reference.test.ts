@@ -3,7 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { annotations, labels } from '../../src/api/constants.ts';
-import { flagTypes, readConfig, usage } from '../../src/config.ts';
+import { flagTypes, readConfig, usage } from '../../src/config/config.ts';
 import { constantMembers, unionMembers } from '../../tools/generate/doc-comments.ts';
 import { flagsIn } from '../../tools/generate/flags.ts';
 

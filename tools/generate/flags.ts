@@ -1,4 +1,4 @@
-const header = `<!-- Generated from src/config.ts by \`npm run generate\`. Do not edit. -->
+const header = `<!-- Generated from src/config/config.ts by \`npm run generate\`. Do not edit. -->
 
 # Flags
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import type { Condition } from '../../../src/api/types.ts';
-import { type Config, readConfig } from '../../../src/config.ts';
+import { type Config, readConfig } from '../../../src/config/config.ts';
 import { writeOperatorKubeconfig } from '../../../tools/operator.ts';
 import { type Api, base64, type ConfigMap, openApi, operatorNamespace, paths, type Stored } from '../../support/api.ts';
 import { judge } from '../../support/behaviours/judge.ts';

@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 
-import { type Config, readConfig } from '../../../src/config.ts';
+import { type Config, readConfig } from '../../../src/config/config.ts';
 import { mountSecret, secretFiles } from '../../../tools/secret-volume.ts';
 import { promtool } from '../../support/alerts/rules.ts';
 import { paths, type Secret } from '../../support/api.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { getSystemErrorMessage } from 'node:util';
-import { type AuthorityManifest, manifestsProblem } from './api/manifest.ts';
+import { type AuthorityManifest, manifestsProblem } from '../api/manifest.ts';
 
 /**
  * Reads a JSON list of MtlsAuthority manifests.

@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import type { ListenAddress } from '../telemetry/server.ts';
 import { ConfigError } from './command-line.ts';
-import type { ListenAddress } from './telemetry/server.ts';
 
 /**
  * Parses HOST:PORT, with an IPv6 address in brackets. Without HOST: all addresses.

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { ConfigError, flagTypes, readConfig } from '../../src/config.ts';
-import { listenError, overlap, PortInUseError } from '../../src/listen-flags.ts';
-import { startProgram } from '../../tools/program.ts';
+import { ConfigError, flagTypes, readConfig } from '../../../src/config/config.ts';
+import { listenError, overlap, PortInUseError } from '../../../src/config/listen-flags.ts';
+import { startProgram } from '../../../tools/program.ts';
 
 type Flag = keyof typeof flagTypes;
 

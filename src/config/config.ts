@@ -1,14 +1,14 @@
 import { availableParallelism, hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { defaultAuthorityName, managerName } from './api/constants.ts';
-import type { AuthorityManifest } from './api/manifest.ts';
+import { defaultAuthorityName, managerName } from '../api/constants.ts';
+import type { AuthorityManifest } from '../api/manifest.ts';
+import { defaultLeaseTiming, type LeaseTiming, leaseTimingProblem } from '../kube/index.ts';
+import { clientName, parseDurationMs } from '../plan/index.ts';
+import { type LogFormat, type LogLevel, logFormats, logLevels } from '../telemetry/logger.ts';
+import type { ListenAddress } from '../telemetry/server.ts';
 import { readAuthoritiesFile } from './authorities-file.ts';
 import { ConfigError, checkArguments } from './command-line.ts';
-import { defaultLeaseTiming, type LeaseTiming, leaseTimingProblem } from './kube/index.ts';
 import { overlap, parseListenAddress } from './listen-flags.ts';
-import { clientName, parseDurationMs } from './plan/index.ts';
-import { type LogFormat, type LogLevel, logFormats, logLevels } from './telemetry/logger.ts';
-import type { ListenAddress } from './telemetry/server.ts';
 
 export { ConfigError } from './command-line.ts';
 
