@@ -190,7 +190,7 @@ describe('an address that cannot be used', () => {
 });
 
 describe('the process', { concurrency: 2, timeout: 120_000 }, () => {
-  const main = join(import.meta.dirname, '../../src/main.ts');
+  const main = join(import.meta.dirname, '../../../src/main.ts');
   const kubeconfig = join(folder, 'kubeconfig');
   before(() => {
     const servers = { c: 'https://127.0.0.1:1', far: 'https://192.0.2.1' };
