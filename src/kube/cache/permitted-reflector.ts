@@ -1,3 +1,4 @@
+import { isKubeError } from '../api/kube-error.ts';
 import type { Log } from '../api/log.ts';
 import type { KubeObject } from '../api/object.ts';
 import { onAbort } from '../async/abort.ts';
@@ -12,6 +13,9 @@ export interface PermittedReflectorOptions<T extends KubeObject, R extends Store
 
 /** An API server that has just started forbids every request for a moment. */
 const refusalsToBelieve = 3;
+
+/** The API server refuses a watch within this time, or permits it. */
+const watchRefusalMs = 1000;
 
 /**
  * A Reflector for a collection that the program may not be permitted to read yet, for instance in a namespace that does not exist.
@@ -32,6 +36,8 @@ export class PermittedReflector<T extends KubeObject, R extends StoreRecord> {
   /** How often in a row the API server has answered `Forbidden`, and its last answer. */
   #refusals = 0;
   #refusal: unknown;
+  /** The last refusal was that of a watch: the list before it proves nothing about the next watch. */
+  #wasWatchRefused = false;
   #endPause = new AbortController();
 
   constructor(options: PermittedReflectorOptions<T, R>) {
@@ -76,22 +82,40 @@ export class PermittedReflector<T extends KubeObject, R extends StoreRecord> {
   async #keep(signal: AbortSignal): Promise<void> {
     const end = new AbortController();
     const stopListening = onAbort(signal, () => end.abort());
-    const { onError, onListed } = this.#options;
+    const { onError, onEvent, onListed } = this.#options;
+    let hasListed = false;
+    let timer: NodeJS.Timeout | undefined;
+    const permitted = (): void => {
+      clearTimeout(timer);
+      if (end.signal.aborted) return;
+      this.#refusals = 0;
+      this.#report(true);
+    };
     const reflector = new Reflector({
       ...this.#options,
       log: this.#withoutRefusals(),
       onListed: (count) => {
-        this.#refusals = 0;
+        hasListed = true;
         this.#hasSynced = true;
         onListed?.(count);
-        this.#report(true);
+        if (!this.#wasWatchRefused) return permitted();
+        if (this.#refusals < refusalsToBelieve) this.#report(true);
+        clearTimeout(timer);
+        timer = setTimeout(permitted, watchRefusalMs);
       },
-      onError(code) {
+      onEvent: (type) => {
+        onEvent?.(type);
+        permitted();
+      },
+      onError: (code) => {
         onError?.(code);
-        if (code === 'Forbidden') end.abort();
+        if (code !== 'Forbidden') return;
+        this.#wasWatchRefused = hasListed;
+        end.abort();
       },
     });
     await reflector.run(end.signal);
+    clearTimeout(timer);
     stopListening();
   }
 
@@ -108,7 +132,8 @@ export class PermittedReflector<T extends KubeObject, R extends StoreRecord> {
     const { log } = this.#options;
     return {
       debug: (message, fields) => log.debug(message, fields),
-      info: (message, fields) => log.info(message, fields),
+      // A refused list in the form of a watch: the list in pages follows, and its answer counts.
+      info: (message, fields) => log[isKubeError(fields?.['error'], 'Forbidden') ? 'debug' : 'info'](message, fields),
       error: (message, fields) => log.error(message, fields),
       warn: (message, fields) => {
         const isRefusal = fields?.['code'] === 'Forbidden';

@@ -20,7 +20,7 @@ const list =
     );
 
 /** A reflector for an API server that answers lists with `answers.list` and watches with `answers.watch`, by default silence. */
-async function reflect(t: TestContext, first: (exchange: Exchange) => void, backoffMs = 1) {
+async function reflect(t: TestContext, first: (exchange: Exchange) => void, backoffMs = 1, streams = false) {
   const answers = { list: first, watch: (exchange: Exchange) => exchange.events() };
   const server = await serve(t, (exchange) => (isWatch(exchange) ? answers.watch(exchange) : answers.list(exchange)));
   const logged: string[] = [];
@@ -33,6 +33,7 @@ async function reflect(t: TestContext, first: (exchange: Exchange) => void, back
   const reflector = new PermittedReflector<Widget, StoreRecord>({
     client: server.client(),
     resource: widgets,
+    streams,
     namespace: 'n',
     store: store.part('n'),
     transform: ({ metadata: { namespace, name, resourceVersion } }) => ({ namespace, name, resourceVersion }),
@@ -109,6 +110,26 @@ test('records stay while the right is missing, and are listed again when it is b
   assert.deepEqual([...store.keys()], ['n/a', 'n/b']);
   answers.list = list('b');
   await eventually(() => assert.deepEqual([[...store.keys()], permitted], [['n/b'], [true, false, true]]));
+});
+
+test('a collection that may be listed and not watched is reported as forbidden until its watch is permitted', async (t) => {
+  const { server, answers, store, reflector, logged, permitted } = await reflect(t, list('a'), 1, true);
+  answers.watch = forbid;
+  await eventually(() => assert.deepEqual(permitted, [true, false]));
+  await eventually(() => assert.ok(server.exchanges.length >= 30));
+  assert.deepEqual([await reflector.synced, [...store.keys()], permitted], [true, ['n/a'], [true, false]]);
+  assert.deepEqual(logged, ['warn: the API server forbids this list or watch; it is tried again']);
+  answers.list = list();
+  answers.watch = (exchange) => (exchange.query.has('sendInitialEvents') ? forbid(exchange) : exchange.events());
+  await eventually(() => assert.deepEqual(permitted, [true, false, true]));
+  assert.deepEqual([...store.keys()], []);
+});
+
+test('a list in the form of a watch that is refused is not worth a line in the log', async (t) => {
+  const { answers, reflector, logged } = await reflect(t, forbid, 1, true);
+  answers.watch = forbid;
+  await reflector.synced;
+  assert.deepEqual(logged, ['warn: the API server forbids this list or watch; it is tried again']);
 });
 
 test('the pause after a refusal ends when the caller asks to retry', async (t) => {
