@@ -169,7 +169,10 @@ export class Caches {
     const isForbidden = (kind: WatchedKind) => this.watched.access(kind, namespace) === 'forbidden';
     if (isForbidden('mtlscertificates')) certificates.part(namespace).clear();
     if (isForbidden('secrets')) for (const store of [secrets, passwords]) store.part(namespace).clear();
-    if (isForbidden('configmaps')) configMaps.store.part(namespace).clear();
+    if (isForbidden('configmaps')) {
+      configMaps.store.part(namespace).clear();
+      configMaps.forget(namespace);
+    }
   }
 
   /** The resources that name a Secret. @param secretKey `namespace/name` */

@@ -164,6 +164,42 @@ describe('an operator that watches some namespaces', () => {
     await eventually(() => assert.deepEqual(contents(caches), inNamespace('shop')));
   });
 
+  for (const order of ['before', 'after'] as const) {
+    test(`forgets the bundles of a deleted namespace whose rights ended ${order} it: no pod has them`, async (t) => {
+      const api = await server('shop', 'web');
+      const { memory, caches, forbidden } = await watch(t, api, ['shop', 'web']);
+      await memory.settled();
+      const owner = authorityRecord(await api.get(authorities, { name: 'default' }));
+      const publish = async () => {
+        const metadata = { namespace: 'web', name: 'trust', labels: trustLabels(owner) };
+        const ownerReferences = [ownerReference('MtlsAuthority', owner)];
+        const made = inConfigMap.create({ ...metadata, ownerReferences }, 'default', { bundle: 'x' });
+        await api.create(inConfigMap.resource, made);
+      };
+      const endRights = async () => {
+        forbidden.push(/ in web\b/);
+        for (const kind of ['mtlscertificates', 'secrets', 'configmaps']) await memory.cut(kind, true);
+      };
+      const deleteNamespace = async () => {
+        await api.byHand(() => api.delete(namespaces, { name: 'web' }));
+        await memory.deliver();
+      };
+      await publish();
+      await memory.deliver();
+      assert.ok(caches.configMaps.store.has('web/trust'));
+      if (order === 'before') {
+        await endRights();
+        await eventually(() => assert.equal([...caches.unreadable()].length, 3));
+        await deleteNamespace();
+      } else {
+        await deleteNamespace();
+        await endRights();
+      }
+      await eventually(() => assert.ok(!caches.configMaps.store.has('web/trust')));
+      assert.equal(caches.configMaps.isLost(owner.uid, 'web', 'trust'), false);
+    });
+  }
+
   test('does not take a namespace whose labels it may not read for a new one, where no pod has an older bundle', async (t) => {
     const api = await server('shop');
     const { memory, caches } = await watch(t, api, ['shop'], [/namespaces by field/]);
