@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { answerMetrics, type ListenAddress, listenOn, type MetricsText } from './server.ts';
 import { readTlsFiles, type TlsFiles } from './tls-files.ts';
@@ -24,6 +25,8 @@ export interface MetricsServerOptions {
   };
   /** How often the files are read, in milliseconds; default 5000. */
   readonly reloadMs?: number;
+  /** How long a client may take to send a request, in milliseconds; default 10,000. */
+  readonly requestMs?: number;
 }
 
 /** A running TLS server for /metrics. */
@@ -34,12 +37,19 @@ export interface MetricsServer {
 
 const handshakeMs = 10_000;
 
+/** A connection takes about 60 KB of memory, whether its client may read the metrics or not. */
+const mostConnections = 500;
+
+/** So that one client cannot keep the others out. Prometheus uses one connection. */
+const mostPerAddress = 20;
+
 /**
  * Serves /metrics over TLS to the clients that `mayRead` or `decide` accepts. Missing or invalid files do not end the process, because the
  * operator may still have to issue the certificate. Until the files are valid, every handshake fails.
  * @throws the error of listen(2) when the address cannot be used
  */
 export async function serveMetrics(options: MetricsServerOptions): Promise<MetricsServer> {
+  const { requestMs = 10_000 } = options;
   const server = createServer(
     {
       requestCert: options.mayRead !== undefined,
@@ -47,6 +57,9 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
       rejectUnauthorized: options.decide === undefined,
       minVersion: 'TLSv1.2',
       handshakeTimeout: handshakeMs,
+      headersTimeout: requestMs,
+      requestTimeout: requestMs,
+      connectionsCheckingInterval: requestMs / 2,
     },
     (request, response) => {
       answer(options, request, response).catch(() => {
@@ -55,6 +68,7 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
       });
     },
   );
+  limitConnections(server);
   const address = await listenOn(server, options.listen);
   const stopReloading = await keepReloading(server, options);
   return {
@@ -65,6 +79,23 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
       server.closeAllConnections();
     },
   };
+}
+
+/** Closes the connections beyond the limits at once. */
+function limitConnections(server: Server): void {
+  server.maxConnections = mostConnections;
+  const open = new Map<string, number>();
+  server.on('connection', (socket: Socket) => {
+    const { remoteAddress: address = '' } = socket;
+    const count = (open.get(address) ?? 0) + 1;
+    open.set(address, count);
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 0) - 1;
+      if (left > 0) open.set(address, left);
+      else open.delete(address);
+    });
+    if (count > mostPerAddress) socket.destroy();
+  });
 }
 
 async function answer(
