@@ -127,6 +127,11 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       expect: ({ deployment }) => assert.equal(deployment.metadata.name, 'trust-mtls-operator'),
     },
     {
+      title: 'have no dots, which a Service may not have in its name',
+      options: { release: 'trust.v1' },
+      expect: (rendered) => assert.equal(rendered.one('Service').metadata.name, 'trust-v1-mtls-operator'),
+    },
+    {
       title: 'of cluster-scoped objects tell the releases apart',
       options: { release: 'trust' },
       expect({ manifests }) {
@@ -272,13 +277,14 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     },
     {
       title: 'serve the metrics over TLS to each client',
-      values: { metrics: { tls: { enabled: true }, clients: ['spiffe://a/b', 'c.example.com'] } },
+      values: { metrics: { tls: { enabled: true }, clients: ['spiffe://a/b', 'c.example.com', 'd: #e'] } },
       expect: ({ container }) =>
         assert.deepEqual(container.args.slice(2), [
           '--metrics-listen-address=:8443',
           '--metrics-tls-directory=/etc/mtls-operator/metrics',
           '--metrics-client=spiffe://a/b',
           '--metrics-client=c.example.com',
+          '--metrics-client=d: #e',
           '--metrics-authorization',
           '--metrics-service=mtls-operator',
         ]),

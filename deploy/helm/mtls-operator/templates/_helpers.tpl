@@ -3,14 +3,15 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The name of every object. Suffixes of up to 20 characters are added to it. */}}
+{{/* The name of every object. Suffixes of up to 20 characters are added to it. A release may have dots in its name, a Service may not. */}}
 {{- define "mtls-operator.fullname" -}}
+{{- $release := .Release.Name | replace "." "-" }}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 43 | trimSuffix "-" }}
 {{- else if contains (include "mtls-operator.name" .) .Release.Name }}
-{{- .Release.Name | trunc 43 | trimSuffix "-" }}
+{{- $release | trunc 43 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name (include "mtls-operator.name" .) | trunc 43 | trimSuffix "-" }}
+{{- printf "%s-%s" $release (include "mtls-operator.name" .) | trunc 43 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
@@ -122,7 +123,7 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 - --metrics-listen-address=:{{ .metrics.tls.port }}
 - --metrics-tls-directory=/etc/mtls-operator/metrics
 {{- range .metrics.clients }}
-- --metrics-client={{ . }}
+- {{ printf "--metrics-client=%s" . | quote }}
 {{- end }}
 {{- if include "mtls-operator.metricsAuthorization" $ }}
 - --metrics-authorization
