@@ -1,6 +1,6 @@
 import { anchorId, type Certificate, type Issuer, uniqueAnchors } from '../../pki/index.ts';
 import { activeRootInStatus, rootsInStatus } from '../records/status-roots.ts';
-import { hasLiveLeavesOfOtherRoots } from './live-leaves.ts';
+import { mayHaveLiveLeavesOfOtherRoots } from './live-leaves.ts';
 import type { RootSecret } from './observed-root.ts';
 import { rootRequest } from './root-request.ts';
 import { unhandledRotateRoot } from './rotation-start.ts';
@@ -117,7 +117,7 @@ function stepOf(input: Input, event: RotationStep['event'], trusted: readonly Ce
  */
 function phaseOf({ authority, rollout }: Input, incoming: string, now: Date): 'Distributing' | 'Switching' {
   const isKnown = rootsInStatus(authority.status).some((root) => anchorId(root) === incoming);
-  return isKnown && !hasLiveLeavesOfOtherRoots(rollout, incoming, now) ? 'Switching' : 'Distributing';
+  return isKnown && !mayHaveLiveLeavesOfOtherRoots(rollout, incoming, now) ? 'Switching' : 'Distributing';
 }
 
 /**

@@ -2,8 +2,8 @@ import type { IssuedSecret, RolloutObservation } from './rollout-observation.ts'
 
 /**
  * Returns whether an issuer has leaves that a peer may present. These are unexpired leaves, and leaves that were
- * replaced so recently that pods may not have loaded the next ones. If the issuer of a live leaf is unknown, the answer
- * is true for every issuer.
+ * replaced so recently that pods may not have loaded the next ones. If the issuer of a live leaf is unknown, or the
+ * operator could not read a Secret, the answer is true for every issuer.
  * @param settleMs how long pods may take to load a change
  */
 export function issuersInUse(rollout: RolloutObservation, settleMs: number, now: Date): (issuer: string) => boolean {
@@ -17,7 +17,8 @@ export function issuersInUse(rollout: RolloutObservation, settleMs: number, now:
 function issuersOfLive({ secrets, monotonicMs }: RolloutObservation, settleMs: number, now: Date) {
   const live = secrets.filter((secret) => isLive(secret, now));
   const issuers = new Set(live.flatMap(({ leaf }) => leaf?.issuer ?? []));
-  const areKnown = live.filter(isOfKnownRoot).every(({ leaf }) => leaf?.issuer !== undefined);
+  const areKnown =
+    !mayHoldAnyLeaf({ secrets }) && live.filter(isOfKnownRoot).every(({ leaf }) => leaf?.issuer !== undefined);
   // A lost Secret has no time of its last change: its leaf counts until it expires.
   const areLoaded = live.every(({ changedAtMs }) => changedAtMs === Infinity || monotonicMs - changedAtMs >= settleMs);
   return { issuers, isComplete: areKnown && areLoaded };
@@ -29,6 +30,16 @@ function issuersOfLive({ secrets, monotonicMs }: RolloutObservation, settleMs: n
  */
 export const hasLiveLeavesOfOtherRoots = ({ secrets }: RolloutObservation, root: string, now: Date): boolean =>
   secrets.some((secret) => isLive(secret, now) && isOfKnownRoot(secret) && secret.leaf?.root !== root);
+
+/**
+ * As hasLiveLeavesOfOtherRoots, and also true when the operator could not read a Secret or a namespace. A new root that signs
+ * at once needs this answer: peers in such a namespace may not trust the new root yet.
+ */
+export const mayHaveLiveLeavesOfOtherRoots = (rollout: RolloutObservation, root: string, now: Date): boolean =>
+  mayHoldAnyLeaf(rollout) || hasLiveLeavesOfOtherRoots(rollout, root, now);
+
+const mayHoldAnyLeaf = ({ secrets }: Pick<RolloutObservation, 'secrets'>): boolean =>
+  secrets.some((secret) => secret.mayHoldAnyLeaf === true);
 
 const isOfKnownRoot = ({ leaf }: IssuedSecret): boolean => leaf?.root !== undefined;
 

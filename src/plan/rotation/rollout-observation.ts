@@ -15,6 +15,8 @@ export interface IssuedSecret {
    * when no known root issued the leaf.
    */
   readonly leaf?: { readonly root?: string; readonly issuer?: string; readonly notAfter: Date };
+  /** Its leaf may be a live one of any root: the operator has not read the Secret, or may not read the namespace. */
+  readonly mayHoldAnyLeaf?: true;
   /** When bundle or leaf last changed, in milliseconds of the clock of RolloutObservation. */
   readonly changedAtMs: number;
   /** How often the object changed since the phase started. Absent when the number is not worth reporting. */
@@ -60,8 +62,7 @@ export interface RolloutObservation {
 export function issuedSecret(secret: CachedSecret): IssuedSecret {
   const { namespace, name, changedAtMs } = secret;
   const common = { namespace, displayName: `${namespace}/${name}`, changedAtMs };
-  if (!isExamined(secret))
-    return { ...common, leaf: { notAfter: endOfTime }, detail: 'the operator has not read it yet' };
+  if (!isExamined(secret)) return { ...common, ...anyLeaf, detail: 'the operator has not read it yet' };
   const { content } = secret;
   return {
     ...common,
@@ -83,13 +84,15 @@ export const unreadableNamespace = (
 ): IssuedSecret => ({
   namespace,
   displayName: `namespace ${namespace}`,
-  leaf: { notAfter: endOfTime },
+  ...anyLeaf,
   changedAtMs: monotonicMs,
   detail: `the operator may not read its ${kinds.join(', ')}; ${namespacedRightHint(namespace)}`,
 });
 
 /** ECMA-262 21.4.1.1. */
 const endOfTime = new Date(8.64e15);
+
+const anyLeaf = { leaf: { notAfter: endOfTime }, mayHoldAnyLeaf: true } as const;
 
 /** The detail of a deleted object that a finalizer holds, in the messages of a rotation. */
 export const heldByFinalizer = 'being deleted, but a finalizer holds it';

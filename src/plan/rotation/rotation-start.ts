@@ -2,7 +2,7 @@ import { anchorId, type Certificate, caId, type Issuer } from '../../pki/index.t
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import { activeRootInStatus, anchorIdInStatus } from '../records/status-roots.ts';
 import { parseDurationMs } from '../timing/duration.ts';
-import { hasLiveLeavesOfOtherRoots } from './live-leaves.ts';
+import { mayHaveLiveLeavesOfOtherRoots } from './live-leaves.ts';
 import { rootRequest } from './root-request.ts';
 import {
   initialRotation,
@@ -94,7 +94,7 @@ function adoptOverwrite(input: RotationInput, now: Date): RotationStep {
   const old = [...new Set([activeRootInStatus(authority.status) ?? '', ...interruptedRoots(input)])].filter(
     (root) => root !== incoming && trusted.some((one) => anchorId(one) === root),
   );
-  const phase = hasLiveLeavesOfOtherRoots(rollout, incoming, now) ? 'Distributing' : 'Switching';
+  const phase = mayHaveLiveLeavesOfOtherRoots(rollout, incoming, now) ? 'Distributing' : 'Switching';
   // The key of the interrupted rotation's next root is useless. The operator keeps any other root in next.crt, because an
   // administrator put it there.
   const { next, rotation } = input.secret;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { subjectText } from '../../../../src/pki/index.ts';
-import { planRoot, type RotationState, type RotationStep } from '../../../../src/plan/index.ts';
+import { planRoot, type RotationState, type RotationStep, unreadableNamespace } from '../../../../src/plan/index.ts';
 import { root, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { days, hours, later } from '../../../support/fixtures/times.ts';
 import { distributing, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
@@ -152,6 +152,17 @@ test('a root that has expired is not replaced while its authority is being delet
   const { step, verdict: is } = planRoot({ ...observed, authority: { ...observed.authority, deleting: true } }, at);
   assert.deepEqual([step, is.state], [{ step: 'keep' }, 'notReady']);
   assert.equal(planRoot(observed, at).step.step, 'rotate');
+});
+
+test('a root that has expired is replaced at once by a known root, and not while the operator may not read a namespace', () => {
+  const given: Situation = { ...quiet, trusted: [old, young], next: young, status: knows([old, young]), secrets: [] };
+  const phaseWith = (secrets: Situation['secrets']) => {
+    const { step } = planIn({ ...given, secrets }, at);
+    assert.ok(step.step === 'rotate');
+    return step.rotation?.phase;
+  };
+  assert.equal(phaseWith([]), 'Switching');
+  assert.equal(phaseWith([unreadableNamespace('web', ['secrets'], 0)]), 'Distributing');
 });
 
 describe('a root that expires during a rotation', () => {

@@ -6,6 +6,7 @@ import {
   type IssuedSecret,
   issuedSecret,
   type RolloutObservation,
+  unreadableNamespace,
 } from '../../../../src/plan/rotation/rollout-observation.ts';
 import { countBundles, countLeaves } from '../../../../src/plan/rotation/rollout-progress.ts';
 import { issuerIdOf, rootIdOf } from '../../../support/fixtures/roots.ts';
@@ -25,10 +26,10 @@ const evidenceOf = (...secrets: readonly IssuedSecret[]): RolloutObservation => 
 const [a, b] = secretsOf(old, old);
 if (a === undefined || b === undefined) throw new Error('there are two Secrets');
 
-describe('a Secret that the operator has not read', () => {
-  const { labels: _, annotations: __, content: ___, writable: ____, ...claim } = issued.secretRecord('server');
-  const unread: CachedSecret = { ...claim, unexamined: true };
+const { labels: _, annotations: __, content: ___, writable: ____, ...claim } = issued.secretRecord('server');
+const unread: CachedSecret = { ...claim, unexamined: true };
 
+describe('a Secret that the operator has not read', () => {
   test('blocks every phase and is named with the reason', () => {
     const rollout = evidenceOf(issuedSecret(unread));
     for (const progress of [
@@ -81,6 +82,14 @@ describe('an issuer is in use', () => {
     },
     'while the issuer of a certificate under a known root is unknown': {
       secrets: [{ ...a, leaf: withoutIssuer }],
+      inUse: [first, second],
+    },
+    'while the operator has not read a Secret': {
+      secrets: [b, issuedSecret(unread)],
+      inUse: [first, second],
+    },
+    'while the operator may not read a namespace': {
+      secrets: [b, unreadableNamespace('web', ['secrets'], 0)],
       inUse: [first, second],
     },
     'not because of a certificate under an unknown root': {

@@ -1,7 +1,7 @@
 import { describe } from 'node:test';
 import { encoded } from '../../../../src/pki/asn1/der.ts';
 import { parseCertificate } from '../../../../src/pki/x509/certificate.ts';
-import type { RotationPhase, RotationStep } from '../../../../src/plan/index.ts';
+import { type RotationPhase, type RotationStep, unreadableNamespace } from '../../../../src/plan/index.ts';
 import { intermediate } from '../../../support/fixtures/roots.ts';
 import { days, earlier, later, minutes } from '../../../support/fixtures/times.ts';
 import { makeCa } from '../../../support/roots/make.ts';
@@ -75,6 +75,11 @@ describe('a root that overwrote another one', () => {
       [other, old],
       [old],
       atOnce,
+    ),
+    'is distributed first while the operator may not read a namespace, whose peers may not trust it yet': adopts(
+      { ...over, secrets: [...secretsOf(other).slice(1), unreadableNamespace('web', ['secrets'], 0)] },
+      [other, old],
+      [old],
     ),
     'does not change a root that an administrator staged at the same time': adopts(
       { ...over, next },
