@@ -132,6 +132,19 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       expect: (rendered) => assert.equal(rendered.one('Service').metadata.name, 'trust-v1-mtls-operator'),
     },
     {
+      title: 'of releases and namespaces that YAML could read as numbers or booleans are texts',
+      options: { release: '42', namespace: 'no' },
+      values: { watchNamespaces: ['007', '12'] },
+      expect({ manifests }) {
+        const namespaces = manifests.flatMap(({ metadata }) => metadata.namespace ?? []);
+        assert.deepEqual(new Set(namespaces), new Set(['no', '007', '12', 'default']));
+        for (const { kind, metadata } of manifests)
+          assert.equal(metadata.labels?.['app.kubernetes.io/instance'], '42', kind);
+        for (const binding of manifests.filter(({ kind }) => kind.endsWith('Binding') && kind.includes('Role')))
+          assert.equal((binding as never as { subjects: { namespace: string }[] }).subjects[0]?.namespace, 'no');
+      },
+    },
+    {
       title: 'of cluster-scoped objects tell the releases apart',
       options: { release: 'trust' },
       expect({ manifests }) {
@@ -201,7 +214,39 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       },
     },
   ],
+  'the labels': [
+    {
+      title: 'of a single object override those of every object',
+      values: {
+        commonLabels: { team: 'pki' },
+        metrics: {
+          serviceMonitor: { enabled: true, labels: { team: 'monitoring' } },
+          prometheusRule: { enabled: true, labels: { team: 'monitoring' } },
+          dashboard: { enabled: true, labels: { team: 'monitoring' } },
+        },
+      },
+      expect(rendered) {
+        assert.equal(rendered.deployment.metadata.labels?.['team'], 'pki');
+        for (const kind of ['ServiceMonitor', 'PrometheusRule', 'ConfigMap'])
+          assert.deepEqual(
+            [kind, ...rendered.all(kind).map(({ metadata }) => metadata.labels?.['team'])],
+            [kind, 'monitoring'],
+          );
+      },
+    },
+  ],
   'the pods': [
+    {
+      title:
+        'have every field that the API server would add to an atomic one, so that another field manager has no conflict',
+      expect({ container }) {
+        const env = container['env'] as { readonly valueFrom: object }[];
+        assert.deepEqual(
+          env.map(({ valueFrom }) => valueFrom),
+          ['metadata.name', 'metadata.namespace'].map((fieldPath) => ({ fieldRef: { apiVersion: 'v1', fieldPath } })),
+        );
+      },
+    },
     {
       title: 'meet the Pod Security Standard restricted, with a read-only root',
       expect({ pod, container }) {
@@ -567,6 +612,20 @@ describe('the chart', { concurrency: 2 }, () => {
   }
 });
 
+describe('the notes of the chart', () => {
+  const notes = (values: Values): Promise<string> =>
+    helm.run(['install', 'mtls-operator', CHART, '--dry-run=client'], values);
+
+  test('warn of missing CRDs', async () => {
+    assert.match(await notes({ crds: { enabled: false } }), /no CRDs .* type: kubectl apply --server-side -k crds\n/);
+    assert.doesNotMatch(await notes({}), /WARNING/);
+  });
+
+  test('warn of an installation without a replica', async () => {
+    assert.match(await notes({ replicaCount: 0 }), /WARNING: replicaCount is 0, so no operator runs/);
+  });
+});
+
 /** The lines with content: Helm 3 separates documents by an empty line. */
 const linesOf = async (text: Promise<string>): Promise<readonly string[]> =>
   (await text).split('\n').filter((line) => line.trim() !== '');
@@ -604,6 +663,34 @@ const REFUSED: Readonly<Record<string, readonly [values: object, message: string
   'an unknown level of the log': [
     { log: { level: 'trace' } },
     "at '/log/level': value must be one of 'error', 'warn', 'info', 'debug'",
+  ],
+  'a tag in the repository of the image': [
+    { image: { repository: 'registry.example.com:5000/mtls-operator:0.1.0' } },
+    "at '/image/repository': 'registry.example.com:5000/mtls-operator:0.1.0' does not match pattern",
+  ],
+  'a Lease with a fraction of a second': [
+    { leaderElection: { leaseDuration: '15500ms' } },
+    'leaderElection.leaseDuration: 15500ms is not a number of whole seconds from 1s to 24h',
+  ],
+  'a renewDeadline that is not shorter than the Lease': [
+    { leaderElection: { leaseDuration: '10s' } },
+    'leaderElection.renewDeadline: 10s is not shorter than leaderElection.leaseDuration, which is 10s',
+  ],
+  'a retryPeriod that leaves no time for a second attempt': [
+    { leaderElection: { retryPeriod: '8334ms' } },
+    'leaderElection.retryPeriod: 8334ms is not shorter than leaderElection.renewDeadline divided by 1.2',
+  ],
+  'one port for both servers': [
+    { metrics: { tls: { enabled: true, port: 8080 } } },
+    'metrics.tls.port: 8080 is metrics.port, which serves /healthz and /readyz; set another port',
+  ],
+  'two authorities of one name': [
+    { authorities: [OWN_ROOT, OWN_ROOT] },
+    'authorities: two have the name own; each needs a name of its own',
+  ],
+  'a label of one object that the chart sets': [
+    { metrics: { dashboard: { enabled: true, labels: { 'app.kubernetes.io/instance': 'a' } } } },
+    'metrics.dashboard.labels: the chart sets the label app.kubernetes.io/instance; remove it',
   ],
   'a digest that is none': [{ image: { digest: 'latest' } }, "at '/image/digest': 'latest' does not match pattern"],
   'a pull secret as a text': [{ imagePullSecrets: ['registry'] }, "at '/imagePullSecrets/0': got string, want object"],

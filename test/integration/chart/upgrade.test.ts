@@ -186,6 +186,30 @@ describe('helm', () => {
       await assertUnwritten(versions, tenant);
     });
 
+    test('and refuses a second release, whose operator would replace the roots of the first', async () => {
+      const { code, stderr } = await helm.attempt(
+        ['install', 'second', CHART, '--namespace=pki-second', '--create-namespace'],
+        { crds: { enabled: false } },
+      );
+      assert.equal(code, 1);
+      assert.ok(
+        stderr.includes(`the release ${RELEASE} in the namespace ${namespace} runs this operator already`),
+        stderr,
+      );
+      assert.ok(stderr.includes(`helm uninstall ${RELEASE} --namespace ${namespace}`), stderr);
+    });
+
+    test('and refuses a watched namespace that does not exist, before it changes anything', async () => {
+      const revisions = () => helm.run(['history', RELEASE, `--namespace=${namespace}`]);
+      const before = await revisions();
+      const { code, stderr } = await helm.attempt(['upgrade', RELEASE, CHART, `--namespace=${namespace}`], {
+        watchNamespaces: [namespace, 'missing'],
+      });
+      assert.equal(code, 1);
+      assert.ok(stderr.includes('watchNamespaces: the namespace missing does not exist'), stderr);
+      assert.equal(await revisions(), before);
+    });
+
     test('which Helm keeps when they are no longer values', async () => {
       await run(helm, ['upgrade', RELEASE, CHART], namespace, VALUES);
       assert.equal((await authority('default')).metadata.uid, uid);

@@ -17,7 +17,7 @@
 
 {{- define "mtls-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "mtls-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ toYaml .Release.Name }}
 {{- end }}
 
 {{- define "mtls-operator.labels" -}}
@@ -29,6 +29,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- include "mtls-operator.refuseOwnLabel" (list "commonLabels" $key) }}
 {{ dict $key $value | toYaml }}
 {{- end }}
+{{- end }}
+
+{{/* The labels of an object with labels of its own: takes the root context, the name of the value, and the value. */}}
+{{- define "mtls-operator.labelsWith" -}}
+{{- range $key, $_ := last . }}
+{{- include "mtls-operator.refuseOwnLabel" (list (index $ 1) $key) }}
+{{- end }}
+{{- merge (dict) (last .) (include "mtls-operator.labels" (first .) | fromYaml) | toYaml }}
 {{- end }}
 
 {{/* Fails for a label that the chart sets, because selectors and Helm need its value. */}}
@@ -196,4 +204,15 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
   {{- with $monitor.metricRelabelings }}
   metricRelabelings: {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- end }}
+
+{{/* The milliseconds of a duration such as 1m30s. */}}
+{{- define "mtls-operator.milliseconds" -}}
+{{- $milliseconds := dict "h" 3600000.0 "m" 60000.0 "s" 1000.0 "ms" 1.0 }}
+{{- $sum := 0.0 }}
+{{- range regexFindAll "[0-9.]+(h|ms|m|s)" . -1 }}
+{{- $unit := regexFind "[a-z]+" . }}
+{{- $sum = addf $sum (mulf (trimSuffix $unit . | float64) (index $milliseconds $unit)) }}
+{{- end }}
+{{- $sum }}
 {{- end }}
