@@ -55,11 +55,15 @@ describe('helm', () => {
     return tenant;
   };
 
+  /** The Secrets of one installation. The garbage collector may still delete those of an earlier one. */
+  const versionsIn = (namespace: string, tenant: Tenant): Promise<SecretVersions> =>
+    secretVersions(api, [namespace, tenant.namespace]);
+
   /** Asserts that the operator has reconciled everything, and that no Secret has been written since then. */
-  const assertUnwritten = async (expected: SecretVersions, tenant: Tenant): Promise<void> => {
+  const assertUnwritten = async (expected: SecretVersions, namespace: string, tenant: Tenant): Promise<void> => {
     await tenant.reconcileAgain('payments');
     for (const name of ['payments', 'db']) await tenant.ready(name);
-    const versions = await secretVersions(api);
+    const versions = await versionsIn(namespace, tenant);
     const kept = Object.fromEntries(Object.keys(expected).map((name) => [name, versions[name]]));
     assert.deepEqual(kept, expected);
   };
@@ -75,7 +79,7 @@ describe('helm', () => {
       await run(helm3, ['install', RELEASE, BEFORE, '--create-namespace'], namespace);
       await startOperator(namespace);
       tenant = await tenantWithCertificates('upgraded');
-      versions = await secretVersions(api);
+      versions = await versionsIn(namespace, tenant);
       assert.deepEqual(Object.keys(versions).toSorted(), [
         `${namespace}/mtls-root`,
         'upgraded/db-peer-tls',
@@ -87,13 +91,13 @@ describe('helm', () => {
     test('from the version before, without a write to a Secret', async () => {
       await run(helm3, ['upgrade', RELEASE, CHART], namespace);
       await startOperator(namespace);
-      await assertUnwritten(versions, tenant);
+      await assertUnwritten(versions, namespace, tenant);
     });
 
     test('of Helm 3 with Helm 4, without a write to a Secret', async () => {
       await run(helm, ['upgrade', RELEASE, CHART], namespace, { ...VALUES, log: { level: 'debug' } });
       await startOperator(namespace);
-      await assertUnwritten(versions, tenant);
+      await assertUnwritten(versions, namespace, tenant);
     });
 
     test('and uninstalls it, without deleting a CRD, a certificate or the root', async () => {
@@ -105,14 +109,14 @@ describe('helm', () => {
       ]);
       assert.deepEqual(deployments, []);
       assert.ok(certificates.length >= 2);
-      const kept = await secretVersions(api);
+      const kept = await versionsIn(namespace, tenant);
       assert.deepEqual({ ...kept, ...versions }, kept);
     });
 
     test('and installs it again, with the same root and the same certificates', async () => {
       await run(helm, ['install', RELEASE, CHART], namespace);
       await startOperator(namespace);
-      await assertUnwritten(versions, tenant);
+      await assertUnwritten(versions, namespace, tenant);
     });
 
     after(async () => {
@@ -132,12 +136,12 @@ describe('helm', () => {
     });
 
     test('without a write to a Secret, once the Deployment is deleted', async () => {
-      const versions = await secretVersions(api);
+      const versions = await versionsIn(namespace, tenant);
       // The selector of a Deployment cannot change, and that of the chart has the name of the release.
       await world.cluster.kubectl(['delete', 'deployment', RELEASE, `--namespace=${namespace}`]);
       await run(helm, ['install', RELEASE, CHART, '--take-ownership', '--force-conflicts'], namespace);
       await startOperator(namespace);
-      await assertUnwritten(versions, tenant);
+      await assertUnwritten(versions, namespace, tenant);
     });
 
     after(async () => {
@@ -168,7 +172,7 @@ describe('helm', () => {
 
     test('which an upgrade adopts, changes and adds, without a write to a Secret', async () => {
       // The operator created the authority and owns its fields. Helm 3 has no field managers.
-      const versions = await secretVersions(api);
+      const versions = await versionsIn(namespace, tenant);
       const values = valuesWith(
         { name: 'default', spec: { ...ROOT, rotation: { reissuesPerSecond: 7 } } },
         { name: 'partners', spec: { secretName: 'partners-root', root: {} } },
@@ -183,7 +187,7 @@ describe('helm', () => {
       const { metadata, spec } = await authority('default');
       assert.equal(metadata.uid, uid);
       assert.equal(spec.rotation?.reissuesPerSecond, 7);
-      await assertUnwritten(versions, tenant);
+      await assertUnwritten(versions, namespace, tenant);
     });
 
     test('and refuses a second release, whose operator would replace the roots of the first', async () => {
