@@ -214,6 +214,22 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       },
     },
   ],
+  'the admission policies': [
+    {
+      title:
+        'have every field that the API server would add to matchConstraints, so that another field manager has no conflict',
+      expect(rendered) {
+        const policies = rendered.all('ValidatingAdmissionPolicy');
+        assert.equal(policies.length, 3);
+        for (const policy of policies) {
+          const { spec } = policy as never as { spec: { matchConstraints: Record<string, unknown> } };
+          const { resourceRules, ...defaults } = spec.matchConstraints;
+          assert.deepEqual(defaults, { matchPolicy: 'Equivalent', namespaceSelector: {}, objectSelector: {} });
+          for (const { scope } of resourceRules as readonly { readonly scope: string }[]) assert.equal(scope, '*');
+        }
+      },
+    },
+  ],
   'the labels': [
     {
       title: 'of a single object override those of every object',
