@@ -97,7 +97,7 @@ async function install({ cluster, screen, folder, cleanup }: Stage): Promise<Pro
     return undefined;
   }
   // On the user's cluster the Deployment is left out, because there is no image for it.
-  const selector = cluster.isOwn ? [] : ['--selector=app.kubernetes.io/name!=mtls-operator'];
+  const selector = cluster.isOwn ? [] : ['--selector=app.kubernetes.io/component!=operator'];
   screen.command(['kubectl apply -k deploy', ...selector].join(' '));
   await screen.during('applying the manifests', kubectl(['apply', '-k', join(ROOT, 'deploy'), ...selector]));
   const crds = ['mtlsauthorities.mtls-operator.io', 'mtlscertificates.mtls-operator.io'];
