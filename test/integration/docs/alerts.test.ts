@@ -292,7 +292,7 @@ describe('a new leader', { skip }, () => {
     assert.ok(before !== undefined);
     await leader.stop();
     await eventually(async () => {
-      const phases = await started().query('mtls_operator_rotation_phase == 1');
+      const phases = await started().query('mtls_operator_rotation_phase{job="mtls-operator"} == 1');
       assert.deepEqual(
         phases.map(({ metric }) => metric['pod']),
         ['standby'],
