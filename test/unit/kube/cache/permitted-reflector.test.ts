@@ -120,9 +120,9 @@ test('a collection that may be listed and not watched is reported as forbidden u
   assert.deepEqual([await reflector.synced, [...store.keys()], permitted], [true, ['n/a'], [true, false]]);
   assert.deepEqual(logged, ['warn: the API server forbids this list or watch; it is tried again']);
   answers.list = list();
+  await eventually(() => assert.deepEqual([...store.keys()], []));
   answers.watch = (exchange) => (exchange.query.has('sendInitialEvents') ? forbid(exchange) : exchange.events());
   await eventually(() => assert.deepEqual(permitted, [true, false, true]));
-  assert.deepEqual([...store.keys()], []);
 });
 
 test('a list in the form of a watch that is refused is not worth a line in the log', async (t) => {
