@@ -1,6 +1,5 @@
-import { setTimeout } from 'node:timers/promises';
 import { apiVersion } from '../../api/constants.ts';
-import { isKubeError, type KubeClient, keyOf, type Log, type Store } from '../../kube/index.ts';
+import { isKubeError, type KubeClient, keyOf, type Log, type Store, sleep } from '../../kube/index.ts';
 import type { CertificateRecord } from '../../plan/index.ts';
 import { certificates as certificateResource } from '../objects/resources.ts';
 
@@ -40,7 +39,7 @@ export class MetricsCertificate {
     const { intervalMs = 60_000 } = this.#options;
     while (!signal.aborted) {
       await this.#create(signal);
-      await setTimeout(intervalMs, undefined, { signal, ref: false }).catch(() => {});
+      await sleep(intervalMs, signal);
     }
   }
 

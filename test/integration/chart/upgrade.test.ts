@@ -46,6 +46,13 @@ describe('helm', () => {
     pod = await world.startPod(namespace, RELEASE);
   };
 
+  /** Removes the release and its CRDs, so that another one can be installed. */
+  const uninstall = async (namespace: string): Promise<void> => {
+    await stopOperator();
+    await helm.run(['uninstall', RELEASE, `--namespace=${namespace}`]);
+    await world.deleteCrds();
+  };
+
   const tenantWithCertificates = async (name: string): Promise<Tenant> => {
     await world.createNamespace(name);
     await world.crdsAreServed();
@@ -119,11 +126,7 @@ describe('helm', () => {
       await assertUnwritten(versions, namespace, tenant);
     });
 
-    after(async () => {
-      await stopOperator();
-      await helm.run(['uninstall', RELEASE, `--namespace=${namespace}`]);
-      await world.deleteCrds();
-    });
+    after(() => uninstall(namespace));
   });
 
   describe('takes over an installation of kubectl apply -k deploy', () => {
@@ -144,11 +147,7 @@ describe('helm', () => {
       await assertUnwritten(versions, namespace, tenant);
     });
 
-    after(async () => {
-      await stopOperator();
-      await helm.run(['uninstall', RELEASE, `--namespace=${namespace}`]);
-      await world.deleteCrds();
-    });
+    after(() => uninstall(namespace));
   });
 
   describe('has authorities as values', () => {
