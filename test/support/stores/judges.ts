@@ -26,7 +26,8 @@ export const openssl: StoreJudge = {
 /** GnuTLS. Its output has the encrypted private key, which certtool decrypts in a second run. */
 const gnutls: StoreJudge = {
   name: 'GnuTLS',
-  wrongPassword: /MAC verification failed|Decryption has failed/,
+  // Only this line is always printed: 1 of 256 wrong keys decrypts to valid padding, and the next line differs then.
+  wrongPassword: /The Message Authentication Code verification failed/,
   showsKey: true,
   missing: missing.certtool,
   read: eachAlone(async ({ path, password }) => {
