@@ -1,14 +1,13 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
+import { makeCacheEntry } from './cache-entry.ts';
 import { output } from './command.ts';
 import { cacheFolder } from './folders.ts';
 import { guardProcess } from './guard.ts';
-import { withLock } from './lock.ts';
-import { identify } from './processes.ts';
 import { BinariesError } from './programs.ts';
 import { startProgress } from './progress.ts';
 
@@ -63,38 +62,18 @@ export function goBuildFolder(build: GoBuild): string {
 export async function goBuild(build: GoBuild, log: (line: string) => void): Promise<string> {
   const folder = goBuildFolder(build);
   if (existsSync(folder)) return folder;
-  mkdirSync(join(folder, '..'), { recursive: true });
-  const waiting = (): void => log(`Another process is building ${build.title}; waiting for it.`);
-  await withLock(`${folder}.lock`, waiting, async () => {
-    if (!existsSync(folder)) await buildInto(folder, build, log);
+  await makeCacheEntry({
+    folder,
+    onWait: () => log(`Another process is building ${build.title}; waiting for it.`),
+    async fill(draft) {
+      await requireGo(build);
+      log(`Building ${build.title} with Go. The first build takes about ${build.duration}; later runs use the cache.`);
+      await compile(join(draft, build.program), build, log);
+      build.complete?.(draft);
+    },
   });
+  log(`${build.title.replace(/^t/, 'T')} is in ${folder}.`);
   return folder;
-}
-
-async function buildInto(folder: string, build: GoBuild, log: (line: string) => void): Promise<void> {
-  await requireGo(build);
-  removeAbandonedDrafts(folder);
-  const draft = `${folder}.${process.pid}`;
-  mkdirSync(draft);
-  try {
-    log(`Building ${build.title} with Go. The first build takes about ${build.duration}; later runs use the cache.`);
-    await compile(join(draft, build.program), build, log);
-    build.complete?.(draft);
-    renameSync(draft, folder);
-    log(`${build.title.replace(/^t/, 'T')} is in ${folder}.`);
-  } catch (error) {
-    rmSync(draft, { recursive: true, force: true });
-    // A complete build by another process will do.
-    if (!existsSync(folder)) throw error;
-  }
-}
-
-/** A killed build leaves its draft behind. The name of a draft ends with the pid of its build. */
-function removeAbandonedDrafts(folder: string): void {
-  for (const draft of globSync(`${folder}.*[0-9]`)) {
-    const pid = Number(draft.slice(draft.lastIndexOf('.') + 1));
-    if (pid === process.pid || identify(pid) === undefined) rmSync(draft, { recursive: true, force: true });
-  }
 }
 
 async function requireGo({ title, sources, otherwise = '' }: GoBuild): Promise<void> {
