@@ -274,7 +274,7 @@ describe('below an intermediate, with a CRL of the root that a user put into the
       await mountInner();
       await serving(nginxServer, 'db', async (running) => {
         assert.equal((await connect(goPeer, running, 'alice')).ok, false);
-        assert.match(running.log(), /unable to get certificate CRL/);
+        await eventually(() => assert.match(running.log(), /unable to get certificate CRL/));
       });
       await serving(opensslServer, 'db', async (running) => {
         assert.partialDeepStrictEqual(await connect(goPeer, running, 'alice'), accepted);
@@ -301,7 +301,7 @@ describe('below an intermediate, with a CRL of the root that a user put into the
       });
       await serving(nginxServer, 'db', async (running) => {
         assert.equal((await connect(goPeer, running, 'old-alice', 'db')).ok, false);
-        assert.match(running.log(), isRevoked);
+        await eventually(() => assert.match(running.log(), isRevoked));
         assert.partialDeepStrictEqual(await connect(goPeer, running, 'alice'), accepted);
       });
     } finally {
