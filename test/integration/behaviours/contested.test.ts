@@ -42,10 +42,8 @@ const serialOf = async (tenant: Tenant): Promise<string | undefined> =>
   (await tenant.get('db')).status?.secrets?.[0]?.serialNumber;
 
 /** The number of distinct keys and certificates that the Secret has ever had. */
-function everSeen({ namespace }: Tenant): { keys: number; certificates: number } {
-  const states = world.watched.states.filter(
-    ({ metadata }) => metadata.namespace === namespace && metadata.name === name,
-  );
+async function everSeen(tenant: Tenant): Promise<{ keys: number; certificates: number }> {
+  const states = await world.watched.upTo(await tenant.secret(name));
   const certificates = states.filter(holdsCertificate).map(({ data }) => data?.['tls.crt']);
   return {
     keys: new Set(states.map(({ data }) => data?.['tls.key'])).size,
@@ -70,7 +68,7 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
     assert.equal(entry?.repairs?.count, 3);
     assert.equal(entry?.repairs?.changedBy, 'secret-syncer (data.tls.crt)');
     // The key was never damaged, so the operator generated no new one. Status lists the serials of all certificates.
-    assert.deepEqual(everSeen(tenant), { keys: 1, certificates: 4 });
+    assert.deepEqual(await everSeen(tenant), { keys: 1, certificates: 4 });
     assert.equal(entry?.replaced?.length, 3);
     assert.equal((await tenant.secret(name)).data?.['tls.key'], secret.data?.['tls.key']);
     const events = await eventually(async () => {
@@ -120,7 +118,7 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
     const { message } = await tenant.notReady('db', 'SecretContested');
     assert.match(message, /by labeller \(metadata\.labels\.mtls-operator\.io\/role\)/);
     assert.equal((await tenant.secret(name)).data?.['tls.crt'], secret.data?.['tls.crt']);
-    assert.deepEqual(everSeen(tenant), { keys: 1, certificates: 1 });
+    assert.deepEqual(await everSeen(tenant), { keys: 1, certificates: 1 });
   });
 
   test('keeps its certificate and key when only ca.crt is changed', async () => {
@@ -129,7 +127,7 @@ describe('7. A contested Secret', { concurrency: 6 }, () => {
     await contest(tenant, 'bundler', { data: { 'ca.crt': base64('theirs') } }, isUndone);
     const { message } = await tenant.notReady('db', 'SecretContested');
     assert.match(message, /by bundler \(data\.ca\.crt\)/);
-    assert.deepEqual(everSeen(tenant), { keys: 1, certificates: 1 });
+    assert.deepEqual(await everSeen(tenant), { keys: 1, certificates: 1 });
   });
 
   test('is created again three times after deletions; after that, the condition points to the audit log', async () => {

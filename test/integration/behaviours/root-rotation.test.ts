@@ -158,7 +158,7 @@ describe('a requested rotation', { concurrency }, () => {
     await authority.annotate('rotate-root', 'spring');
     const current = await authority.ends(old);
     await authority.isOn(current);
-    assert.deepEqual(authority.phases(), [...all, undefined]);
+    await eventually(() => assert.deepEqual(authority.phases(), [...all, undefined]));
     assert.equal((await authority.status()).lastHandledRotateRoot, 'spring');
 
     const root = await authority.rootSecret();
@@ -201,12 +201,12 @@ describe('a requested rotation', { concurrency }, () => {
   });
 
   test('reports what it waits for in the condition, in kubectl, in events and in metrics', async () => {
-    const authority = await rotating({ rotation: { propagationDelay: '6s' }, certificates: 2 });
+    const authority = await rotating({ rotation: { propagationDelay: '1h' }, certificates: 2 });
     const old = await authority.activeRoot();
     await authority.annotate('rotate-root', 'now');
     const rotation = await eventually(async () => {
       const found = (await authority.status()).rotation;
-      assert.match(found?.blockers?.join() ?? '', /pods to load the last change: until .*propagationDelay 6s/);
+      assert.match(found?.blockers?.join() ?? '', /pods to load the last change: until .*propagationDelay 1h/);
       return found;
     });
     assert.equal(rotation?.phase, 'Distributing');
@@ -228,6 +228,7 @@ describe('a requested rotation', { concurrency }, () => {
       new RegExp(`mtls_operator_rotation_phase\\{authority="${authority.name}",phase="Distributing"\\} 1`),
     );
     assert.match(metrics, new RegExp(`mtls_operator_rotation_remaining\\{authority="${authority.name}"\\} 4`));
+    await authority.configure({ rotation: { propagationDelay: '1s' } });
     await world.cluster.kubectl(['wait', 'mauth', authority.name, '--for=condition=Rotating=false', '--timeout=90s']);
     await authority.ends(old);
     const over = (await authority.status()).conditions?.find(({ type }) => type === 'Rotating');
