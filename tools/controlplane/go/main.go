@@ -1,6 +1,7 @@
-// Command controlplane is a Kubernetes control plane in one binary: etcd, kube-apiserver, kube-controller-manager and
-// kubectl, built from their public modules. The program is chosen by the name it is called by (a symbolic link, as in
-// busybox) or by its first argument, so a folder with links to it has the layout of KUBEBUILDER_ASSETS.
+// Command controlplane contains the programs of a Kubernetes control plane: etcd, kube-apiserver, kube-controller-manager
+// and kubectl, built from their public modules. Like busybox, it runs the program that the name of the command selects, so
+// a folder with symbolic links to it has the layout of KUBEBUILDER_ASSETS. Without such a name, the first argument selects
+// the program.
 package main
 
 import (
@@ -22,7 +23,8 @@ import (
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 )
 
-// programs maps a program's name to what runs it and returns its exit code. os.Args[0] is the name by then.
+// programs has a function for each program. The function runs the program with os.Args and returns its exit code. main
+// removes a first argument that selects the program from os.Args before the call.
 var programs = map[string]func() int{
 	"etcd": func() int {
 		etcdmain.Main(os.Args)
@@ -31,7 +33,7 @@ var programs = map[string]func() int{
 	"kube-apiserver":          cobraProgram(apiserver.NewAPIServerCommand),
 	"kube-controller-manager": cobraProgram(controllermanager.NewControllerManagerCommand),
 	"kubectl": func() int {
-		// As in the upstream main: kubectl prints its own errors, without a usage text behind them.
+		// As in the upstream main: CheckErr prints the error. RunNoErrOutput does not print it, and adds no usage text.
 		if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 			kubectlutil.CheckErr(err)
 		}
