@@ -5,14 +5,14 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { findBinaries } from './controlplane/binaries.ts';
+import { type FindOptions, findBinaries } from './controlplane/binaries.ts';
 import { kubectlEnvironment, startControlPlane } from './controlplane/controlplane.ts';
 import { stateFolder } from './controlplane/folders.ts';
 import { withLock } from './controlplane/lock.ts';
 import { BinariesError } from './controlplane/programs.ts';
 import { endRecorded, isUp, readState } from './controlplane/state.ts';
 
-const USAGE = `usage: npm run cluster -- COMMAND [--name NAME]
+const USAGE = `usage: npm run cluster -- COMMAND [--name NAME] [--download]
 
 Runs a Kubernetes control plane on this machine: etcd, kube-apiserver and kube-controller-manager. It has no nodes and runs no pods.
 A cluster runs in the background until "down". Clusters with different names run at the same time.
@@ -24,6 +24,7 @@ A cluster runs in the background until "down". Clusters with different names run
   kubectl ...  run the built-in kubectl, for example: npm run --silent cluster -- kubectl get namespaces
 
   --name NAME  the name of the cluster, by default "default"; write it before "kubectl", which gets all later arguments
+  --download   up: use the official release files of Kubernetes and etcd instead of building both with Go; the same as KUBERNETES_DOWNLOAD=1
 `;
 
 const CLUSTERS = join(stateFolder(), 'clusters');
@@ -33,6 +34,7 @@ class UsageError extends Error {}
 interface Request {
   readonly command: string;
   readonly name: string | undefined;
+  readonly download: boolean;
   readonly kubectlArgs: readonly string[];
 }
 
@@ -40,12 +42,12 @@ function parse(argv: readonly string[]): Request {
   // kubectl gets every argument after the word kubectl.
   const cut = argv.indexOf('kubectl');
   const own = cut < 0 ? argv : argv.slice(0, cut + 1);
-  let parsed: { values: { name?: string; help?: boolean }; positionals: string[] };
+  let parsed: { values: { name?: string; download?: boolean; help?: boolean }; positionals: string[] };
   try {
     parsed = parseArgs({
       args: [...own],
       allowPositionals: true,
-      options: { name: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+      options: { name: { type: 'string' }, download: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
     });
   } catch (error) {
     throw new UsageError((error as Error).message);
@@ -53,6 +55,7 @@ function parse(argv: readonly string[]): Request {
   const { values, positionals } = parsed;
   const [command = 'help', ...surplus] = positionals;
   if (surplus.length > 0) throw new UsageError(`unexpected argument "${surplus.join(' ')}"`);
+  if (values.download && command !== 'up') throw new UsageError('--download belongs to the command "up"');
   // The name becomes part of a path.
   if (values.name !== undefined && !/^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$/.test(values.name)) {
     throw new UsageError(
@@ -62,16 +65,17 @@ function parse(argv: readonly string[]): Request {
   return {
     command: values.help ? 'help' : command,
     name: values.name,
+    download: values.download === true,
     kubectlArgs: cut < 0 ? [] : argv.slice(cut + 1),
   };
 }
 
 /** Runs the request, returns the exit code. */
-async function run({ command, name, kubectlArgs }: Request): Promise<number> {
+async function run({ command, name, download, kubectlArgs }: Request): Promise<number> {
   const chosen = name ?? 'default';
   switch (command) {
     case 'up':
-      return up(chosen);
+      return up(chosen, { download });
     case 'down':
       return down(chosen);
     case 'status':
@@ -88,7 +92,7 @@ async function run({ command, name, kubectlArgs }: Request): Promise<number> {
   }
 }
 
-async function up(name: string): Promise<number> {
+async function up(name: string, options: FindOptions): Promise<number> {
   const dir = folderOf(name);
   return exclusively(name, async () => {
     const state = readState(dir);
@@ -96,7 +100,7 @@ async function up(name: string): Promise<number> {
       say(`Cluster "${name}" is already running.`);
     } else {
       if (state !== undefined) say(`Cluster "${name}" exists and keeps its data.`);
-      await startControlPlane({ dir, log: say });
+      await startControlPlane({ dir, log: say, binaries: await findBinaries(say, options) });
       say(`Cluster "${name}" is running in the background.`);
     }
     await printNextSteps(name);

@@ -3,24 +3,48 @@ import { delimiter, join } from 'node:path';
 
 import { buildBinaries, buildFolder } from './build.ts';
 import { output } from './command.ts';
+import { downloadBinaries, downloadFolder } from './download.ts';
 import { type Binaries, BinariesError, binariesIn, PROGRAMS } from './programs.ts';
+import { DownloadError } from './transfer.ts';
 
 /** The oldest version with certificates.k8s.io/v1 ClusterTrustBundle and the CEL functions of the CRDs. */
 const OLDEST_MINOR = 36;
 
+export interface FindOptions {
+  /** Try to download official release files before building; false by default. KUBERNETES_DOWNLOAD asks for it, too. */
+  readonly download?: boolean;
+}
+
 /**
- * Finds the control plane's programs in KUBEBUILDER_ASSETS, in the cache of an earlier build, or on PATH. Otherwise builds
- * them with Go into the cache, which takes minutes, and reports progress to `log`. Throws a BinariesError when all of these
- * fail.
+ * Finds the control plane's programs in KUBEBUILDER_ASSETS, in the cache of an earlier build or download, or on PATH. Otherwise
+ * downloads them, if that is asked for, or builds them with Go into the cache, which takes minutes. Reports progress to `log`.
+ * Throws a BinariesError when all of these fail.
  */
-export async function findBinaries(log: (line: string) => void): Promise<Binaries> {
+export async function findBinaries(log: (line: string) => void, options: FindOptions = {}): Promise<Binaries> {
   const assets = process.env['KUBEBUILDER_ASSETS'];
   if (assets) return fromAssets(assets);
 
-  const cached = buildFolder();
-  if (existsSync(cached)) return binariesIn(cached);
+  const cached = [buildFolder(), downloadFolder()].find((folder) => folder !== undefined && existsSync(folder));
+  if (cached !== undefined) return binariesIn(cached);
 
-  return (await fromPath()) ?? binariesIn(await buildBinaries(log));
+  const installed = await fromPath();
+  if (installed !== undefined) return installed;
+
+  const download = options.download || isAskedFor(process.env['KUBERNETES_DOWNLOAD']);
+  return binariesIn((download ? await tryDownload(log) : undefined) ?? (await buildBinaries(log)));
+}
+
+const isAskedFor = (variable = ''): boolean => !['', '0', 'false'].includes(variable);
+
+/** The folder of the official files; undefined, with one line that says why, when they cannot be had. */
+async function tryDownload(log: (line: string) => void): Promise<string | undefined> {
+  try {
+    return await downloadBinaries(log);
+  } catch (error) {
+    if (!(error instanceof DownloadError)) throw error;
+    log(`The official files cannot be used: ${error.message}. Building the control plane instead.`);
+    return undefined;
+  }
 }
 
 async function fromAssets(folder: string): Promise<Binaries> {

@@ -19,7 +19,8 @@ function controlPlane(): GoBuild {
     version: kubernetes,
     program: 'controlplane',
     duration: '6 minutes on two cores',
-    otherwise: 'Or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kube-controller-manager and kubectl.',
+    otherwise:
+      'Or set KUBERNETES_DOWNLOAD=1 to use official release files, or KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kube-controller-manager and kubectl.',
     complete(folder) {
       for (const program of PROGRAMS) symlinkSync('controlplane', join(folder, program));
     },

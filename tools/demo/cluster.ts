@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 
 import type { ConnectionOptions } from '../../src/kube/index.ts';
-import { findBinaries } from '../controlplane/binaries.ts';
+import { type FindOptions, findBinaries } from '../controlplane/binaries.ts';
 import { type CommandResult, output } from '../controlplane/command.ts';
 import { startControlPlane } from '../controlplane/controlplane.ts';
 import { OPERATOR_NAMESPACE } from '../operator.ts';
@@ -26,8 +26,12 @@ export interface DemoCluster {
 export const SHOP = 'shop';
 
 /** Starts a control plane for the demo. It is removed with its data at the latest when this process ends. */
-export async function startOwnCluster(screen: Screen, cleanup: AsyncDisposableStack): Promise<DemoCluster> {
-  const binaries = await findBinaries((line) => screen.note(line));
+export async function startOwnCluster(
+  screen: Screen,
+  cleanup: AsyncDisposableStack,
+  options: FindOptions,
+): Promise<DemoCluster> {
+  const binaries = await findBinaries((line) => screen.note(line), options);
   const controlPlane = await screen.during('starting the control plane', startControlPlane({ binaries }));
   cleanup.defer(() => screen.during('stopping the control plane', controlPlane.stop()));
   const { kubeconfig } = controlPlane;

@@ -14,12 +14,13 @@ import { callsOf, keepCalling, reasonOf } from './peers.ts';
 import { createScreen, type Row } from './screen.ts';
 import { runSteps, type Scene } from './story.ts';
 
-const USAGE = `usage: npm run demo [-- [--once] [--context NAME [--yes]]]
+const USAGE = `usage: npm run demo [-- [--once] [--download | --context NAME [--yes]]]
 
 Starts a Kubernetes control plane, installs the operator, and connects two programs with mutual TLS.
 The demo runs until you press Ctrl-C. It then stops and removes everything that it created.
 
   --once          run the steps, then exit with code 0, or with code 1 and the reason
+  --download      use the official release files of Kubernetes and etcd instead of building both with Go
   --context NAME  use the cluster of this kubeconfig context; the demo lists its changes and asks first
   --yes           do not ask before using that cluster
 `;
@@ -34,6 +35,7 @@ class Interrupted extends Error {}
 interface Request {
   readonly once: boolean;
   readonly yes: boolean;
+  readonly download: boolean;
   readonly context: string | undefined;
 }
 
@@ -44,6 +46,7 @@ function parse(argv: readonly string[]): Request | 'help' {
       options: {
         once: { type: 'boolean', default: false },
         yes: { type: 'boolean', default: false },
+        download: { type: 'boolean', default: false },
         context: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -71,12 +74,12 @@ function interruption(): Promise<never> {
 }
 
 async function chooseCluster(
-  { context, yes }: Request,
+  { context, download, yes }: Request,
   cleanup: AsyncDisposableStack,
 ): Promise<DemoCluster | undefined> {
   if (context === undefined) {
     screen.step('Start a Kubernetes control plane');
-    const cluster = await startOwnCluster(screen, cleanup);
+    const cluster = await startOwnCluster(screen, cleanup, { download });
     screen.fact('etcd, kube-apiserver and kube-controller-manager run on 127.0.0.1, with RBAC, without nodes');
     return cluster;
   }
