@@ -159,6 +159,27 @@ describe('a download of the control plane', () => {
     assert.ok(existsSync(join(await it.download(), 'kube-apiserver')));
   });
 
+  test('sends the user and the password of a mirror to its host only, and does not show them', async (t) => {
+    const it = await world(t);
+    const elsewhere = await startReleaseServer({ contents: new Map() });
+    t.after(() => elsewhere.close());
+    const seen: (string | undefined)[] = [];
+    const content = it.server.contents.get(API_SERVER.path);
+    it.server.answers.set(API_SERVER.path, (response) => {
+      seen.push(response.req.headers.authorization);
+      response.writeHead(302, { location: `${elsewhere.origin}/kubernetes/there` }).end();
+    });
+    elsewhere.answers.set('there', (response) => {
+      seen.push(response.req.headers.authorization);
+      response.end(content);
+    });
+    const mirror = (it.environment['KUBERNETES_MIRROR'] ?? '').replace('//', '//me:s%40cret@');
+    setEnvironment(t, { ...it.environment, KUBERNETES_MIRROR: mirror });
+    await downloadBinaries((line) => it.log.push(line), { pinned: '' });
+    assert.deepEqual(seen, [`Basic ${Buffer.from('me:s@cret').toString('base64')}`, undefined]);
+    assert.doesNotMatch(it.log.join(), /cret/);
+  });
+
   test('uses the proxy of the environment', async (t) => {
     const it = await world(t);
     const behind = {
@@ -248,6 +269,11 @@ describe('a download fails with one clause and leaves nothing', () => {
       answer: () => {},
       message: /the server of \S+ sent nothing for 0\.5 s$/,
     },
+    'when a file is too large': {
+      end: '/kube-apiserver',
+      answer: (response) => void response.writeHead(200, { 'content-length': 2 ** 31 }).write('x'),
+      message: /a file is larger than 1024 MiB$/,
+    },
     'when redirects do not end': {
       end: '/kubectl',
       answer: (response) => response.writeHead(302, { location: 'kubectl' }).end(),
@@ -284,6 +310,12 @@ describe('a download fails with one clause and leaves nothing', () => {
       downloadBinaries(() => {}, { pinned: '' }),
       /"mirror\.example\.com\/release\S+" is not a URL of http or https$/,
     );
+  });
+
+  test('when the cache cannot be written', async (t) => {
+    const it = await world(t);
+    writeFileSync(it.cache, '');
+    await fails(it, /ENOTDIR: not a directory/);
   });
 
   test('when nothing listens at the mirror', async (t) => {

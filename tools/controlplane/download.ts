@@ -43,7 +43,7 @@ export async function downloadBinaries(log: (line: string) => void, options: Dow
   if (existsSync(folder)) return folder;
 
   const title = `the Kubernetes ${releases.kubernetes} control plane`;
-  await makeCacheEntry({
+  const entry = makeCacheEntry({
     folder,
     onWait: () => log(`Another process is downloading ${title}; waiting for it.`),
     async fill(draft) {
@@ -52,6 +52,10 @@ export async function downloadBinaries(log: (line: string) => void, options: Dow
       await fetchAll(draft, releases.files, pinned, log, silenceMs);
       for (const file of releases.files) await checkVersion(draft, file);
     },
+  });
+  await entry.catch((error: NodeJS.ErrnoException) => {
+    // The file system refused the folder or the lock.
+    throw error.code === undefined ? error : new DownloadError(error.message, { cause: error });
   });
   const allPinned = releases.files.every((file) => pinnedChecksum(file, pinned) !== undefined);
   log(`${title.replace(/^t/, 'T')} is in ${folder}.`);

@@ -51,8 +51,8 @@ export function createClient(silenceMs: number): Client {
       return explained(url, silence, async () => {
         const answer = await get(url, dispatcher, signal);
         const size = Number(answer.headers['content-length']);
-        if (size > LARGEST_BYTES) answer.body.destroy();
-        else if (size > 0) onSize(size);
+        if (size > LARGEST_BYTES) throw tooLarge(LARGEST_BYTES);
+        if (size > 0) onSize(size);
         const hash = createHash('sha256');
         const counted = async function* (): AsyncIterable<Buffer> {
           for await (const chunk of limited(answer, LARGEST_BYTES)) {
@@ -73,7 +73,7 @@ export function createClient(silenceMs: number): Client {
 async function get(url: string, dispatcher: Dispatcher, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
   let at = parse(url);
   for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects++) {
-    const answer = await request(at, { dispatcher, signal });
+    const answer = await request(at, { dispatcher, signal, headers: credentialsOf(at) });
     const { location } = answer.headers;
     const isRedirect = [301, 302, 303, 307, 308].includes(answer.statusCode) && typeof location === 'string';
     if (answer.statusCode === 200) return answer;
@@ -89,6 +89,13 @@ async function get(url: string, dispatcher: Dispatcher, signal: AbortSignal): Pr
   throw new DownloadError(`${named(url)} redirects more than ${MOST_REDIRECTS} times`);
 }
 
+/** A user and a password in the URL of a mirror. A redirect to another host has none. */
+function credentialsOf({ username, password }: URL): Record<string, string> {
+  if (username === '') return {};
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+}
+
 function parse(text: string, base?: URL): URL {
   const url = URL.parse(text, base);
   if (url === null || !/^https?:$/.test(url.protocol)) {
@@ -101,10 +108,12 @@ async function* limited({ body }: Dispatcher.ResponseData, most: number): AsyncI
   let bytes = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > most) throw new DownloadError(`the file is larger than ${most / (1 << 20)} MiB`);
+    if (bytes > most) throw tooLarge(most);
     yield chunk;
   }
 }
+
+const tooLarge = (most: number): Error => new DownloadError(`a file is larger than ${most / (1 << 20)} MiB`);
 
 /** A URL for messages: without credentials, and without a query, which may hold a token. */
 function named(text: string): string {
