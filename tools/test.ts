@@ -36,14 +36,11 @@ const CONCURRENCY: Readonly<Record<Suite, number>> = { unit: 2, integration: 4, 
 /** The longest files, by the end of their path. They start first, so that they do not run alone at the end. */
 const LONGEST = [
   'root-rotation',
-  'silence',
-  'quiet',
   'trust',
   'crash',
   'network',
   'keys',
   'failure',
-  'ownership',
   'value-sets',
   'bench',
   'memory',
@@ -51,6 +48,13 @@ const LONGEST = [
   'event-world',
   'convergence',
 ].map((name) => `/${name}.test.ts`);
+
+/** Files that almost only wait for time-outs and pauses of the operator. They run one after another, next to the others. */
+const WAITING: ReadonlySet<string> = new Set(
+  ['behaviours/contested', 'behaviours/ownership', 'tenants/ownership', 'faults/quiet', 'faults/silence'].map(
+    (name) => `test/integration/${name}.test.ts`,
+  ),
+);
 
 const isLong = (file: string): boolean => LONGEST.some((end) => file.endsWith(end));
 
@@ -72,6 +76,11 @@ interface Selection {
   readonly suite: Suite;
   readonly files: readonly string[];
   readonly titles: RegExp | undefined;
+}
+
+/** Files that run at the same time, at most `concurrency` of them. */
+interface Lane extends Selection {
+  readonly concurrency: number;
 }
 
 interface Problem {
@@ -98,29 +107,50 @@ function select(suite: Suite, pattern: string | undefined, byTitle: boolean): Se
   return { suite, files: files.filter((file) => file.includes(pattern)), titles: undefined };
 }
 
-/** Batches that run one after another. Within a batch, several files run at a time. */
-const batchesOf = (selection: Selection): Selection[] =>
-  [selection.files.filter((file) => !isAlone(file)), selection.files.filter(isAlone)]
-    .filter((batch) => batch.length > 0)
-    .map((batch) => ({ ...selection, files: batch }));
+/** Batches run one after another. The lanes of a batch run at the same time. */
+const batchesOf = (selection: Selection): Lane[][] => {
+  const rest = selection.files.filter((file) => !isAlone(file));
+  const others = rest.filter((file) => !WAITING.has(file));
+  const batches = [
+    [
+      { files: others, concurrency: CONCURRENCY[selection.suite] },
+      { files: rest.filter((file) => WAITING.has(file)), concurrency: 1 },
+    ],
+    [{ files: selection.files.filter(isAlone), concurrency: 1 }],
+  ];
+  return batches.map((lanes) =>
+    lanes.filter(({ files }) => files.length > 0).map((lane) => ({ ...selection, ...lane })),
+  );
+};
 
-async function runBatch(selection: Selection, totals: Totals): Promise<void> {
+/** The file of the last line that was printed. The lines of several lanes may alternate. */
+let shownFile = '';
+
+async function runLane(lane: Lane, totals: Totals): Promise<void> {
   const events = run({
     cwd: ROOT,
-    files: selection.files.map((file) => `${ROOT}${file}`),
-    concurrency: CONCURRENCY[selection.suite],
+    files: lane.files.map((file) => `${ROOT}${file}`),
+    concurrency: lane.concurrency,
     execArgv: ['--import', GUARD],
-    ...(isLongRun ? {} : { timeout: TIMEOUT_MS[selection.suite] }),
-    ...(selection.titles === undefined ? {} : { testNamePatterns: selection.titles }),
+    ...(isLongRun ? {} : { timeout: TIMEOUT_MS[lane.suite] }),
+    ...(lane.titles === undefined ? {} : { testNamePatterns: lane.titles }),
   });
-  let shownFile = '';
   // The titles that lead to the current test, and how many of them are already printed as headings.
   let path: string[] = [];
   let headings = 0;
+  const showFile = (file: string): void => {
+    if (file === shownFile) return;
+    console.log(`\n${file}`);
+    shownFile = file;
+    headings = 0;
+  };
   for await (const { type, data } of events) {
     if (type === 'test:stdout' || type === 'test:stderr') process.stdout.write(data.message);
     // Diagnostics of the runner itself concern the whole run and have no file.
-    if (type === 'test:diagnostic' && data.file !== undefined) console.log(`    ${data.message}`);
+    if (type === 'test:diagnostic' && data.file !== undefined) {
+      showFile(relative(ROOT, data.file));
+      console.log(`    ${data.message}`);
+    }
     if (type === 'test:start') {
       path = [...path.slice(0, data.nesting), data.name];
       headings = Math.min(headings, data.nesting);
@@ -132,8 +162,7 @@ async function runBatch(selection: Selection, totals: Totals): Promise<void> {
     const isFile = data.name === data.file;
     const title = isFile ? 'the whole file' : [...path.slice(0, data.nesting), data.name].join(': ');
     const show = (mark: string, remark: string): void => {
-      if (file !== shownFile) console.log(`\n${file}`);
-      shownFile = file;
+      showFile(file);
       for (; headings < data.nesting; headings++) console.log(`${'  '.repeat(headings + 1)}${path[headings]}`);
       console.log(`${'  '.repeat(data.nesting + 1)}${mark} ${isFile ? title : data.name} (${remark})`);
     };
@@ -206,7 +235,7 @@ async function main(words: readonly string[]): Promise<number> {
   }
 
   const totals: Totals = { passed: 0, skipped: 0, failures: [], slow: [] };
-  for (const batch of chosen.flatMap(batchesOf)) await runBatch(batch, totals);
+  for (const batch of chosen.flatMap(batchesOf)) await Promise.all(batch.map((lane) => runLane(lane, totals)));
   return report(totals);
 }
 

@@ -14,10 +14,10 @@ import { goPeer, mountSecret, type RunningServer, type SecretFiles, unlessInstal
 import { scratchFolder } from '../support/scratch.ts';
 
 const phases: readonly Phase[] = ['Distributing', 'Switching', 'Draining', 'Retiring'];
-const slowestLagMs = 4000;
+const slowestLagMs = 2000;
 
 /** Enough unless the machine is busy; see delayForThisMachine. */
-const leastDelayMs = 8000;
+const leastDelayMs = 6000;
 
 // 20 servers and 20 clients in openssl, nginx, Go, Java, Python, Node.js and curl. Each has its Secret mounted as by
 // kubelet, with its own lag after a write. Every client connects to every server all the time, and both verify each other.

@@ -89,7 +89,8 @@ describe('revoked certificates stay on the CRL, and its number does not decrease
       readonly issuers: Readonly<Record<string, { readonly revoked: unknown[] }>>;
     };
     const { issuerId = '', serialNumber = '' } = (await tenant.get('db')).status?.secrets?.[0] ?? {};
-    record.issuers[issuerId]?.revoked.push([serialNumber, new Date().toISOString(), '2027-12-01T00:00:00Z']);
+    const [revokedAt, notAfter] = [0, 100].map((days) => new Date(Date.now() + days * 24 * 3_600_000).toISOString());
+    record.issuers[issuerId]?.revoked.push([serialNumber, revokedAt, notAfter]);
     const text = base64(JSON.stringify(record));
     await world.api.patch(paths.rootSecret(name), { data: { 'revoked.json': text } });
     await listsAre(name, (lists) => assert.deepEqual(serialsOn(lists), [serial, serialNumber].sort()));
