@@ -9,13 +9,12 @@ import type { StoreRecord } from './store.ts';
 export interface PermittedReflectorOptions<T extends KubeObject, R extends StoreRecord> extends ReflectorOptions<T, R> {
   /** Called after the first list, and whenever the API server begins or ceases to forbid the list or watch. */
   readonly onPermitted?: ((isPermitted: boolean) => void) | undefined;
+  /** After a refused watch: the next watch is permitted if the API server has not refused it within this time. Default: a second. */
+  readonly watchRefusalMs?: number;
 }
 
 /** An API server that has just started forbids every request for a moment. */
 const refusalsToBelieve = 3;
-
-/** The API server refuses a watch within this time, or permits it. */
-const watchRefusalMs = 1000;
 
 /**
  * A Reflector for a collection that the program may not be permitted to read yet, for instance in a namespace that does not exist.
@@ -82,7 +81,7 @@ export class PermittedReflector<T extends KubeObject, R extends StoreRecord> {
   async #keep(signal: AbortSignal): Promise<void> {
     const end = new AbortController();
     const stopListening = onAbort(signal, () => end.abort());
-    const { onError, onEvent, onListed } = this.#options;
+    const { onError, onEvent, onListed, watchRefusalMs = 1000 } = this.#options;
     let hasListed = false;
     let timer: NodeJS.Timeout | undefined;
     const permitted = (): void => {
