@@ -78,8 +78,10 @@ async function benchAll(): Promise<void> {
   const chosen = scenarios.filter(({ name }) => isChosen(name));
   if (chosen.length === 0) throw new Error(`unknown scenario "${values.scenario}"\n\n${usage}`);
   const [count, rounds] = [Number(values.count), Number(values.rounds)];
-  const ceiling = ceilingContestant(await onPlane((plane) => takeSpecimens(plane, keyKinds)));
-  const before = await onPlane(measureYardstick);
+  const [before, specimens] = await onPlane(
+    async (plane) => [await measureYardstick(plane), await takeSpecimens(plane, keyKinds)] as const,
+  );
+  const ceiling = ceilingContestant(specimens);
   const results: Result[] = [];
   let ceilingPairsPerSecond = Number.NaN;
   for (const scenario of chosen) {

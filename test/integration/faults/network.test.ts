@@ -65,8 +65,11 @@ describe('2. Intent survives: with a network that', () => {
     await startBehindProxy();
     const over = new AbortController();
     const cut = async ({ history }: Pairs): Promise<void> => {
-      for (let count = 10; !over.signal.aborted; count += 10) {
-        await Promise.race([history.reaches(count), delay(500)]);
+      // Without progress, a slow machine needs longer than the last pause to connect again.
+      for (let count = 10, pauseMs = 500; !over.signal.aborted; count += 10) {
+        const before = history.versions.length;
+        await Promise.race([history.reaches(count), delay(pauseMs)]);
+        pauseMs = history.versions.length > before ? 500 : 2 * pauseMs;
         world.proxy.cut();
       }
     };
