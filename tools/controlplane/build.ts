@@ -18,7 +18,6 @@ function controlPlane(): GoBuild {
     cache: 'controlplane',
     version: kubernetes,
     program: 'controlplane',
-    duration: '6 minutes on two cores',
     otherwise:
       'Or set KUBERNETES_DOWNLOAD=1 to use official release files, or KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kube-controller-manager and kubectl.',
     complete(folder) {

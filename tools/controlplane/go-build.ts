@@ -1,13 +1,14 @@
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 
+import { BuildForecast, type BuildPackage } from './build-estimate.ts';
 import { makeCacheEntry } from './cache-entry.ts';
 import { output } from './command.ts';
+import { compilerEnvironment } from './compiler-memory.ts';
 import { cacheFolder } from './folders.ts';
-import { guardProcess } from './guard.ts';
+import { GoCommandError, runGo } from './go-command.ts';
 import { BinariesError } from './programs.ts';
 import { startProgress } from './progress.ts';
 
@@ -28,13 +29,21 @@ export interface GoBuild {
   readonly version: string;
   /** The file name of the program. */
   readonly program: string;
-  /** How long the first build takes. */
-  readonly duration: string;
   /** A sentence on what the user can do without Go. */
   readonly otherwise?: string;
   /** Completes the folder after the build. */
   readonly complete?: (folder: string) => void;
 }
+
+/**
+ * Nothing here changes what the program does, so nothing here is part of the name of the folder. `-dwarf=false`: the linker
+ * strips the information for debuggers, so the compiler does not write it.
+ */
+const COMPILER_FLAGS = ['-trimpath', '-buildvcs=false', '-gcflags=all=-dwarf=false'];
+
+/** For `go list`: a line for each package with its path, whether it has to be compiled, its folder and its sources. */
+const LISTING =
+  '{{.ImportPath}}\t{{.Stale}}\t{{.Dir}}{{range .GoFiles}}\t{{.}}{{end}}{{range .CgoFiles}}\t{{.}}{{end}}{{range .SFiles}}\t{{.}}{{end}}';
 
 /** The version of a module in the text of a go.mod, without its "v". Throws when go.mod does not require the module. */
 export function moduleVersion(goMod: string, module: string): string {
@@ -67,8 +76,8 @@ export async function goBuild(build: GoBuild, log: (line: string) => void): Prom
     onWait: () => log(`Another process is building ${build.title}; waiting for it.`),
     async fill(draft) {
       await requireGo(build);
-      log(`Building ${build.title} with Go. The first build takes about ${build.duration}; later runs use the cache.`);
-      await compile(join(draft, build.program), build, log);
+      log(`Building ${build.title} with Go. Later runs use the cache.`);
+      await compile(draft, build, log);
       build.complete?.(draft);
     },
   });
@@ -105,51 +114,72 @@ function isAtLeast(version: string, required: string): boolean {
   return (differences.find((difference) => difference !== 0) ?? 0) >= 0;
 }
 
-async function compile(binary: string, build: GoBuild, log: (line: string) => void): Promise<void> {
+/** Compiles the program into the folder `draft`. */
+async function compile(draft: string, build: GoBuild, log: (line: string) => void): Promise<void> {
   const progress = startProgress(log);
+  const temporary = join(draft, 'tmp');
+  mkdirSync(temporary);
+  const cores = availableParallelism();
+  const memory = { availableBytes: process.availableMemory(), cores };
+  const env = { ...compilerEnvironment(process.env, memory), GOTMPDIR: temporary };
+  const go = (args: readonly string[], onLine: (line: string) => void): Promise<string> =>
+    runGo({
+      args,
+      cwd: build.sources,
+      env,
+      onLine,
+      onInterruption() {
+        progress.stop();
+        log(
+          'The build is interrupted. Go keeps what it has downloaded and compiled: the next run continues from there.',
+        );
+      },
+    });
   try {
     let modules = 0;
-    const packages = await go(build, ['list', '-deps', build.package], (line) => {
-      if (line.startsWith('go: downloading')) progress.report(`downloading modules, ${++modules} so far`);
+    const most = countModules(build);
+    const listing = await go(['list', ...COMPILER_FLAGS, '-deps', '-f', LISTING, build.package], (line) => {
+      if (line.startsWith('go: downloading')) progress.report(`downloading modules, ${++modules} of at most ${most}`);
     });
-    const total = packages.trimEnd().split('\n').length;
+    const packages = parseListing(listing);
+    const forecast = new BuildForecast(packages, cores);
+    log(`${forecast.announcement()} You can interrupt it: the next run continues from there.`);
+    progress.report(forecast.report(0));
 
-    progress.report(`compiling ${total} packages`);
-    let compiled = 0;
-    const flags = ['-v', '-trimpath', '-buildvcs=false', '-ldflags', build.linkerFlags];
-    await go(build, ['build', ...flags, '-o', binary, build.package], (line) => {
-      if (line.startsWith('go: ')) return;
-      // With -v, Go prints each package when it begins to compile it. The last one is the program, which Go then links.
-      compiled++;
-      const percent = Math.floor((compiled / total) * 100);
-      progress.report(compiled < total ? `compiling, ${percent} % of ${total} packages` : 'linking');
-    });
+    const started = performance.now();
+    const show = setInterval(() => progress.report(forecast.report(performance.now() - started)), 500);
+    try {
+      // With -v, Go prints each package when it begins to compile it.
+      const flags = ['-v', ...COMPILER_FLAGS, '-ldflags', build.linkerFlags, '-o', join(draft, build.program)];
+      await go(['build', ...flags, build.package], (line) => forecast.begins(line, performance.now() - started));
+    } finally {
+      clearInterval(show);
+    }
+  } catch (error) {
+    if (!(error instanceof GoCommandError)) throw error;
+    throw new BinariesError(
+      `${error.message} while building ${build.title}. The build needs network access (or a complete module cache) and about 4 GB of memory and disk. The last lines of its output:\n${error.lines.join('\n')}`,
+    );
   } finally {
     progress.stop();
+    rmSync(temporary, { recursive: true, force: true });
   }
 }
 
-/** Runs Go in the module. Passes each line of standard error to `onLine` and returns standard output. */
-function go({ title, sources }: GoBuild, args: readonly string[], onLine: (line: string) => void): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('go', args, { cwd: sources, stdio: ['ignore', 'pipe', 'pipe'] });
-    if (child.pid !== undefined) guardProcess(child);
-    let stdout = '';
-    const lines: string[] = [];
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
-    createInterface({ input: child.stderr }).on('line', (line) => {
-      lines.push(line);
-      onLine(line);
+/** The number of modules in go.sum whose content a build may need. */
+function countModules({ sources }: GoBuild): number {
+  const lines = readFileSync(join(sources, 'go.sum'), 'utf8').trimEnd().split('\n');
+  return lines.filter((line) => !line.includes('/go.mod h1:')).length;
+}
+
+/** The packages in an output of `go list` with the template LISTING. */
+function parseListing(listing: string): BuildPackage[] {
+  return listing
+    .trimEnd()
+    .split('\n')
+    .map((line) => {
+      const [path = '', stale, folder = '', ...files] = line.split('\t');
+      const sizes = files.filter((file) => file !== '').map((file) => statSync(join(folder, file)).size);
+      return { path, isCached: stale === 'false', bytes: sizes.reduce((sum, size) => sum + size, 0) };
     });
-    child.on('error', reject);
-    child.on('close', (code) => {
-      if (code === 0) return resolve(stdout);
-      const tail = lines.slice(-15).join('\n');
-      return reject(
-        new BinariesError(
-          `"go ${args[0]}" failed while building ${title}. The build needs network access (or a complete module cache) and about 4 GB of memory and disk. The last lines of its output:\n${tail}`,
-        ),
-      );
-    });
-  });
 }

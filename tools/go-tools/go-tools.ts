@@ -68,7 +68,6 @@ export function goToolBuild(name: GoTool): GoBuild {
     cache: join('go-tools', name),
     version,
     program,
-    duration: name.startsWith('helm') ? 'four minutes on two cores' : 'half a minute',
   };
 }
 
