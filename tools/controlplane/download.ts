@@ -47,8 +47,8 @@ export async function downloadBinaries(log: (line: string) => void, options: Dow
     folder,
     onWait: () => log(`Another process is downloading ${title}; waiting for it.`),
     async fill(draft) {
-      const servers = [...new Set(releases.files.map(({ server }) => server))].toSorted();
-      log(`Downloading ${title} with etcd ${releases.etcd} from ${servers.map(withoutCredentials).join(' and ')}.`);
+      const servers = [...new Set(releases.files.map(({ server }) => withoutCredentials(server)))].toSorted();
+      log(`Downloading ${title} with etcd ${releases.etcd} from ${servers.join(' and ')}.`);
       await fetchAll(draft, releases.files, pinned, log, silenceMs);
       for (const file of releases.files) await checkVersion(draft, file);
     },
@@ -181,10 +181,14 @@ function count(report: (what: string) => void, files: number): FileProgress {
       const perSecond = bytes / ((performance.now() - started) / 1000);
       const speed = `${megabytes(perSecond)} MB/s`;
       if (sizes < files) return report(`downloading, ${megabytes(bytes)} MB, ${speed}`);
-      const left = Math.ceil((total - bytes) / perSecond);
-      return report(`downloading, ${megabytes(bytes)} of ${megabytes(total)} MB, ${speed}, ${left} s left`);
+      return report(
+        `downloading, ${megabytes(bytes)} of ${megabytes(total)} MB, ${speed}, ${inWords((total - bytes) / perSecond)} left`,
+      );
     },
   };
 }
+
+const inWords = (seconds: number): string =>
+  seconds < 120 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0);
