@@ -287,7 +287,8 @@ describe('a download fails with one clause and leaves nothing', () => {
     },
   };
   for (const [when, { end, answer, message }] of Object.entries(cases)) {
-    test(when, async (t) => {
+    // Shorter than the time that undici itself would wait.
+    test(when, { timeout: 60_000 }, async (t) => {
       const it = await world(t);
       it.server.answers.set(end, answer);
       await fails(it, message, /sent nothing/.test(message.source) ? { silenceMs: 500 } : {});
