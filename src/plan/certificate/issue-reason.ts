@@ -174,19 +174,22 @@ function keyDiffers({ leaf, request }: LeafInput): Finding {
 
 /**
  * Compares the lifetime with spec. The lifetime may be shorter only where the CAs above limit it: the end is cut to
- * their earliest notAfter, and the backdating to their latest notBefore.
+ * their earliest notAfter, and the backdating to their latest notBefore. A certificate without any backdating lasts
+ * exactly as long as spec requests: another issuer of the same CA wrote it into a Secret that was handed over.
  */
 function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
   if (authority === undefined) return undefined;
   const actualMs = leaf.notAfter.getTime() - leaf.notBefore.getTime();
-  const longestMs = Math.floor(request.profile.durationMs / 1000) * 1000 + backdateMs;
+  const requestedMs = Math.floor(request.profile.durationMs / 1000) * 1000;
+  const longestMs = requestedMs + backdateMs;
   const endIsCut = leaf.notAfter.getTime() === leaf.issuerNotAfter?.getTime();
   const startIsCut = leaf.notBefore.getTime() === leaf.issuerNotBefore?.getTime();
   // A leaf that is older than the current CA certificates was limited by the dates of their predecessors.
   const isOlder = leaf.notBefore < commonValidity(pathOf(authority)).notBefore;
   // Start and end are truncated to whole seconds separately, so a lifetime may be a second longer than requested.
-  const shortestMs = endIsCut || isOlder ? 0 : longestMs - (startIsCut ? backdateMs : 0);
-  return actualMs >= shortestMs && actualMs <= longestMs + 1000
+  const shortestMs = endIsCut || isOlder ? 0 : startIsCut ? requestedMs : longestMs;
+  const isWithin = (leastMs: number, mostMs: number): boolean => actualMs >= leastMs && actualMs <= mostMs + 1000;
+  return isWithin(shortestMs, longestMs) || isWithin(requestedMs, requestedMs)
     ? undefined
     : { reason: 'SpecChanged', message: 'the lifetime of the certificate differs from spec.duration' };
 }

@@ -34,6 +34,8 @@ describe('a change of spec', () => {
     ['to a longer duration', { duration: '2161h' }, changed.duration],
     ['to a shorter duration', { duration: '2159h' }, changed.duration],
     ['by two seconds of duration', { duration: '2160h2s' }, changed.duration],
+    ['to two seconds more than the lifetime of the certificate', { duration: '2160h5m2s' }, changed.duration],
+    ['to two seconds less than the lifetime of the certificate', { duration: '2160h4m58s' }, changed.duration],
   ];
   for (const [title, change, message] of changes) {
     const given = issued.asking(change);
@@ -45,6 +47,8 @@ describe('a change of spec', () => {
     ['of renewBefore, while it is not due', { renewBefore: '24h' }],
     ['of the rotation policy', { privateKey: { ...spec.privateKey, rotationPolicy: 'Never' } }],
     ['of the notation of a duration', { duration: '129600m' }],
+    // As cert-manager issues them: not backdated, so the lifetime is exactly the duration.
+    ['to the exact lifetime of the certificate', { duration: '2160h5m' }],
     ['of the notation of a name', { server: { service: 'payments', dnsNames: ['Payments.SHOP.'] } }],
   ];
   for (const [title, change] of keeping) {
