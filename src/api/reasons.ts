@@ -223,6 +223,49 @@ export type TrustReason =
    */
   | 'NamespaceUnreadable';
 
+/** Reasons of the condition AdditionalRootsAccepted of an MtlsAuthority. If several apply, the first of this list is the reason. */
+export type AdditionalRootsReason =
+  /** Every certificate of every source of `spec.trustBundle.additional` is in the bundle. `AdditionalRootsAccepted` is True. */
+  | 'Accepted'
+  /** `spec.trustBundle.additional` was removed. */
+  | 'NotRequested'
+  /**
+   * A ConfigMap or Secret does not exist in the operator's namespace, or lacks the key. Its roots are left out.
+   * @action Create it, or remove the source from `spec.trustBundle.additional`.
+   */
+  | 'SourceMissing'
+  /**
+   * The operator may not read a source. The roots that it read from the source earlier stay, until the operator restarts.
+   * @action Grant the operator the verb get on the object.
+   */
+  | 'SourceUnreadable'
+  /**
+   * A source holds more than 256 KiB or 128 certificates, or holds no PEM. It is left out.
+   * @action Write only the roots into it, as PEM.
+   */
+  | 'SourceInvalid'
+  /**
+   * A certificate of a source cannot be a root: it is a leaf, an intermediate, damaged or weak, or it is not a certificate. The
+   * message names it. It is left out, and the other certificates of the source are published.
+   * @action Replace it by the root of that CA.
+   */
+  | 'RootRefused'
+  /**
+   * A root of a source has expired. It left the bundle when it expired.
+   * @action Replace it by the next root of that CA, or remove it.
+   */
+  | 'RootExpired'
+  /**
+   * A root of a source is not valid yet. It joins the bundle when it becomes valid.
+   * @action Wait, or check the clock.
+   */
+  | 'RootNotYetValid'
+  /**
+   * All sources together hold more than 64 roots or 128 KiB of PEM. The sources that did not fit are left out.
+   * @action Remove roots that your programs do not need.
+   */
+  | 'BundleFull';
+
 /** Reasons of the condition IssuerKeyMissing of an MtlsAuthority, which reports trouble while it is True. */
 export type IssuerKeyReason =
   /**

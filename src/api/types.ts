@@ -308,6 +308,14 @@ export interface TrustBundle {
    * mtls-operator.io/<name of the authority>. The cluster must serve certificates.k8s.io/v1.
    */
   readonly clusterTrustBundle: boolean;
+  /**
+   * Roots of other CAs that peers must trust too, in the order in which they follow the authority's own roots in every
+   * bundle: in the Secrets, the ConfigMaps and the ClusterTrustBundle. A CA that you add can issue a certificate for
+   * any name, also for SPIFFE IDs of your trust domain. The operator leaves out a source or a certificate that it
+   * cannot accept, and reports it in the condition AdditionalRootsAccepted. All sources together may add 64 roots and
+   * 128 KiB.
+   */
+  readonly additional?: readonly AdditionalRoots[];
 }
 
 /** Publishes a ConfigMap in every selected namespace, with the trusted roots as ca.crt and the CRLs as ca.crl. */
@@ -324,6 +332,27 @@ export interface TrustConfigMap {
   readonly namespaceSelector?: LabelSelector;
 }
 
+/** One source of roots. Exactly one of the fields must be set. */
+export interface AdditionalRoots {
+  /** A key of a ConfigMap in the operator's namespace. */
+  readonly configMap?: RootsKey;
+  /**
+   * A key of a Secret in the operator's namespace. The root Secret of the authority cannot be a source: roots in its
+   * ca.crt are trusted without this field.
+   */
+  readonly secret?: RootsKey;
+}
+
+export interface RootsKey {
+  /** The name of the object in the operator's namespace. */
+  readonly name: string;
+  /**
+   * The key in the data of the object. Its value holds certificates as PEM: at most 128 of them and 256 KiB. Default
+   * ca.crt.
+   */
+  readonly key: string;
+}
+
 /** The observed state of the authority. Only the operator writes it. */
 export interface MtlsAuthorityStatus {
   /** The metadata.generation that the operator processed last; -1 before it processed the resource. */
@@ -331,16 +360,19 @@ export interface MtlsAuthorityStatus {
   /**
    * Ready is True when the root is valid and the authority signs with it, and Unknown before the operator has
    * processed the resource. Rotating is True during a root rotation; its message says what the rotation waits for.
-   * TrustPublished is True when every bundle of spec.trustBundle is published. IssuerKeyMissing and CrlNearlyFull are
-   * True when there is a problem. A condition that was set once stays, as False with a reason. A condition that was
-   * never set is absent.
+   * TrustPublished is True when every bundle of spec.trustBundle is published. AdditionalRootsAccepted is False when a
+   * certificate of spec.trustBundle.additional was left out. IssuerKeyMissing and CrlNearlyFull are True when there is
+   * a problem. A condition that was set once stays, as False with a reason. A condition that was never set is absent.
    */
   readonly conditions?: readonly Condition[];
   /** The root that signs now. */
   readonly activeRoot?: Root;
   /** The trusted roots, the active root first. The list has at most 64 entries; the field trustBundle has all roots. */
   readonly roots?: readonly Root[];
-  /** The certificates of all trusted roots, as PEM. The operator writes the same text as ca.crt into every Secret. */
+  /**
+   * The certificates of the authority's own trusted roots, as PEM. The ca.crt of every Secret begins with this text.
+   * The roots of spec.trustBundle.additional follow there.
+   */
   readonly trustBundle?: string;
   /** The certificate revocation lists (CRLs) of the authority. Absent if no CA of the authority may sign CRLs. */
   readonly crl?: CrlStatus;

@@ -10,7 +10,7 @@ import {
 } from '../plan/index.ts';
 import type { AuthorityChange } from './cache/authority-states.ts';
 import type { CacheChange } from './cache/caches.ts';
-import { type Caches, requestsKeystores, requestsRevocation } from './cache/caches.ts';
+import { type Caches, requestsKeystores, requestsRevocation, type SourceKind } from './cache/caches.ts';
 import { isSameJson } from './objects/same-json.ts';
 import { secretKeysOf } from './objects/secret-names.ts';
 import { trustKey } from './objects/trust-key.ts';
@@ -46,11 +46,12 @@ export class EventHandlers {
   constructor(caches: Caches, queues: Queues) {
     this.#caches = caches;
     this.#queues = queues;
-    const { authorities, rootSecrets, certificates, secrets, namespaces, configMaps, clusterTrustBundles, passwords } =
-      caches;
+    const { authorities, rootSecrets, sourceConfigMaps, certificates, secrets, passwords } = caches;
+    const { namespaces, configMaps, clusterTrustBundles } = caches;
     this.#unsubscribe = [
       authorities.subscribe((before, after) => this.#onAuthority(before, after)),
       rootSecrets.subscribe((before, after) => this.#onRootSecret((after ?? before)?.name ?? '')),
+      sourceConfigMaps.subscribe((before, after) => this.#onSource('ConfigMap', (after ?? before)?.name ?? '')),
       certificates.subscribe((before, after) => this.#onCertificate(before, after)),
       secrets.subscribe((before, after) => this.#onSecret(before, after)),
       passwords.subscribe((before, after) => this.#onPassword(keyOf(after ?? before ?? { name: '' }))),
@@ -76,6 +77,11 @@ export class EventHandlers {
 
   #onRootSecret(secretName: string): void {
     for (const { name } of this.#caches.authorities.by('rootSecret', secretName)) this.#queues.authority.add(name);
+    this.#onSource('Secret', secretName);
+  }
+
+  #onSource(kind: SourceKind, name: string): void {
+    for (const one of this.#caches.authoritiesWithSource(kind, name)) this.#queues.authority.add(one.name);
   }
 
   #onCertificate(before: CertificateRecord | undefined, after: CertificateRecord | undefined): void {

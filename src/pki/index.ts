@@ -8,6 +8,12 @@ export {
 } from './issue/prepare-certificate.ts';
 export { prepareCrl } from './issue/prepare-crl.ts';
 export { type Issuer, type IssuerInspection, inspectIssuer, type RootProblem } from './issuer/issuer.ts';
+export {
+  type OfferedRoot,
+  type OfferedRootProblem,
+  offeredRootsLimits,
+  readOfferedRoots,
+} from './issuer/offered-roots.ts';
 export { generatePrivateKey } from './keys/generate-key.ts';
 export {
   describeKey,

@@ -1,3 +1,4 @@
+export type { ObservedSource, ObservedSources } from './authority/additional-roots.ts';
 export {
   type AuthorityPlan,
   type AuthorityStep,

@@ -31,6 +31,7 @@ const quietReasons: Readonly<Record<string, readonly string[]>> = {
   Ready: ['Pending'],
   Rotating: ['NoRotation', 'RotationCompleted', 'RotationAborted'],
   TrustPublished: ['Pending', 'AuthorityNotReady', 'NotRequested'],
+  AdditionalRootsAccepted: ['NotRequested'],
 };
 
 /** True for a condition that reports a problem when it is True. All other conditions report it when they are False. */

@@ -13,6 +13,7 @@ import type { AuthorityStates } from '../cache/authority-states.ts';
 import { publishedCrls, revocationReader } from '../objects/root-crl.ts';
 import { rootSecret } from '../objects/root-secret.ts';
 import { RolloutObserver, type RolloutSources } from './rollout-observer.ts';
+import { RootSources } from './root-sources.ts';
 
 export interface AuthorityObserverOptions extends RolloutSources {
   /** The operator's namespace, which holds the root Secrets. */
@@ -36,6 +37,7 @@ export interface AuthorityObservation {
 export class AuthorityObserver {
   readonly #options: AuthorityObserverOptions;
   readonly #rollout: RolloutObserver;
+  readonly #sources: RootSources;
   /** By UID of authority: the revocations that this process last read from its root Secret. */
   readonly #revocations = new Map<string, RevocationState>();
   /** By UID of authority: the CRLs that were published before this process could overwrite them. */
@@ -45,6 +47,7 @@ export class AuthorityObserver {
   constructor(options: AuthorityObserverOptions) {
     this.#options = options;
     this.#rollout = new RolloutObserver(options);
+    this.#sources = new RootSources(options);
   }
 
   /** @throws KubeError */
@@ -62,9 +65,17 @@ export class AuthorityObserver {
     // Not from a cache: every decision about a root depends on this Secret, and there are few of them.
     const live = await client.find(secretResource, { namespace, name: authority.spec.secretName }, { signal });
     const root = { ...common, ...(live === undefined ? {} : { secret: rootSecret(live, now()) }) };
+    const isRotating = root.secret?.rotation !== undefined || authority.status.rotation !== undefined;
+    const sources = await this.#sources.observe(authority, isRotating, signal);
     const revocation = this.#readRevocation(live);
     const revocationBefore = await this.#revocationBefore(authority, revocation, signersIn(root), signal);
-    return { observed: { ...root, revocation, revocationBefore }, live };
+    const observed = { ...root, revocation, revocationBefore, ...(sources === undefined ? {} : { sources }) };
+    return { observed, live };
+  }
+
+  /** Forgets a deleted authority. */
+  forget(name: string): void {
+    this.#sources.forget(name);
   }
 
   /** Remembers the revocations in the root Secret of an authority, in case another client overwrites the Secret. */
@@ -88,6 +99,7 @@ export class AuthorityObserver {
     const authority = caches.authorities.get(name);
     if (authority === undefined) {
       authorityStates.delete(name);
+      this.forget(name);
       return;
     }
     const { observed } = await this.observe(authority, signal);

@@ -62,8 +62,9 @@ export class AuthorityReconciler {
   }
 
   #forget(name: string): undefined {
-    const { authorityStates, onChange } = this.#context;
+    const { authorityStates, observer, onChange } = this.#context;
     this.#rotations.delete(name);
+    observer.forget(name);
     authorityStates.delete(name);
     onChange(name, 'whole');
   }

@@ -90,7 +90,7 @@ export class RootSecretWriter {
   /** Adds the predecessor of a renewed root to `ca.crt`. */
   async #remember(observed: ObservedAuthority, step: Step<'remember'>, signal: AbortSignal): Promise<void> {
     const metadata = { resourceVersion: step.resourceVersion };
-    const data = { [secretKeys.bundle]: base64(step.bundle.pem) };
+    const data = { [secretKeys.bundle]: base64(encodeCertificates(step.bundle.roots)) };
     await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { metadata, data }, { signal });
     this.#record(observed, 'RootReplaced', 'The active root was renewed. Its predecessor stays trusted');
   }

@@ -3,7 +3,9 @@ import type { AuthorityRecord } from '../../plan/index.ts';
 import type { RootSecretMark } from '../cache/caches.ts';
 
 export interface StandbyRootsOptions {
-  readonly authorities: Store<AuthorityRecord, 'rootSecret'>;
+  readonly authorities: Pick<Store<AuthorityRecord, 'rootSecret'>, 'subscribe' | 'keys'> & {
+    by(index: 'rootSecret', value: string): readonly AuthorityRecord[];
+  };
   readonly rootSecrets: Store<RootSecretMark>;
   /** Reads and validates the root of an authority. Writes nothing. */
   readonly refresh: (authority: string, signal: AbortSignal) => Promise<void>;

@@ -1,3 +1,5 @@
+import { secretKeys } from '../../api/constants.ts';
+import type { AdditionalRoots } from '../../api/types.ts';
 import { keyOf, Store } from '../../kube/index.ts';
 import type { Certificate } from '../../pki/index.ts';
 import {
@@ -37,6 +39,22 @@ export interface RootSecretMark {
   readonly resourceVersion: string;
 }
 
+/** The kinds of objects that can be a source of additional roots. */
+export type SourceKind = 'ConfigMap' | 'Secret';
+
+/** The object and key that a source of additional roots names. */
+export function sourceOf({ configMap, secret }: AdditionalRoots): {
+  readonly kind: SourceKind;
+  readonly name: string;
+  readonly key: string;
+} {
+  const [kind, ref] = configMap === undefined ? (['Secret', secret] as const) : (['ConfigMap', configMap] as const);
+  return { kind, name: ref?.name ?? '', key: ref?.key ?? secretKeys.bundle };
+}
+
+/** The index key of a source. */
+const sourceKey = (kind: SourceKind, name: string): string => `${kind}/${name}`;
+
 /**
  * `clusterTrustBundlesServed`: the API server starts or stops serving ClusterTrustBundles. `passwordsListed`: the Secrets that
  * may hold keystore passwords are listed. `accessChanged`: the operator may now read a kind in a watched namespace, or no longer.
@@ -48,8 +66,18 @@ type CacheListener = (change: CacheChange) => void;
 
 /** The caches of every replica, as records without key material. */
 export class Caches {
-  readonly authorities = new Store<AuthorityRecord, 'rootSecret'>({
-    indexes: { rootSecret: ({ spec }) => [spec.secretName] },
+  readonly authorities = new Store<AuthorityRecord, 'rootSecret' | 'source'>({
+    indexes: {
+      rootSecret: ({ spec }) => [spec.secretName],
+      source: ({ spec }) => [
+        ...new Set(
+          (spec.trustBundle?.additional ?? []).map((source) => {
+            const { kind, name } = sourceOf(source);
+            return sourceKey(kind, name);
+          }),
+        ),
+      ],
+    },
   });
   readonly certificates = new Store<CertificateRecord, 'authority' | 'namespace' | 'secret' | 'password' | 'revoking'>({
     indexes: {
@@ -63,6 +91,8 @@ export class Caches {
   readonly secrets: Store<CachedSecret, 'owner'>;
   readonly examiner: SecretExaminer;
   readonly rootSecrets = new Store<RootSecretMark>();
+  /** The ConfigMaps of the operator's namespace. Empty until an authority names one as a source of additional roots. */
+  readonly sourceConfigMaps = new Store<RootSecretMark>();
   /** Empty until a resource requests keystores. Only then does the operator list Secrets that may hold a password. */
   readonly passwords = new Store<PasswordMark>();
   readonly namespaces = new Store<NamespaceRecord>();
@@ -173,6 +203,17 @@ export class Caches {
       configMaps.store.part(namespace).clear();
       configMaps.forget(namespace);
     }
+  }
+
+  /** The authorities that name an object of the operator's namespace as a source of additional roots. */
+  authoritiesWithSource(kind: SourceKind, name: string): readonly AuthorityRecord[] {
+    return this.authorities.by('source', sourceKey(kind, name));
+  }
+
+  /** The resourceVersion of a possible source of additional roots; undefined if the caches have no such object. */
+  sourceVersion(kind: SourceKind, ref: { readonly namespace: string; readonly name: string }): string | undefined {
+    const store = kind === 'Secret' ? this.rootSecrets : this.sourceConfigMaps;
+    return store.get(keyOf(ref))?.resourceVersion;
   }
 
   /** The resources that name a Secret. @param secretKey `namespace/name` */

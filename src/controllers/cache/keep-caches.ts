@@ -1,4 +1,5 @@
 import {
+  type ConfigMap,
   clusterTrustBundles as clusterTrustBundleResource,
   configMaps as configMapResource,
   type GuardedClient,
@@ -14,7 +15,7 @@ import {
   type StoreRecord,
   secrets as secretResource,
 } from '../../kube/index.ts';
-import type { CertificateRecord } from '../../plan/index.ts';
+import type { AuthorityRecord } from '../../plan/index.ts';
 import { leafSecretSelector } from '../objects/leaf-secret.ts';
 import { passwordMark, passwordSelector } from '../objects/password-secret.ts';
 import {
@@ -25,7 +26,7 @@ import {
   namespaceRecord,
 } from '../objects/resources.ts';
 import { inClusterTrustBundle, inConfigMap, trustSelector } from '../objects/trust-objects.ts';
-import { type Caches, requestsKeystores } from './caches.ts';
+import { type Caches, requestsKeystores, type RootSecretMark as SourceMark } from './caches.ts';
 import type { WatchedKind } from './watched-namespaces.ts';
 
 export interface CacheSources {
@@ -70,7 +71,9 @@ export async function keepCaches(
   const secrets = secretReflectors(caches, sources);
   running.push(allSynced(certificates).then((areSynced) => (areSynced ? runAll(secrets, signal) : undefined)));
   const passwords = passwordReflectors(caches, sources);
-  running.push(firstKeystore(caches, signal).then(() => runAll(passwords, signal)));
+  running.push(first(caches.certificates, requestsKeystores, signal).then(() => runAll(passwords, signal)));
+  const configMaps = sourceReflector(caches, sources);
+  running.push(first(caches.authorities, namesSourceConfigMap, signal).then(() => configMaps.run(signal)));
   if ((await allSynced(certificates)) && (await allSynced([...bundles, ...secrets]))) {
     caches.configMaps.noteNamespaces([...caches.knownNamespaces()].map(({ name }) => name));
     afterAll();
@@ -230,14 +233,36 @@ function passwordReflectors(caches: Caches, sources: CacheSources): Keeper[] {
   return reflectors;
 }
 
-/** Resolves when a resource requests keystores, or the signal aborts. */
-async function firstKeystore({ certificates }: Caches, signal: AbortSignal): Promise<void> {
+/** Only reports changes: the authority's reconcile reads a source itself, also before the first list. */
+const sourceReflector = (caches: Caches, sources: CacheSources): PermittedReflector<ConfigMap, SourceMark> =>
+  new PermittedReflector({
+    ...common(sources, 'configmaps'),
+    resource: configMapResource,
+    namespace: sources.namespace,
+    metadataOnly: true,
+    transform: ({ metadata: { name, resourceVersion } }) => ({
+      namespace: sources.namespace,
+      name,
+      resourceVersion: resourceVersion ?? '',
+    }),
+    store: caches.sourceConfigMaps,
+  });
+
+const namesSourceConfigMap = ({ spec }: AuthorityRecord): boolean =>
+  spec.trustBundle?.additional?.some(({ configMap }) => configMap !== undefined) === true;
+
+/** Resolves when a store has a record with this property, or the signal aborts. */
+async function first<R extends StoreRecord>(
+  store: Pick<Store<R>, 'values' | 'subscribe'>,
+  isWanted: (record: R) => boolean,
+  signal: AbortSignal,
+): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const check = (record: CertificateRecord | undefined): void => {
-    if (record !== undefined && requestsKeystores(record)) resolve();
+  const check = (record: R | undefined): void => {
+    if (record !== undefined && isWanted(record)) resolve();
   };
-  for (const record of certificates.values()) check(record);
-  const unsubscribe = certificates.subscribe((_, after) => check(after));
+  for (const record of store.values()) check(record);
+  const unsubscribe = store.subscribe((_, after) => check(after));
   const stopListening = onAbort(signal, resolve);
   await promise;
   unsubscribe();

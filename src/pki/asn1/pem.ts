@@ -18,9 +18,10 @@ const dashes = '-----';
 /**
  * The blocks of a PEM text. Text around the blocks is ignored, as RFC 7468 allows. PEM from a Secret is untrusted, so the
  * text is read in one pass, without a regular expression over the whole input (compare CVE-2024-12401).
+ * @param most the largest number of blocks
  * @throws PkiError TooLarge, MalformedPem, EncryptedKey; the message never quotes the text, which may be a key
  */
-export function parsePem(text: string): PemBlock[] {
+export function parsePem(text: string, most = maxPemBlocks): PemBlock[] {
   if (text.length > maxPemBytes) throw new PkiError('TooLarge', `PEM of ${text.length} bytes, at most ${maxPemBytes}`);
   const blocks: PemBlock[] = [];
   let position = text.indexOf(begin);
@@ -34,7 +35,7 @@ export function parsePem(text: string): PemBlock[] {
     const bodyEnd = text.indexOf(end, labelEnd);
     if (bodyEnd < 0) throw new PkiError('MalformedPem', 'a PEM block has no END line');
     blocks.push({ label, der: decodeBody(text.slice(labelEnd + dashes.length, bodyEnd)) });
-    if (blocks.length > maxPemBlocks) throw new PkiError('TooLarge', `more than ${maxPemBlocks} PEM blocks`);
+    if (blocks.length > most) throw new PkiError('TooLarge', `more than ${most} PEM blocks`);
     position = text.indexOf(begin, bodyEnd + end.length);
   }
   return blocks;

@@ -4,8 +4,11 @@ import { type Certificate, isSelfSigned, parseCertificates, sha256Hex } from './
 
 /** The roots that peers trust, in the order and form in which the operator publishes them. */
 export interface TrustBundle {
+  /** The authority's own roots, the active one first. Only a leaf of one of these is a leaf of the authority. */
   readonly roots: readonly Certificate[];
-  /** PEM of all roots, the active one first. */
+  /** Roots of other CAs that peers trust too. */
+  readonly additional: readonly Certificate[];
+  /** PEM of all of them, the authority's own roots first. */
   readonly pem: string;
   /** SHA-256 of the PEM, lower-case hex. */
   readonly digest: string;
@@ -18,14 +21,21 @@ export const encodeCertificates = (certificates: readonly Certificate[]): string
 /**
  * The bundle of the active root, which comes first, and of other roots, newest first. Of several certificates with the same
  * anchor identity it keeps the active one, otherwise the one that expires last. Equal sets of roots give equal octets.
+ * @param offered roots of other CAs. They follow the authority's own roots in the given order, without duplicates.
  */
-export function trustBundle(active: Certificate, others: readonly Certificate[]): TrustBundle {
+export function trustBundle(
+  active: Certificate,
+  others: readonly Certificate[],
+  offered: readonly Certificate[] = [],
+): TrustBundle {
   const rest = uniqueAnchors(others.filter((root) => anchorId(root) !== anchorId(active))).sort(
     (a, b) => b.notBefore.getTime() - a.notBefore.getTime() || (a.fingerprint < b.fingerprint ? -1 : 1),
   );
   const roots = [active, ...rest];
-  const pem = encodeCertificates(roots);
-  return { roots, pem, digest: sha256Hex(pem) };
+  const own = new Set(roots.map(anchorId));
+  const additional = uniqueAnchors(offered.filter((root) => !own.has(anchorId(root))));
+  const pem = encodeCertificates([...roots, ...additional]);
+  return { roots, additional, pem, digest: sha256Hex(pem) };
 }
 
 /**

@@ -9,6 +9,7 @@ import { issuersInUse } from '../rotation/live-leaves.ts';
 import type { RootSecret } from '../rotation/observed-root.ts';
 import type { RotationStep } from '../rotation/rotation-step.ts';
 import { parseDurationMs } from '../timing/duration.ts';
+import { type AdditionalRootsPlan, planAdditionalRoots } from './additional-roots.ts';
 import type { ObservedAuthority } from './observed-authority.ts';
 import { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root-plan.ts';
 
@@ -30,11 +31,23 @@ export interface AuthorityPlan extends Pick<RootPlan, 'rotation' | 'problem'> {
   readonly verdict: AuthorityVerdict;
   /** When pending requests to revoke may get onto the CRLs: their delay ends, or an entry expires and makes room. */
   readonly nextCrlsAt?: Date;
+  /** The roots of other CAs that peers trust too. Absent when spec requests none. */
+  readonly additional?: AdditionalRootsPlan;
 }
 
 /** Plans the step for the root Secret. A step for the root comes before a step for the CRLs. */
 export function planAuthority(observed: ObservedAuthority, now: Date): AuthorityPlan {
-  const plan = planRoot(observed, now);
+  const additional = observed.sources === undefined ? undefined : planAdditionalRoots(observed.sources, now);
+  const plan = planOwn(observed, now, additional?.roots);
+  return additional === undefined ? plan : { ...plan, additional };
+}
+
+function planOwn(
+  observed: ObservedAuthority,
+  now: Date,
+  additional: readonly Certificate[] | undefined,
+): AuthorityPlan {
+  const plan = planRoot(observed, now, additional);
   const { secret, revocation, revocationBefore: before, requestedRevocations } = observed;
   if (secret === undefined || plan.verdict.state === 'notReady') return plan;
   // A step for the root signs the CRLs of its roots in the same write.

@@ -1,5 +1,13 @@
 import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../../api/types.ts';
-import { anchorId, type Certificate, commonValidity, type Issuer, pathOf, subjectText } from '../../pki/index.ts';
+import {
+  anchorId,
+  type Certificate,
+  commonValidity,
+  encodeCertificates,
+  type Issuer,
+  pathOf,
+  subjectText,
+} from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import { type DesiredCondition, falseIfSet, restated } from '../records/condition.ts';
 import { rootsInStatus } from '../records/status-roots.ts';
@@ -12,6 +20,7 @@ import { rootRenewalTime } from '../rotation/rotation-start.ts';
 import { type RotationState, rootNames } from '../rotation/rotation-state.ts';
 import type { RotationNotice, RotationReport } from '../rotation/rotation-step.ts';
 import { timestamp } from '../timing/timestamp.ts';
+import { additionalRootsCondition } from './additional-roots.ts';
 import type { AuthorityPlan, AuthorityVerdict } from './authority-plan.ts';
 
 /** The desired status, without the transition times of its conditions. */
@@ -32,7 +41,13 @@ const mostRoots = 64;
 
 export function planAuthorityStatus(
   { authority, certificates, secret, rollout }: ObservedRoot,
-  { verdict, rotation, problem, nextCrlsAt }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem' | 'nextCrlsAt'>,
+  {
+    verdict,
+    rotation,
+    problem,
+    nextCrlsAt,
+    additional,
+  }: Pick<AuthorityPlan, 'verdict' | 'rotation' | 'problem' | 'nextCrlsAt' | 'additional'>,
   now: Date,
 ): { status: DesiredAuthorityStatus; requeueAt?: Date } {
   const { activeRoot, roots, trustBundle, crl, rotation: earlier } = authority.status;
@@ -42,6 +57,7 @@ export function planAuthorityStatus(
       ...common,
       conditions: [
         readyCondition('False', verdict.reason, verdict.message),
+        ...additionalRootsCondition(authority, additional),
         ...(['Rotating', 'IssuerKeyMissing', 'CrlNearlyFull'] as const).flatMap(
           (type) => restated(authority.status, type) ?? [],
         ),
@@ -54,7 +70,9 @@ export function planAuthorityStatus(
       ...(crl === undefined ? {} : { crl }),
       ...(earlier === undefined ? {} : { rotation: earlier }),
     };
-    return { status, requeueAt: blockedRecheck(verdict.reason, now) };
+    const recheck = blockedRecheck(verdict.reason, now);
+    const { nextAt } = additional ?? {};
+    return { status, requeueAt: nextAt !== undefined && nextAt < recheck ? nextAt : recheck };
   }
   const [first] = verdict.bundle.roots;
   const status = {
@@ -64,10 +82,11 @@ export function planAuthorityStatus(
       ...rotatingCondition(authority, rotation, problem, verdict.issuer.anchor),
       ...issuerKeyCondition(authority, secret, verdict),
       ...crlCondition(authority, verdict.crl?.entries),
+      ...additionalRootsCondition(authority, additional),
     ],
     ...(first === undefined ? {} : { activeRoot: rootStatus(first) }),
     roots: verdict.bundle.roots.slice(0, mostRoots).map(rootStatus),
-    trustBundle: verdict.bundle.pem,
+    trustBundle: encodeCertificates(verdict.bundle.roots),
     ...(verdict.crl === undefined ? {} : { crl: crlStatus(verdict.crl) }),
     ...(rotation === undefined
       ? {}
@@ -83,6 +102,7 @@ export function planAuthorityStatus(
       : [rotationRecheck(rotation, rollout, now)]),
     ...(verdict.crl === undefined ? [] : [crlRenewalTime(verdict.crl)]),
     ...(nextCrlsAt === undefined ? [] : [nextCrlsAt]),
+    ...(additional?.nextAt === undefined ? [] : [additional.nextAt]),
     ...(problem === undefined ? [] : [blockedRecheck(problem.reason, now)]),
   ].filter((moment) => moment > now);
   const [next] = moments.sort((a, b) => a.getTime() - b.getTime());

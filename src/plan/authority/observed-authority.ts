@@ -1,5 +1,6 @@
 import type { Revocation, RevocationState } from '../revocation/revocation-state.ts';
 import type { ObservedRoot } from '../rotation/observed-root.ts';
+import type { ObservedSources } from './additional-roots.ts';
 
 /** Everything that the plan of an MtlsAuthority depends on. */
 export interface ObservedAuthority extends ObservedRoot {
@@ -12,4 +13,6 @@ export interface ObservedAuthority extends ObservedRoot {
   readonly revocationBefore?: RevocationState;
   /** Leaves to revoke. The CRLs may already list some of them. */
   readonly requestedRevocations: readonly Revocation[];
+  /** The sources of `spec.trustBundle.additional`. Absent when there are none. */
+  readonly sources?: ObservedSources;
 }

@@ -61,8 +61,11 @@ export interface RootPlan {
   readonly problem?: { readonly reason: string; readonly message: string };
 }
 
-/** Plans the step for the root. */
-export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
+/**
+ * Plans the step for the root.
+ * @param additional roots of other CAs, which follow the authority's own roots in the bundle and decide nothing else
+ */
+export function planRoot(observed: ObservedRoot, now: Date, additional: readonly Certificate[] = []): RootPlan {
   const { authority, secret } = observed;
   const { spec } = authority;
   const notReady = (reason: string, message: string, step: RootStep = { step: 'keep' }) => ({
@@ -95,26 +98,33 @@ export function planRoot(observed: ObservedRoot, now: Date): RootPlan {
     const message = step === undefined ? expiredRootMessage(input, inspection.message) : inspection.message;
     return notReady(inspection.reason, message, step);
   }
-  return planWithIssuer(observed, secret, inspection.issuer, anchors, now);
+  return planWithIssuer(observed, secret, { active: inspection.issuer, anchors, additional }, now);
 }
 
 /** The plan when the root may sign. */
 function planWithIssuer(
   observed: ObservedRoot,
   secret: RootSecret,
-  active: Issuer,
-  anchors: readonly Certificate[],
+  {
+    active,
+    anchors,
+    additional,
+  }: {
+    readonly active: Issuer;
+    readonly anchors: readonly Certificate[];
+    readonly additional: readonly Certificate[];
+  },
   now: Date,
 ): RootPlan {
   const { authority, rollout, leadingSince } = observed;
   const rotation = currentRotation(secret, active);
   const trusted = trustAnchors({ authority, secret, active, inSecret: anchors, rotation }, now);
   const input = { authority, secret, active, trusted, rollout };
-  if (rotation === undefined) return planWithoutRotation({ ...input, acceptedDigests: [] }, now);
+  if (rotation === undefined) return planWithoutRotation({ ...input, acceptedDigests: [] }, additional, now);
 
   const signer = signerOf(observed, rotation, active);
-  const bundle = trustBundle((signer ?? oldRoot(rotation, trusted) ?? active).anchor, trusted);
-  const acceptedBundleDigests = acceptedBundles(rotation, trusted, active);
+  const bundle = trustBundle((signer ?? oldRoot(rotation, trusted) ?? active).anchor, trusted, additional);
+  const acceptedBundleDigests = acceptedBundles(rotation, { trusted, additional }, active);
   const acceptedDigests = [bundle.digest, ...acceptedBundleDigests];
   const plan = planRotation({ ...input, acceptedDigests }, rotation, now);
   const reissue = {
@@ -140,9 +150,9 @@ function planWithIssuer(
 const notInFuture = (moment: Date, now: Date): Date => (moment <= now ? moment : new Date(0));
 
 /** The plan when no rotation is in progress: it may start a rotation, or add a previous root to ca.crt of the root Secret. */
-function planWithoutRotation(input: RotationInput, now: Date): RootPlan {
+function planWithoutRotation(input: RotationInput, additional: readonly Certificate[], now: Date): RootPlan {
   const { secret, active, trusted } = input;
-  const bundle = trustBundle(active.anchor, trusted);
+  const bundle = trustBundle(active.anchor, trusted, additional);
   const verdict = { state: 'ready', issuer: active, bundle, acceptedBundleDigests: [] } as const;
   const plan = planStart(input, now);
   if ('step' in plan) {
@@ -196,11 +206,15 @@ const oldRoot = (rotation: RotationState, trusted: readonly Certificate[]): { an
  * While certificates switch, a bundle with the same roots in another order is accepted. The next certificate corrects
  * the order, so that each Secret is written once.
  */
-const acceptedBundles = (rotation: RotationState, trusted: readonly Certificate[], active: Issuer): string[] =>
+const acceptedBundles = (
+  rotation: RotationState,
+  { trusted, additional }: { readonly trusted: readonly Certificate[]; readonly additional: readonly Certificate[] },
+  active: Issuer,
+): string[] =>
   rotation.phase === 'Switching' || rotation.phase === 'Draining'
     ? trusted
         .filter((root) => anchorId(root) !== anchorId(active.anchor) && rotation.old.includes(anchorId(root)))
-        .map((first) => trustBundle(first, trusted).digest)
+        .map((first) => trustBundle(first, trusted, additional).digest)
     : [];
 
 const pausedForBundles = (authority: AuthorityRecord, rotation: RotationState) => ({

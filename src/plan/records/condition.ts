@@ -1,7 +1,14 @@
 import type { Condition } from '../../api/types.ts';
 import { timestamp } from '../timing/timestamp.ts';
 
-type ConditionType = 'Ready' | 'Issuing' | 'Rotating' | 'TrustPublished' | 'IssuerKeyMissing' | 'CrlNearlyFull';
+type ConditionType =
+  | 'Ready'
+  | 'Issuing'
+  | 'Rotating'
+  | 'TrustPublished'
+  | 'AdditionalRootsAccepted'
+  | 'IssuerKeyMissing'
+  | 'CrlNearlyFull';
 
 /** A condition as a plan states it. {@link mergeConditions} adds the time of its transition. */
 export interface DesiredCondition {

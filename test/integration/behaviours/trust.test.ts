@@ -4,15 +4,16 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
 import type { Condition } from '../../../src/api/types.ts';
-import { type ClusterTrustBundle, type ConfigMap, paths, type Stored } from '../../support/api.ts';
+import { type ClusterTrustBundle, type ConfigMap, operatorNamespace, paths, type Stored } from '../../support/api.ts';
 import { broughtRoot } from '../../support/behaviours/brought-root.ts';
-import { certificatesIn, digestOf, fingerprintOf } from '../../support/behaviours/judge.ts';
+import { certificatesIn, digestOf, fileOf, fingerprintOf } from '../../support/behaviours/judge.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type Authority, installation } from '../../support/installation.ts';
+import { type Authority, installation, type Tenant } from '../../support/installation.ts';
 import {
   clients,
   mountSecret,
   opensslClient,
+  opensslServer,
   type SecretFiles,
   secretFiles,
   unlessInstalled,
@@ -586,3 +587,140 @@ test('3. Steady state writes nothing: not after a restart with a foreign ConfigM
 
 const configMapFiles = ({ data = {} }: ConfigMap): SecretFiles =>
   Object.fromEntries(Object.entries(data).map(([file, text]) => [file, Buffer.from(text)]));
+
+describe('additional roots', { concurrency: 4 }, () => {
+  const sourceOf = (name: string, data: Readonly<Record<string, string>>): Promise<ConfigMap> =>
+    world.api.create<ConfigMap>(paths.configMaps(operatorNamespace), { metadata: { name }, data });
+  const changeSource = (name: string, text: string): Promise<ConfigMap> =>
+    world.api.patch<ConfigMap>(paths.configMaps(operatorNamespace, name), { data: { 'ca.crt': text } });
+
+  async function accepts(name: string, status: string, reason: string, message = /\w/): Promise<void> {
+    await eventually(
+      async () => {
+        const found = (await world.authority(name)).status?.conditions ?? [];
+        const condition = found.find(({ type }) => type === 'AdditionalRootsAccepted');
+        assert.deepEqual(
+          [condition?.status, condition?.reason],
+          [status, reason],
+          condition?.message ?? 'no condition',
+        );
+        assert.match(condition?.message ?? '', message);
+      },
+      { timeoutMs: 60_000, message: `MtlsAuthority ${name} does not report ${reason}` },
+    );
+  }
+
+  /** Waits until a Secret has the own roots of its authority, then these. */
+  const holds = (tenant: Tenant, authority: string, secretName: string, ...added: readonly string[]): Promise<void> =>
+    eventually(
+      async () => {
+        const own = (await world.authority(authority)).status?.trustBundle ?? '';
+        assert.equal(fileOf(await tenant.secret(secretName), 'ca.crt'), own + added.join(''));
+      },
+      { timeoutMs: 60_000, message: `${tenant.namespace}/${secretName} does not hold these roots` },
+    );
+
+  const rotation = { propagationDelay: '1s', clusterTrustBundleDelay: '1s' };
+
+  test('two organizations that have exchanged their roots do mutual TLS, and no longer after a source is gone', {
+    skip: unlessInstalled(opensslClient, opensslServer),
+  }, async (t) => {
+    const [ours, theirs] = [
+      await world.ownAuthority({ root: {}, rotation }),
+      await world.ownAuthority({ root: {}, rotation }),
+    ];
+    const rootsOf = async (name: string) => (await world.authority(name)).status?.trustBundle ?? '';
+    await sourceOf(`of-${theirs}`, { 'ca.crt': await rootsOf(theirs) });
+    const secret = { metadata: { name: `of-${ours}` }, stringData: { 'roots.pem': await rootsOf(ours) } };
+    await world.api.create(paths.secrets(operatorNamespace), secret);
+    const additional = { configMap: { name: `of-${theirs}` } };
+    await world.patchAuthority(ours, { spec: { trustBundle: { additional: [additional] } } });
+    const key = { secret: { name: `of-${ours}`, key: 'roots.pem' } };
+    await world.patchAuthority(theirs, { spec: { trustBundle: { additional: [key] } } });
+    const [server, client] = [await world.tenant('ours'), await world.tenant('theirs')];
+    await server.issue('db', { authorityRef: { name: ours }, server: { service: 'db' } });
+    await client.issue('app', { authorityRef: { name: theirs }, client: { serviceAccount: 'app' } });
+    await holds(server, ours, 'db-server-tls', await rootsOf(theirs));
+    await holds(client, theirs, 'app-client-tls', await rootsOf(ours));
+    await accepts(ours, 'True', 'Accepted', /^1 additional root is in the bundle$/);
+    // The own root comes first, and only own roots are in status and decide whose leaf it is.
+    assert.equal((await world.authority(ours)).status?.roots?.length, 1);
+    const folder = await scratchFolder('organizations');
+    t.after(() => rm(folder, { recursive: true }));
+    const [serverFolder, clientFolder] = [join(folder, 'server'), join(folder, 'client')];
+    await mountSecret(serverFolder, secretFiles(await server.secret('db-server-tls')));
+    await mountSecret(clientFolder, secretFiles(await client.secret('app-client-tls')));
+    const request = { serverName: `db.${server.namespace}.svc`, caFolder: clientFolder, folder: clientFolder };
+    const first = await opensslServer.start(serverFolder);
+    t.after(() => first.stop());
+    assert.partialDeepStrictEqual(await opensslClient.connect({ ...request, port: first.port }), { ok: true });
+    // A deleted source.
+    await world.api.delete(paths.configMaps(operatorNamespace, `of-${theirs}`));
+    await accepts(ours, 'False', 'SourceMissing', new RegExp(`ConfigMap of-${theirs}, key ca.crt: does not exist`));
+    await holds(server, ours, 'db-server-tls');
+    await mountSecret(serverFolder, secretFiles(await server.secret('db-server-tls')));
+    const second = await opensslServer.start(serverFolder);
+    t.after(() => second.stop());
+    assert.partialDeepStrictEqual(await opensslClient.connect({ ...request, port: second.port }), { ok: false });
+  });
+
+  test('what cannot be a root is left out with its name, and the rest is published', async () => {
+    const [good, gone] = [await broughtRoot({ commonName: 'Good' }), await broughtRoot({ commonName: 'Late' })];
+    const name = await world.ownAuthority({ root: {}, rotation });
+    const tenant = await world.tenant('rest');
+    await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
+    const leaf = fileOf(await tenant.secret('db-server-tls'), 'tls.crt');
+    await sourceOf(`mixed-${name}`, { 'ca.crt': `${leaf}${good['tls.key']}${good['tls.crt']}`, 'other.crt': 'no PEM' });
+    const additional = [
+      { configMap: { name: `mixed-${name}` } },
+      { configMap: { name: `mixed-${name}`, key: 'other.crt' } },
+      { configMap: { name: `late-${name}` } },
+    ];
+    await world.patchAuthority(name, { spec: { trustBundle: { additional } } });
+    await holds(tenant, name, 'db-server-tls', good['tls.crt']);
+    await accepts(
+      name,
+      'False',
+      'SourceMissing',
+      /certificate 1 .*not a CA.*certificate 2 is a block .*no certificate.*late-/,
+    );
+    await sourceOf(`late-${name}`, { 'ca.crt': gone['tls.crt'] });
+    await holds(tenant, name, 'db-server-tls', good['tls.crt'], gone['tls.crt']);
+    await accepts(name, 'False', 'SourceInvalid');
+    // After a restart nothing is written: the sources are read first.
+    const before = await tenant.secret('db-server-tls');
+    await world.restart();
+    await world.authorityIs(name, 'True');
+    await witness();
+    assert.deepEqual(await tenant.secret('db-server-tls'), before);
+    await world.patchAuthority(name, { spec: { trustBundle: null } });
+    await holds(tenant, name, 'db-server-tls');
+    await accepts(name, 'False', 'NotRequested');
+  });
+
+  test('a source that changes all the time delays no rotation', async () => {
+    const roots = await Promise.all([1, 2].map((i) => broughtRoot({ commonName: `Flipping ${i}` })));
+    const name = await world.ownAuthority({ root: {}, rotation: { ...rotation, propagationDelay: '3s' } });
+    const source = `flipping-${name}`;
+    const text = (turn: number): string => roots[turn % 2]?.['tls.crt'] ?? '';
+    await sourceOf(source, { 'ca.crt': text(0) });
+    await world.patchAuthority(name, { spec: { trustBundle: { additional: [{ configMap: { name: source } }] } } });
+    const tenant = await world.tenant('flipping');
+    await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
+    await holds(tenant, name, 'db-server-tls', text(0));
+    const before = (await world.authority(name)).status?.activeRoot?.fingerprint;
+    await world.rotateRoot(name, 'flipping');
+    let turn = 0;
+    await eventually(
+      async () => {
+        turn += 1;
+        await changeSource(source, text(turn));
+        const { status } = await world.authority(name);
+        assert.notEqual(status?.activeRoot?.fingerprint, before);
+        assert.equal(status?.rotation, undefined, status?.rotation?.blockers?.join() ?? '');
+      },
+      { timeoutMs: 90_000, message: 'the rotation does not end' },
+    );
+    await holds(tenant, name, 'db-server-tls', text(turn));
+  });
+});

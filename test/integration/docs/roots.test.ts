@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -42,6 +42,25 @@ runPage('docs/how-to/rotate-the-root.md', world, {
       await assertTrusted([signed.at(-1), (await rotation('default'))?.newRoot]);
       await reader.run(command);
       await eventually(async () => assert.notEqual((await rotation('default'))?.phase, 'Distributing'));
+    },
+  },
+});
+
+runPage('docs/how-to/trust-other-roots.md', world, {
+  before: async ({ folder }) => {
+    const partner = await world.ownAuthority({ root: {} });
+    writeFileSync(join(folder, 'partner-roots.pem'), (await world.authority(partner)).status?.trustBundle ?? '');
+  },
+  after: {
+    Steps: async ({ folder }) => {
+      const [ours, theirs] = ['our-roots.pem', 'partner-roots.pem'].map((name) =>
+        readFileSync(join(folder, name), 'utf8'),
+      );
+      await eventually(async () => {
+        const secret = await world.tenantOf('shop').secret('payments-server-tls');
+        assert.equal(fileOf(secret, 'ca.crt'), `${ours}${theirs}`);
+      });
+      await world.patchAuthority('default', { spec: { trustBundle: null } });
     },
   },
 });

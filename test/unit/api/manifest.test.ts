@@ -118,6 +118,11 @@ describe('a list of manifests is refused, with the path', () => {
     assert.deepEqual(
       missed.map(({ name }) => name),
       [
+        'authority-additional-both-kinds',
+        'authority-additional-duplicate',
+        'authority-additional-no-kind',
+        'authority-additional-own-root-secret',
+        'authority-additional-private-key',
         'authority-cluster-domain-that-ends-in-a-number',
         'authority-issuance-dns-pattern-of-wildcards',
         'authority-issuance-ip-range-mapped',

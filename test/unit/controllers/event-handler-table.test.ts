@@ -42,6 +42,9 @@ interface Added {
   readonly trust?: readonly string[];
 }
 
+const partnerSecret = { secret: { name: 'partner', key: 'ca.crt' } };
+const partnerConfigMap = { configMap: { name: 'partner', key: 'ca.crt' } };
+
 const publishing = { configMap: { name: 'trust', namespaceSelector: {} }, clusterTrustBundle: true };
 const publishingElsewhere = { ...publishing, configMap: { name: 'other', namespaceSelector: {} } };
 
@@ -114,6 +117,8 @@ class World {
     },
     rootSecret: (name: string): void =>
       void this.caches.rootSecrets.observe({ namespace: 'mtls-operator', name, ...this.next() }),
+    sourceConfigMap: (name: string): void =>
+      void this.caches.sourceConfigMaps.observe({ namespace: 'mtls-operator', name, ...this.next() }),
     password: (namespace: string, name: string): void =>
       void this.caches.passwords.observe({ namespace, name, uid: 'u', ...this.next() }),
     configMap: (namespace: string, name: string, ownerName?: string): void =>
@@ -240,7 +245,31 @@ table('a root Secret', {
     (world) => world.gone(world.caches.rootSecrets, 'mtls-operator/root'),
     { authority: ['lab', 'org'] },
   ],
+  'with additional roots of an authority queues that authority': [
+    ({ put }) => put.authority('lab', { trustBundle: { clusterTrustBundle: false, additional: [partnerSecret] } }),
+    ({ put }) => put.rootSecret('partner'),
+    { authority: ['lab'] },
+  ],
   'that no authority names queues nothing': [undefined, ({ put }) => put.rootSecret('other'), {}],
+});
+
+const partnerTrust = { clusterTrustBundle: false, additional: [partnerConfigMap] };
+
+table('a ConfigMap of the namespace of the operator', {
+  'with additional roots of an authority queues that authority': [
+    ({ put }) => put.authority('lab', { trustBundle: partnerTrust }),
+    ({ put }) => put.sourceConfigMap('partner'),
+    { authority: ['lab'] },
+  ],
+  'with additional roots that is deleted queues that authority': [
+    ({ put }) => {
+      put.authority('lab', { trustBundle: partnerTrust });
+      put.sourceConfigMap('partner');
+    },
+    (world) => world.gone(world.caches.sourceConfigMaps, 'mtls-operator/partner'),
+    { authority: ['lab'] },
+  ],
+  'that no authority names queues nothing': [undefined, ({ put }) => put.sourceConfigMap('partner'), {}],
 });
 
 const named = (secretName: string) => ({ server: { service: 'a', secretName } });

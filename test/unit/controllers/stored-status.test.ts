@@ -267,7 +267,7 @@ test(`the operator handles ${numRuns} authorities with a damaged status, with se
     const { status } = planAuthorityStatus(observed, planAuthority(withRevocation(observed, situation), now), now);
     const conditions = [
       ...status.conditions,
-      ...idle(['Rotating', 'TrustPublished', 'IssuerKeyMissing', 'CrlNearlyFull']),
+      ...idle(['Rotating', 'TrustPublished', 'AdditionalRootsAccepted', 'IssuerKeyMissing', 'CrlNearlyFull']),
     ];
     return { situation, status: asStored(statusChange({}, { ...status, conditions }, now)?.status) };
   });
@@ -288,7 +288,14 @@ test(`the operator handles ${numRuns} authorities with a damaged status, with se
       const published = trustCondition(authority, { state: 'unknown' }, [], { servesClusterTrustBundles: true }) ?? [];
       const conditions = [...status.conditions, published].flat();
       assertStorable(schemas.MtlsAuthority.status, authority.status, { ...status, conditions });
-      const types = ['Ready', 'Rotating', 'TrustPublished', 'IssuerKeyMissing', 'CrlNearlyFull'];
+      const types = [
+        'Ready',
+        'Rotating',
+        'TrustPublished',
+        'AdditionalRootsAccepted',
+        'IssuerKeyMissing',
+        'CrlNearlyFull',
+      ];
       assertStays(types, authority.status, conditions);
     }),
     { numRuns: Math.ceil(numRuns / 2), seed },

@@ -121,7 +121,7 @@ describe('the events of an authority', () => {
   };
   const bad: AuthorityVerdict = { state: 'notReady', reason: 'RootExpired', message: 'm' };
   const cases: [
-    type: 'Ready' | 'Rotating' | 'TrustPublished' | 'IssuerKeyMissing',
+    type: 'Ready' | 'Rotating' | 'TrustPublished' | 'AdditionalRootsAccepted' | 'IssuerKeyMissing',
     reason: string,
     state: AuthorityVerdict,
     expected: string[],
@@ -137,6 +137,8 @@ describe('the events of an authority', () => {
     ['TrustPublished', 'Pending', good, []],
     ['TrustPublished', 'AuthorityNotReady', bad, []],
     ['TrustPublished', 'TrustConflict', good, ['Warning']],
+    ['AdditionalRootsAccepted', 'NotRequested', good, []],
+    ['AdditionalRootsAccepted', 'RootRefused', good, ['Warning']],
     ['TrustPublished', 'PublishingFailed', good, ['Warning']],
   ];
   for (const [type, reason, state, expected] of cases) {

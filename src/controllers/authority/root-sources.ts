@@ -1,0 +1,181 @@
+import type { AdditionalRoots } from '../../api/types.ts';
+import { configMaps, type GuardedClient, isKubeError, secrets } from '../../kube/index.ts';
+import { type OfferedRoot, PkiError, readOfferedRoots } from '../../pki/index.ts';
+import { type AuthorityRecord, type ObservedSource, type ObservedSources, parseDurationMs } from '../../plan/index.ts';
+import { type Caches, type SourceKind, sourceOf } from '../cache/caches.ts';
+import { dataText } from '../objects/secret-data.ts';
+
+/** The content of a source at one revision. */
+interface Content extends Pick<ObservedSource, 'roots' | 'problem'> {
+  /** The resourceVersion of the object; empty if it did not exist. */
+  readonly version: string;
+  /** Equal for equal content. */
+  readonly identity: string;
+}
+
+/** What the operator last read of a source, and what it uses of it. */
+interface Known {
+  readonly latest: Content;
+  readonly used: Content;
+}
+
+interface KnownOfAuthority {
+  readonly uid: string;
+  readonly sources: ReadonlyMap<string, Known>;
+  /** When changed content was last used, in monotonic milliseconds. */
+  readonly changedMs?: number | undefined;
+}
+
+export interface RootSourcesOptions {
+  readonly client: GuardedClient;
+  /** The operator's namespace, which holds the sources. */
+  readonly namespace: string;
+  readonly caches: Pick<Caches, 'sourceVersion' | 'certificates' | 'monotonicMs'>;
+  readonly now: () => Date;
+}
+
+/**
+ * Reads the sources of `spec.trustBundle.additional`. It keeps certificates only, of the sources that an authority names now.
+ *
+ * Each change of a bundle is a write to every Secret of the authority, and starts the delay of a rotation again. So changed
+ * content is used at most once in a while, and not during a rotation. A source that changes all the time then delays nothing.
+ * A change of spec, and a source that this process reads for the first time, are used at once.
+ */
+export class RootSources {
+  readonly #options: RootSourcesOptions;
+  /** By name of authority. */
+  readonly #known = new Map<string, KnownOfAuthority>();
+
+  constructor(options: RootSourcesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The sources of an authority; undefined if it has none.
+   * @throws KubeError if a source cannot be read now, unless the operator has no right to read it
+   */
+  async observe(
+    authority: AuthorityRecord,
+    isRotating: boolean,
+    signal: AbortSignal,
+  ): Promise<ObservedSources | undefined> {
+    const { name: authorityName, uid, spec } = authority;
+    const sources = spec.trustBundle?.additional ?? [];
+    if (sources.length === 0) {
+      this.forget(authorityName);
+      return undefined;
+    }
+    const entry = this.#known.get(authorityName);
+    const before = entry?.uid === uid ? entry : { uid, sources: new Map<string, Known>() };
+    const read = new Map<
+      string,
+      { readonly name: string; readonly known: Known | undefined; readonly latest: Content }
+    >();
+    for (const source of sources) {
+      const { kind, name, key } = sourceOf(source);
+      const id = `${kind}/${name}/${key}`;
+      const known = before.sources.get(id);
+      const latest = await this.#read(source, known?.latest, signal);
+      read.set(id, { name: `${kind} ${name}, key ${key}`, known, latest });
+    }
+    const isChanged = [...read.values()].some(
+      ({ known, latest }) => known !== undefined && !isSame(known.used, latest),
+    );
+    const waitMs = isChanged ? this.#waitMs(authority, before.changedMs) : 0;
+    const isUsed = isChanged && !isRotating && waitMs <= 0;
+    const now = new Map<string, Known>();
+    const observed: ObservedSource[] = [];
+    for (const [id, { name, known, latest }] of read) {
+      const used = known === undefined || isUsed ? latest : known.used;
+      now.set(id, { latest, used });
+      observed.push({ name, roots: used.roots, ...(used.problem === undefined ? {} : { problem: used.problem }) });
+    }
+    const changedMs = isUsed ? this.#options.caches.monotonicMs() : before.changedMs;
+    this.#known.set(authorityName, { uid, sources: now, changedMs });
+    if (!isChanged || isUsed) return { sources: observed };
+    if (isRotating) return { sources: observed, waitsForRotation: true };
+    return { sources: observed, nextAt: new Date(this.#options.now().getTime() + waitMs) };
+  }
+
+  /** Forgets a deleted authority. */
+  forget(authority: string): void {
+    this.#known.delete(authority);
+  }
+
+  /** How long a change has to wait: the last one needs time to reach every Secret, and pods to load it. */
+  #waitMs({ name, spec: { rotation } }: AuthorityRecord, changedMs: number | undefined): number {
+    const { caches } = this.#options;
+    if (changedMs === undefined) return 0;
+    const writesMs = (caches.certificates.count('authority', name) / Math.max(1, rotation.reissuesPerSecond)) * 1000;
+    const pauseMs = 2 * (parseDurationMs(rotation.propagationDelay) ?? 0) + writesMs;
+    return changedMs + pauseMs - caches.monotonicMs();
+  }
+
+  /** Reads a source, unless the cache shows that it has not changed since the last time. */
+  async #read(source: AdditionalRoots, known: Content | undefined, signal: AbortSignal): Promise<Content> {
+    const { client, namespace, caches } = this.#options;
+    const { kind, name, key } = sourceOf(source);
+    if (known !== undefined && known.version === (caches.sourceVersion(kind, { namespace, name }) ?? '')) return known;
+    const ref = { namespace, name };
+    try {
+      const found = await readers[kind](client, ref, key, signal);
+      return contentOf(kind, key, found);
+    } catch (error) {
+      if (!isKubeError(error, 'Forbidden')) throw error;
+      const message = `the operator may not read ${kind.toLowerCase()}s/${name} in namespace ${namespace}`;
+      const problem = { reason: 'SourceUnreadable', message: `${message}; it needs the verb get` } as const;
+      return { version: 'forbidden', roots: known?.roots ?? [], problem, identity: known?.identity ?? 'forbidden' };
+    }
+  }
+}
+
+/** The value of a key, and the revision of its object. */
+interface Found {
+  readonly version: string;
+  readonly text: string | undefined;
+}
+
+type Reader = (
+  client: GuardedClient,
+  ref: { readonly namespace: string; readonly name: string },
+  key: string,
+  signal: AbortSignal,
+) => Promise<Found | undefined>;
+
+const readers: Readonly<Record<SourceKind, Reader>> = {
+  async ConfigMap(client, ref, key, signal) {
+    const object = await client.find(configMaps, ref, { signal });
+    return object && { version: object.metadata.resourceVersion ?? '', text: object.data?.[key] };
+  },
+  async Secret(client, ref, key, signal) {
+    const object = await client.find(secrets, ref, { signal });
+    const text = object?.data?.[key] === undefined ? undefined : dataText(object, key);
+    return object && { version: object.metadata.resourceVersion ?? '', text };
+  },
+};
+
+function contentOf(kind: SourceKind, key: string, found: Found | undefined): Content {
+  const none = (reason: 'SourceMissing' | 'SourceInvalid', message: string, version: string): Content => ({
+    version,
+    roots: [],
+    problem: { reason, message },
+    identity: `${reason} ${message}`,
+  });
+  if (found === undefined) return none('SourceMissing', 'does not exist in the namespace of the operator', '');
+  const { version, text } = found;
+  if (text === undefined) return none('SourceMissing', `the ${kind} has no key ${key} in its data`, version);
+  try {
+    const roots = readOfferedRoots(text);
+    if (roots.length === 0) return none('SourceInvalid', 'holds no certificate in PEM', version);
+    return { version, roots, identity: roots.map(identityOf).join(' ') };
+  } catch (error) {
+    if (!(error instanceof PkiError)) throw error;
+    return none('SourceInvalid', error.message, version);
+  }
+}
+
+const identityOf = (root: OfferedRoot): string =>
+  'certificate' in root ? root.certificate.fingerprint : `${root.reason} ${root.message}`;
+
+const isSame = (one: Content, other: Content): boolean =>
+  one.identity === other.identity && one.problem?.reason === other.problem?.reason;
