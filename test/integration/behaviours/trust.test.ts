@@ -614,8 +614,10 @@ describe('additional roots', { concurrency: 4 }, () => {
   const holds = (tenant: Tenant, authority: string, secretName: string, ...added: readonly string[]): Promise<void> =>
     eventually(
       async () => {
-        const own = (await world.authority(authority)).status?.trustBundle ?? '';
-        assert.equal(fileOf(await tenant.secret(secretName), 'ca.crt'), own + added.join(''));
+        const { status } = await world.authority(authority);
+        const expected = (status?.trustBundle ?? '') + added.join('');
+        const conditions = status?.conditions?.map(({ message }) => message).join('\n');
+        assert.equal(fileOf(await tenant.secret(secretName), 'ca.crt'), expected, conditions ?? 'no conditions');
       },
       { timeoutMs: 60_000, message: `${tenant.namespace}/${secretName} does not hold these roots` },
     );
@@ -629,6 +631,7 @@ describe('additional roots', { concurrency: 4 }, () => {
       await world.ownAuthority({ root: {}, rotation }),
       await world.ownAuthority({ root: {}, rotation }),
     ];
+    for (const name of [ours, theirs]) await world.authorityIs(name, 'True');
     const rootsOf = async (name: string) => (await world.authority(name)).status?.trustBundle ?? '';
     await sourceOf(`of-${theirs}`, { 'ca.crt': await rootsOf(theirs) });
     const secret = { metadata: { name: `of-${ours}` }, stringData: { 'roots.pem': await rootsOf(ours) } };
