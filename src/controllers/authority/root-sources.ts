@@ -175,7 +175,7 @@ function contentOf(kind: SourceKind, key: string, found: Found | undefined): Con
 }
 
 const identityOf = (root: OfferedRoot): string =>
-  'certificate' in root ? root.certificate.fingerprint : `${root.reason} ${root.message}`;
+  'certificate' in root ? root.certificate.fingerprint : `${root.code} ${root.message}`;
 
 const isSame = (one: Content, other: Content): boolean =>
   one.identity === other.identity && one.problem?.reason === other.problem?.reason;

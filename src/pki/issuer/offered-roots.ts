@@ -9,7 +9,7 @@ export const offeredRootsLimits = { text: 256 * 1024, certificates: 128, octets:
 
 /** Why a certificate cannot be a root that peers trust. Its dates are not considered. */
 export interface OfferedRootProblem {
-  readonly reason: CaProblem | 'NotCertificate' | 'NotSelfSigned';
+  readonly code: CaProblem | 'NotCertificate' | 'NotSelfSigned';
   /** Completes the sentence "certificate 2 …" or "CN=… …". */
   readonly message: string;
 }
@@ -28,14 +28,14 @@ export function readOfferedRoots(pem: string): OfferedRoot[] {
     throw new PkiError('TooLarge', `${Math.ceil(pem.length / 1024)} KiB of PEM; at most ${text / 1024} are read`);
   }
   return parsePem(pem, certificates).map(({ label, der }) =>
-    label === 'CERTIFICATE' ? readOfferedRoot(der) : { reason: 'NotCertificate', message: `is a block ${label}` },
+    label === 'CERTIFICATE' ? readOfferedRoot(der) : { code: 'NotCertificate', message: `is a block ${label}` },
   );
 }
 
 function readOfferedRoot(der: Buffer): OfferedRoot {
   if (der.length > offeredRootsLimits.octets) {
     return {
-      reason: 'RootMalformed',
+      code: 'RootMalformed',
       message: `has ${der.length} octets; at most ${offeredRootsLimits.octets} are read`,
     };
   }
@@ -44,13 +44,14 @@ function readOfferedRoot(der: Buffer): OfferedRoot {
     const certificate = parseCertificate(der);
     // The dates pass with time. Within its validity, a certificate shows every other problem.
     const problem = caProblem(certificate, certificate.notBefore);
-    if (problem !== undefined && problem.reason !== 'RootExpired') return problem;
+    if (problem !== undefined && problem.reason !== 'RootExpired')
+      return { code: problem.reason, message: problem.message };
     if (isSelfSigned(certificate)) return { certificate };
     const message = `${subjectText(certificate).slice(0, 100)} is not self-signed; use the root above it`;
-    return { reason: 'NotSelfSigned', message };
+    return { code: 'NotSelfSigned', message };
   } catch (error) {
     if (!(error instanceof PkiError)) throw error;
-    const reason = error.code === 'UnsupportedKey' ? 'RootWeakKey' : 'RootMalformed';
-    return { reason, message: error.message };
+    const code = error.code === 'UnsupportedKey' ? 'RootWeakKey' : 'RootMalformed';
+    return { code, message: error.message };
   }
 }

@@ -60,7 +60,7 @@ class World {
     const record = authority({ spec: { ...spec, trustBundle: { clusterTrustBundle: false, additional } } });
     const observed = await this.sources.observe(record, isRotating, never);
     const roots = observed?.sources.flatMap((one) =>
-      one.roots.map((offered) => ('certificate' in offered ? offered.certificate.fingerprint : offered.reason)),
+      one.roots.map((offered) => ('certificate' in offered ? offered.certificate.fingerprint : offered.code)),
     );
     const problems = observed?.sources.flatMap(({ problem }) => problem?.reason ?? []);
     return { roots, problems, nextAt: observed?.nextAt, waitsForRotation: observed?.waitsForRotation };
