@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -60,19 +62,33 @@ test('an unknown flag prints the usage', async () => {
   assert.match(stderr, /usage: npm run demo/);
 });
 
-test("on a user's own cluster (25 s: the whole demo runs)", async (t) => {
+test("on a user's own cluster (60 s: the demo runs once as a whole and is interrupted four times)", async (t) => {
   let cluster: ControlPlane;
+  let before: string[];
   t.before(async () => {
     cluster = await startControlPlane();
+    // Controllers of the control plane create objects of their own while they start.
+    let last: string[] = [];
+    before = await eventually(async () => {
+      const now = await objectsOf(cluster);
+      const previous = last;
+      last = now;
+      assert.ok(now.length > 50);
+      assert.deepEqual(now, previous);
+      return now;
+    });
   });
   t.after(() => cluster.stop());
-  const onCluster = (...args: string[]): Promise<CommandResult> =>
-    demo(['--once', '--context=mtls-operator', ...args], { KUBECONFIG: cluster.kubeconfig });
-  const names = async (...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await cluster.kubectl(['get', ...args, '--output=name']);
-    assert.equal(code, 0, stderr);
-    return stdout.trim();
-  };
+  const settings = (): { args: string[]; env: NodeJS.ProcessEnv } => ({
+    args: ['--once', '--context=mtls-operator'],
+    env: { KUBECONFIG: cluster.kubeconfig },
+  });
+  const onCluster = (...args: string[]): Promise<CommandResult> => demo([...settings().args, ...args], settings().env);
+  const isAsBefore = (): Promise<void> =>
+    // The API server removes the APIServices of a deleted CRD a moment later.
+    eventually(async () => assert.deepEqual(await objectsOf(cluster), before), {
+      message: 'the cluster is not as before',
+    });
 
   await t.test(
     'without a terminal to confirm and without --yes, it prints what it would do and changes nothing',
@@ -81,19 +97,86 @@ test("on a user's own cluster (25 s: the whole demo runs)", async (t) => {
       assert.equal(code, 2, `${stdout}\n${stderr}`);
       assert.match(stdout, /install the CRDs/);
       assert.match(stderr, /--yes/);
-      assert.equal(await names('crd'), '');
-      assert.doesNotMatch(await names('namespaces'), /shop|mtls-operator/);
+      await isAsBefore();
     },
   );
 
-  await t.test('with --yes it shows every step, deletes the examples and keeps the installation', async () => {
+  await t.test('with --yes it shows every step and leaves the cluster as it was', async () => {
     const { code, stdout, stderr } = await onCluster('--yes');
     assert.equal(code, 0, `${stdout}\n${stderr}`);
     assert.match(stdout, /none refused, no program restarted/);
-    assert.doesNotMatch(await names('namespaces'), /shop/);
-    assert.equal(await names('mtlsauthorities'), 'mtlsauthority.mtls-operator.io/default');
-    assert.equal(await names('secrets', '--namespace=mtls-operator'), 'secret/mtls-root');
-    assert.equal(await names('deployments', '--namespace=mtls-operator'), '');
+    assert.match(stdout, /The demo has removed everything that it created/);
+    await isAsBefore();
+  });
+
+  for (const { moment, signal } of [
+    { moment: 'Install the operator', signal: 'SIGINT' },
+    { moment: 'Create a root', signal: 'SIGTERM' },
+  ] as const) {
+    await t.test(`interrupted by ${signal} in the step "${moment}", it leaves the cluster as it was`, async () => {
+      const running = interruptible(settings());
+      await eventually(() => assert.ok(running.output().includes(moment)), { timeoutMs: 120_000 });
+      running.send(signal);
+      assert.equal(await running.exited, 130, running.output());
+      assert.match(running.output(), /Stopping, and removing what the demo has created/);
+      assert.match(running.output(), /Interrupted\. The demo has removed everything that it created/);
+      await isAsBefore();
+    });
+  }
+
+  await t.test('the CRDs and the namespace of deploy/ stay if they exist', async () => {
+    await cluster.kubectl(['create', 'namespace', 'mtls-operator']);
+    await cluster.kubectl(['apply', `--filename=${ROOT}/crds`]);
+    const own = await eventually(async () => {
+      const now = await objectsOf(cluster);
+      for (const made of [
+        'ConfigMap/mtls-operator/kube-root-ca.crt',
+        'ServiceAccount/mtls-operator/default',
+        'APIService//v1alpha1.mtls',
+      ]) {
+        assert.ok(
+          now.some((line) => line.startsWith(made)),
+          made,
+        );
+      }
+      return now;
+    });
+    const running = interruptible(settings());
+    await eventually(() => assert.ok(running.output().includes('Request certificates')), { timeoutMs: 120_000 });
+    running.send('SIGINT');
+    assert.equal(await running.exited, 130, running.output());
+    await eventually(async () => assert.deepEqual(await objectsOf(cluster), own));
+    await cluster.kubectl(['delete', `--filename=${ROOT}/crds`]);
+    await cluster.kubectl(['delete', 'namespace', 'mtls-operator']);
+    await isAsBefore();
+  });
+
+  await t.test('a second Ctrl-C ends it at once, with the commands that remove the rest', async () => {
+    const running = interruptible(settings());
+    await eventually(() => assert.ok(running.output().includes('Mount the Secrets')), { timeoutMs: 120_000 });
+    // The namespace cannot go, so the removal cannot end.
+    const hold = (value: string[]): Promise<CommandResult> =>
+      cluster.kubectl([
+        'patch',
+        'serviceaccount',
+        'default',
+        '--namespace=shop',
+        '--type=merge',
+        `--patch=${JSON.stringify({ metadata: { finalizers: value } })}`,
+      ]);
+    assert.equal((await hold(['example.com/hold'])).code, 0);
+    const again = setInterval(() => running.send('SIGINT'), 200);
+    assert.equal(await running.exited.finally(() => clearInterval(again)), 130, running.output());
+    await hold([]);
+    const commands = [...running.output().matchAll(/^ +\$ kubectl (--context .+)$/gm)].map(([, line = '']) =>
+      line.split(' '),
+    );
+    assert.ok(commands.length > 0, running.output());
+    for (const args of commands) {
+      const { code, stderr } = await cluster.kubectl(args);
+      assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
+    }
+    await isAsBefore();
   });
 
   await t.test('it does not change an existing namespace with the name of its own', async () => {
@@ -101,9 +184,42 @@ test("on a user's own cluster (25 s: the whole demo runs)", async (t) => {
     const { code, stdout } = await onCluster('--yes');
     assert.equal(code, 1);
     assert.match(stdout, /✗ the cluster already has a namespace "shop"/);
-    assert.match(await names('namespaces'), /shop/);
+    await cluster.kubectl(['delete', 'namespace', 'shop']);
+    await isAsBefore();
   });
 });
+
+/** Every object of the cluster, with its UID. Kubernetes itself changes Events and Leases. */
+async function objectsOf(cluster: ControlPlane): Promise<string[]> {
+  const read = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await cluster.kubectl(args);
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  const types = (await read('api-resources', '--verbs=list', '--output=name'))
+    .trim()
+    .split('\n')
+    .filter((type) => !/^(componentstatuses|events(\..*)?)$/.test(type));
+  const columns = '{range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name} {.metadata.uid}{"\\n"}{end}';
+  const lines = await read('get', types.join(','), '--all-namespaces', `--output=jsonpath=${columns}`);
+  return lines.trim().split('\n').toSorted();
+}
+
+/** Starts the demo without npm in between. */
+function interruptible({ args, env }: { readonly args: readonly string[]; readonly env: NodeJS.ProcessEnv }) {
+  const child = spawn(process.execPath, [`${ROOT}/tools/demo/main.ts`, '--yes', ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
+  return {
+    output: (): string => stripVTControlCharacters(text),
+    send: (signal: NodeJS.Signals): boolean => child.kill(signal),
+    exited: once(child, 'close').then(([code]) => code as number | null),
+  };
+}
 
 /** Runs the demo without a terminal. */
 function demo(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CommandResult> {

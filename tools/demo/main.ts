@@ -8,7 +8,8 @@ import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 
 import { guardFolder } from '../controlplane/guard.ts';
-import { type DemoCluster, inspectCluster, intentions, removeExamples, SHOP, startOwnCluster } from './cluster.ts';
+import { type DemoCluster, inspectCluster, intentions, startOwnCluster, type UserCluster } from './cluster.ts';
+import { SHOP } from './footprint.ts';
 import { short } from './objects.ts';
 import { callsOf, keepCalling, reasonOf } from './peers.ts';
 import { createScreen, type Row } from './screen.ts';
@@ -57,6 +58,9 @@ function parse(argv: readonly string[]): Request | 'help' {
   }
 }
 
+/** The user's cluster, once the demo may change it. */
+let userCluster: UserCluster | undefined;
+
 /** Rejects at the first signal. A second signal exits at once, for a user who does not want to wait for the cleanup. */
 function interruption(): Promise<never> {
   return new Promise((_, reject) => {
@@ -65,12 +69,23 @@ function interruption(): Promise<never> {
       process.on(signal, () => {
         const now = performance.now();
         // The terminal and npm may both deliver the same Ctrl-C.
-        if (interruptedAtMs !== undefined && now - interruptedAtMs > 1000) process.exit(130);
-        interruptedAtMs ??= now;
+        if (interruptedAtMs !== undefined && now - interruptedAtMs <= 1000) return;
+        if (interruptedAtMs !== undefined) exitAtOnce();
+        interruptedAtMs = now;
+        screen.note();
+        screen.note('Stopping, and removing what the demo has created. Press Ctrl-C again to exit at once.');
         reject(new Interrupted());
       });
     }
   });
+}
+
+/** Prints the commands that remove the rest from the user's cluster. The guard ends the programs of the demo. */
+function exitAtOnce(): never {
+  const remaining = userCluster?.remaining() ?? [];
+  if (remaining.length > 0) screen.note('These objects are still in the cluster. Remove them with:');
+  for (const line of remaining) screen.command(line);
+  process.exit(130);
 }
 
 async function chooseCluster(
@@ -88,7 +103,20 @@ async function chooseCluster(
   screen.note('The demo will:');
   for (const line of intentions(cluster)) screen.note(`  ${line}`);
   if (!yes && !(await isAgreed())) return undefined;
-  cleanup.defer(() => screen.during('removing the examples', removeExamples(cluster)));
+  userCluster = cluster;
+  cleanup.defer(async () => {
+    try {
+      await screen.during('removing what the demo has created', cluster.remove());
+    } catch (error) {
+      const commands = cluster.remaining().map((line) => `\n  ${line}`);
+      throw new Error(
+        `${(error as Error).message}\nThe rest is still in the cluster. Remove it with:${commands.join('')}`,
+        {
+          cause: error,
+        },
+      );
+    }
+  });
   return cluster;
 }
 
@@ -118,9 +146,7 @@ async function stayUp(
   screen.command(`${kubectl} -n ${SHOP} delete secret payments-server-tls`);
   screen.command(`${kubectl} explain mcert.spec`);
   screen.note();
-  screen.note(
-    cluster.isOwn ? 'Press Ctrl-C to stop and remove everything.' : 'Press Ctrl-C to stop and remove the examples.',
-  );
+  screen.note('Press Ctrl-C to stop and remove everything.');
   screen.note();
 
   const caller = keepCalling(rightCall, 1000);
@@ -156,13 +182,12 @@ async function run(request: Request): Promise<number> {
     await Promise.race([demo(), interrupted]);
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
+    if (!isComplete) screen.title('\nInterrupted. The demo has removed everything that it created.');
     // The guard ends programs that are still starting.
     if (!isComplete) process.exit(130);
   }
   if (!isComplete) return 1;
-  screen.title(
-    `\nDone. ${request.context === undefined ? 'The demo has removed everything that it created.' : 'The operator stays installed.'}`,
-  );
+  screen.title('\nDone. The demo has removed everything that it created.');
   return 0;
 }
 

@@ -14,7 +14,7 @@ import {
   secrets,
   silentLog,
 } from '../../src/kube/index.ts';
-import { SHOP } from './cluster.ts';
+import { SHOP } from './footprint.ts';
 import { holderOf } from './identity.ts';
 import type { Row } from './screen.ts';
 

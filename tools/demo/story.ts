@@ -7,7 +7,8 @@ import type { Secret } from '../../src/kube/index.ts';
 import { pollUntil } from '../controlplane/poll.ts';
 import { OPERATOR_NAMESPACE, startOperatorProgram, waitForOperator, writeOperatorKubeconfig } from '../operator.ts';
 import type { Program } from '../program.ts';
-import { type DemoCluster, SHOP } from './cluster.ts';
+import type { DemoCluster } from './cluster.ts';
+import { SHOP } from './footprint.ts';
 import { holderOf, readIdentity } from './identity.ts';
 import { type Mounts, mountSecrets } from './mounts.ts';
 import { followObjects, leafOf, type Objects, readyCondition, short } from './objects.ts';
@@ -99,13 +100,17 @@ async function install({ cluster, screen, folder, cleanup }: Stage): Promise<Pro
   // On the user's cluster the Deployment is left out, because there is no image for it.
   const selector = cluster.isOwn ? [] : ['--selector=app.kubernetes.io/component!=operator'];
   screen.command(['kubectl apply -k deploy', ...selector].join(' '));
-  await screen.during('applying the manifests', kubectl(['apply', '-k', join(ROOT, 'deploy'), ...selector]));
+  const installed =
+    cluster.footprint === undefined ? kubectl(['apply', '-k', join(ROOT, 'deploy')]) : cluster.footprint.install();
+  await screen.during<unknown>('applying the manifests', installed);
   const crds = ['mtlsauthorities.mtls-operator.io', 'mtlscertificates.mtls-operator.io'];
   await kubectl(['wait', '--for=condition=Established', '--timeout=120s', 'crd', ...crds]);
   screen.fact('the CRDs, namespace, ServiceAccount and RBAC are installed');
 
   const kubeconfig = join(folder, 'operator.kubeconfig');
   await writeOperatorKubeconfig(kubeconfig, kubectl);
+  // An operator that starts during the cleanup would create objects again.
+  assert.ok(!cleanup.disposed, 'the demo has been interrupted');
   const operator = startOperatorProgram({ args: [`--kubeconfig=${kubeconfig}`] });
   cleanup.defer(async () => {
     const { code } = await screen.during('stopping the operator', operator.stop());
@@ -137,6 +142,7 @@ async function showRoot({ screen }: Stage, objects: Objects): Promise<void> {
 
 async function issue({ cluster, screen }: Stage, objects: Objects): Promise<void> {
   screen.command('kubectl apply -f deploy/examples/payments.yaml');
+  await cluster.footprint?.createNamespace();
   await cluster.kubectl(['apply', '-f', join(ROOT, 'deploy/examples/payments.yaml')]);
   const started = performance.now();
   const hasAll = (): boolean =>
