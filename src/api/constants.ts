@@ -57,9 +57,15 @@ export const annotations = {
   certificateUid: `${group}/certificate-uid`,
   /** On a Secret: how many times its content has been issued. */
   revision: `${group}/revision`,
-  /** On a Secret: the keys of its metadata that come from `secretTemplate`, as JSON, so that the operator can remove them. */
+  /**
+   * On a Secret: the keys of its metadata that come from `secretTemplate`, as JSON, so that the operator can remove them.
+   * On a published ConfigMap: the same for `configMap.labels` and `configMap.annotations`.
+   */
   template: `${group}/template`,
-  /** On a Secret: the keys of its data that `spec.outputs` requested, and the sources of their content, as JSON. */
+  /**
+   * On a Secret: the keys of its data that `spec.outputs` requested, and the sources of their content, as JSON.
+   * On a published ConfigMap: the key of the truststore, and a digest of truststore and roots, as JSON.
+   */
   outputs: `${group}/outputs`,
 } as const;
 

@@ -208,6 +208,12 @@ export type TrustReason =
    */
   | 'PublishingFailed'
   /**
+   * The ConfigMaps are published without the truststore, or without the truststore and the CRLs, because they would become too
+   * large with them. `ca.crt` is complete.
+   * @action Publish fewer roots, or remove `configMap.truststore` and mount `ca.crt`.
+   */
+  | 'BundleTooLarge'
+  /**
    * The cluster does not serve ClusterTrustBundles of certificates.k8s.io/v1 (Kubernetes 1.37).
    * @action Set `clusterTrustBundle: false`, or upgrade the cluster.
    */

@@ -330,6 +330,37 @@ export interface TrustConfigMap {
    * selects all.
    */
   readonly namespaceSelector?: LabelSelector;
+  /**
+   * Labels that the operator sets on every published ConfigMap in addition to its own. A label that you remove here is
+   * removed from the ConfigMaps. Labels set by other clients stay. A key with the prefix kubernetes.io, k8s.io or
+   * mtls-operator.io, or with a subdomain of these, is reserved. Keys with the prefix app.kubernetes.io are allowed,
+   * except app.kubernetes.io/managed-by.
+   */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Annotations that the operator sets on every published ConfigMap. Otherwise the field works like labels. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /**
+   * Adds the roots of ca.crt to every ConfigMap as a truststore in PKCS#12, for instance for Java. Java also opens it
+   * as a JKS. A ConfigMap that would become too large is published without the truststore.
+   */
+  readonly truststore?: Truststore;
+}
+
+/**
+ * Adds the roots of ca.crt to every ConfigMap as a truststore in PKCS#12, for instance for Java. Java also opens it as
+ * a JKS. A ConfigMap that would become too large is published without the truststore.
+ */
+export interface Truststore {
+  /**
+   * The key in binaryData, which ends with .p12, .pfx or .jks. Default truststore.p12. After a change the operator
+   * removes the earlier key.
+   */
+  readonly key: string;
+  /**
+   * The password of the truststore: 1 to 256 characters of printable ASCII. Default changeit. It is not a secret,
+   * because everyone who reads the MtlsAuthority sees it: the truststore holds only public certificates.
+   */
+  readonly password: string;
 }
 
 /** One source of roots. Exactly one of the fields must be set. */

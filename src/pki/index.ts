@@ -28,7 +28,7 @@ export {
 export { parseValidKey } from './keys/key-pair-check.ts';
 export { KeySigner, type Signer } from './keys/signer.ts';
 export { keystorePasswordProblem } from './keystore/keystore-password.ts';
-export { encodeKeystore, encodeTruststore } from './keystore/pkcs12.ts';
+export { encodeKeystore, encodePublicTruststore, encodeTruststore } from './keystore/pkcs12.ts';
 export {
   type LeafChain,
   type LeafRecord,

@@ -24,7 +24,6 @@ export { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } f
 export { leavesToRevoke } from './certificate/revocation-request.ts';
 export type { RoleOutcome } from './certificate/role-outcome.ts';
 export { contestedProblem, isRepair, repairsInStatus, retryIsPending } from './certificate/secret-contention.ts';
-export { type SecretMetadata, templateKeys } from './certificate/secret-metadata.ts';
 export {
   encodeOutputsRecord,
   type KeystorePassword,
@@ -42,6 +41,7 @@ export type { AuthorityRecord } from './records/authority-record.ts';
 export { byAge, type CertificateRecord } from './records/certificate-record.ts';
 export { conditionOf, type DesiredCondition, mergeConditions } from './records/condition.ts';
 export { lastWriter } from './records/field-manager.ts';
+export { type ManagedMetadata, templateKeys } from './records/metadata-template.ts';
 export type { KnownNamespace, NamespaceRecord } from './records/namespace-record.ts';
 export { controllerOf, isOfKind, ownerReference } from './records/owner-reference.ts';
 export {
@@ -95,8 +95,16 @@ export {
 export type { RotationNotice, RotationReport, RotationStep } from './rotation/rotation-step.ts';
 export { parseDurationMs } from './timing/duration.ts';
 export { trustCondition } from './trust/trust-condition.ts';
+export { clusterTrustBundleContent, configMapContent, type TrustContent } from './trust/trust-content.ts';
 export {
   authorityLabel,
+  keptTemplate,
+  parseTruststoreRecord,
+  trustMetadata,
+  trustMetadataDigest,
+  truststoreDigest,
+} from './trust/trust-metadata.ts';
+export {
   clusterTrustBundleOf,
   configMapIn,
   type ObservedTrust,

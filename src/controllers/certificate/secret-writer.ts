@@ -24,10 +24,10 @@ import {
   type CertificateRecord,
   type IssueReason,
   isOurs,
+  type ManagedMetadata,
   type ObservedRole,
   type OutputsStep,
   type SecretContent,
-  type SecretMetadata,
   type SecretRecord,
   type SecretStep,
 } from '../../plan/index.ts';
@@ -96,7 +96,7 @@ interface Job {
 
 /** A new certificate: the Secret to write, the content record to cache, and why it was issued. */
 interface NewContent {
-  readonly whole: SecretPatch<SecretMetadata>;
+  readonly whole: SecretPatch<ManagedMetadata>;
   readonly content: SecretContent;
   readonly issue: { readonly role: Role; readonly reason: IssueReason; readonly keptKey: boolean };
 }
@@ -293,7 +293,7 @@ interface SecretPatch<Metadata> {
 }
 
 /** Adds the outputs to a write. */
-const withOutputs = <Metadata extends SecretMetadata>(
+const withOutputs = <Metadata extends ManagedMetadata>(
   { metadata, data }: SecretPatch<Metadata>,
   outputs: Outputs | undefined,
 ): SecretPatch<Metadata> =>

@@ -1,4 +1,4 @@
-import { crlKey, labels, managerName, secretKeys } from '../../api/constants.ts';
+import { annotations, crlKey, labels, managerName, secretKeys } from '../../api/constants.ts';
 import {
   type ClusterTrustBundle,
   type ConfigMap,
@@ -11,70 +11,100 @@ import {
 } from '../../kube/index.ts';
 import { sha256Hex } from '../../pki/index.ts';
 import {
-  type AuthorityRecord,
-  authorityLabel,
   controllerOf,
   isOfKind,
+  keptTemplate,
+  type ManagedMetadata,
+  parseTruststoreRecord,
   signerNameOf,
+  type TrustContent,
   type TrustRecord,
+  trustMetadata,
+  trustMetadataDigest,
+  truststoreDigest,
 } from '../../plan/index.ts';
+import { internPool } from './intern-pool.ts';
 
 /** The label selector of the bundles that the operator publishes. */
 export const trustSelector = `${labels.managedBy}=${managerName},${labels.authority}`;
 
-/** The published content in PEM: the roots, and the CRLs if there are any. */
-export interface TrustContent {
-  readonly bundle: string;
-  readonly crl?: string;
-}
-
 /** How objects of one kind hold a bundle. */
 export interface TrustKind<T extends KubeObject> {
   readonly resource: Resource<T>;
-  /** Whether objects of this kind can hold CRLs. */
-  readonly holdsCrls: boolean;
-  /** Builds a new object. */
-  readonly create: (metadata: ObjectMeta, authority: string, content: TrustContent) => T;
+  /** Builds a new object. Its metadata gets the labels and annotations of the content. */
+  readonly create: (metadata: ObjectMeta, content: TrustContent) => T;
   /** A patch that replaces the content of an object and leaves its other fields unchanged. */
-  readonly change: (metadata: GuardedPatch<KubeObject>['metadata'], content: TrustContent) => GuardedPatch<T>;
+  readonly change: (record: TrustRecord, content: TrustContent) => GuardedPatch<T>;
   /** The record of an object. TrustCache sets its change time. */
   readonly toRecord: (object: T) => TrustRecord;
 }
 
-/** A bundle in the keys `ca.crt` and `ca.crl` of a ConfigMap. */
+/** A bundle in the keys `ca.crt` and `ca.crl` of a ConfigMap, and in the key of the truststore. */
 export const inConfigMap: TrustKind<ConfigMap> = {
   resource: configMaps,
-  holdsCrls: true,
-  create: (metadata, _, { bundle, crl }) => ({
-    metadata,
-    data: { [secretKeys.bundle]: bundle, ...(crl === undefined ? {} : { [crlKey]: crl }) },
+  create: (metadata, { bundle, crl, truststore, ...content }) => ({
+    metadata: { ...metadata, ...present(trustMetadata({ bundle, ...content, ...(truststore && { truststore }) })) },
+    data: { [secretKeys.bundle]: bundle.pem, ...(crl === undefined ? {} : { [crlKey]: crl.pem }) },
+    ...(truststore === undefined ? {} : { binaryData: { [truststore.key]: truststore.base64 } }),
   }),
-  change: (metadata, { bundle, crl }) => ({
-    metadata,
-    data: { [secretKeys.bundle]: bundle, [crlKey]: crl ?? null },
-    // The API server refuses a key that is in both data and binaryData.
-    binaryData: { [secretKeys.bundle]: null, [crlKey]: null },
-  }),
-  toRecord: (object) =>
-    trustRecord(
+  change(record, content) {
+    const { bundle, crl, truststore } = content;
+    const key = truststore?.key;
+    const former = record.truststoreKey;
+    return {
+      metadata: patchedMetadata(record, content),
+      // The API server refuses a key that is in both data and binaryData.
+      data: { [secretKeys.bundle]: bundle.pem, [crlKey]: crl?.pem ?? null, ...(key && { [key]: null }) },
+      binaryData: {
+        [secretKeys.bundle]: null,
+        [crlKey]: null,
+        ...(former && { [former]: null }),
+        ...(truststore && { [truststore.key]: truststore.base64 }),
+      },
+    };
+  },
+  toRecord(object) {
+    const bundle = object.data?.[secretKeys.bundle];
+    const noted = parseTruststoreRecord(object.metadata.annotations?.[annotations.outputs]);
+    const base64 = noted && (object.binaryData?.[noted.key] ?? '');
+    const isIntact =
+      noted === undefined || noted.digest === truststoreDigest(bundle ?? '', { key: noted.key, base64: base64 ?? '' });
+    return trustRecord(
       object,
-      { bundle: object.data?.[secretKeys.bundle], crl: object.data?.[crlKey] },
+      { bundle: isIntact ? bundle : undefined, crl: object.data?.[crlKey], truststoreKey: noted?.key },
       object.immutable === true,
-    ),
+    );
+  },
 };
 
 /** A bundle in a ClusterTrustBundle of the authority's signer name. */
 export const inClusterTrustBundle: TrustKind<ClusterTrustBundle> = {
   resource: clusterTrustBundles,
-  holdsCrls: false,
-  create: (metadata, authority, { bundle: trustBundle }) => ({
-    metadata,
-    spec: { signerName: signerNameOf(authority), trustBundle },
+  create: (metadata, content) => ({
+    metadata: { ...metadata, ...present(trustMetadata(content)) },
+    spec: { signerName: signerNameOf(content.authority), trustBundle: content.bundle.pem },
   }),
-  change: (metadata, { bundle: trustBundle }) => ({ metadata, spec: { trustBundle } }),
+  change: (record, content) => ({
+    metadata: patchedMetadata(record, content),
+    spec: { trustBundle: content.bundle.pem },
+  }),
   toRecord: (object) =>
     trustRecord(object, { bundle: object.isPartial === true ? undefined : object.spec.trustBundle }, false),
 };
+
+/** The metadata of a new object. It has no keys to remove, and no empty map of annotations. */
+function present({ labels: all, annotations: notes }: ManagedMetadata): Pick<ObjectMeta, 'labels' | 'annotations'> {
+  return {
+    labels: all as Record<string, string>,
+    ...(Object.keys(notes).length === 0 ? {} : { annotations: notes as Record<string, string> }),
+  };
+}
+
+const patchedMetadata = (record: TrustRecord, content: TrustContent) => ({
+  uid: record.uid,
+  resourceVersion: record.resourceVersion,
+  ...trustMetadata(content, record),
+});
 
 /** The MtlsAuthority that an object names as its controller, whether or not it exists. */
 export function authorityOf({ ownerReferences }: ObjectMeta): { name: string; uid: string } | undefined {
@@ -85,31 +115,36 @@ export function authorityOf({ ownerReferences }: ObjectMeta): { name: string; ui
 /** The record of an object that no authority controls, from its metadata. */
 export const foreignRecord = (object: KubeObject): TrustRecord => trustRecord(object, {}, false);
 
+/** The content of an object for its record. */
+interface FoundContent {
+  readonly bundle?: string | undefined;
+  readonly crl?: string | undefined;
+  readonly truststoreKey?: string | undefined;
+}
+
 /** A record of bounded size. For an object that no authority controls it records only that the name is taken. */
 function trustRecord(
   { metadata }: KubeObject,
-  { bundle, crl }: { readonly bundle?: string | undefined; readonly crl?: string | undefined },
+  { bundle, crl, truststoreKey }: FoundContent,
   immutable: boolean,
 ): TrustRecord {
   const owner = authorityOf(metadata);
-  const label = metadata.labels?.[labels.managedBy] === managerName ? metadata.labels[labels.authority] : undefined;
+  const template = keptTemplate(metadata.annotations?.[annotations.template]);
+  const ofAuthority = {
+    metadata: internPool.text(trustMetadataDigest(metadata)),
+    ...(template === undefined ? {} : { template: internPool.text(template) }),
+    ...(truststoreKey === undefined ? {} : { truststoreKey: internPool.text(truststoreKey) }),
+    ...(bundle === undefined ? {} : { bundle: sha256Hex(bundle) }),
+    ...(crl === undefined ? {} : { crl: sha256Hex(crl) }),
+  };
   return {
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     uid: metadata.uid ?? '',
     resourceVersion: metadata.resourceVersion ?? '',
-    ...(owner === undefined ? {} : { owner: owner.uid, ownerName: owner.name }),
-    ...(label === undefined ? {} : { label }),
-    ...(owner === undefined || bundle === undefined ? {} : { bundle: sha256Hex(bundle) }),
-    ...(owner === undefined || crl === undefined ? {} : { crl: sha256Hex(crl) }),
+    ...(owner === undefined ? {} : { owner: owner.uid, ownerName: owner.name, ...ofAuthority }),
     immutable,
     deleting: metadata.deletionTimestamp !== undefined,
     changedAtMs: Number.NEGATIVE_INFINITY,
   };
 }
-
-/** The labels of the published bundles of an authority. */
-export const trustLabels = ({ name }: AuthorityRecord): Record<string, string> => ({
-  [labels.managedBy]: managerName,
-  [labels.authority]: authorityLabel(name),
-});

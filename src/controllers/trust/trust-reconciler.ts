@@ -1,10 +1,12 @@
 import { type ClusterTrustBundle, type ConfigMap, isKubeError, type Store } from '../../kube/index.ts';
 import {
   type AuthorityRecord,
+  clusterTrustBundleContent,
   clusterTrustBundleOf,
+  configMapContent,
   configMapIn,
   type KnownNamespace,
-  type RootState,
+  type TrustContent,
   type TrustOutcome,
 } from '../../plan/index.ts';
 import type { AuthorityStates } from '../cache/authority-states.ts';
@@ -40,9 +42,10 @@ interface Target {
   /** The name of the object; undefined if nothing may be published there. */
   readonly desiredName: string | undefined;
   readonly writer: Pick<TrustWriter<ConfigMap>, 'settle' | 'lastWriter'>;
-  readonly state: RootState;
-  /** See contentIn. */
-  readonly content: string;
+  /** Absent while the authority is not ready. */
+  readonly content?: TrustContent;
+  /** See versionOf. */
+  readonly version: string;
 }
 
 /** Foreign objects are not watched. They are polled for deletion every 30 s, or less often (50 ms each) if there are many. */
@@ -89,7 +92,8 @@ export class TrustReconciler {
     if (servesClusterTrustBundles() !== true) return undefined;
     const isRequested = authority.spec.trustBundle?.clusterTrustBundle === true;
     const desiredName = isRequested ? clusterTrustBundleOf(authority.name) : undefined;
-    return this.#target(key, authority, '', desiredName, clusterTrustBundles);
+    const content = clusterTrustBundleContent(authority, this.#context.authorityStates.get(authority.name));
+    return targetOf({ key, authority, namespace: '', desiredName, writer: clusterTrustBundles }, content);
   }
 
   /** A namespace as a target; undefined if the namespace is gone, is being deleted, or its ConfigMaps may not be read. */
@@ -98,36 +102,26 @@ export class TrustReconciler {
     const namespace = this.#context.namespace(name);
     if (namespace === undefined || namespace.terminating || namespace.configMapsForbidden === true) return undefined;
     const desiredName = configMapIn(authority, namespace, holdsBundle(authority, name));
-    return this.#target(key, authority, name, desiredName, configMaps);
-  }
-
-  #target(
-    key: string,
-    authority: AuthorityRecord,
-    namespace: string,
-    desiredName: string | undefined,
-    writer: Target['writer'],
-  ): Target {
-    const state = this.#context.authorityStates.get(authority.name);
-    return { key, authority, namespace, desiredName, writer, state, content: contentIn(desiredName, state) };
+    const content = configMapContent(authority, this.#context.authorityStates.get(authority.name));
+    return targetOf({ key, authority, namespace: name, desiredName, writer: configMaps }, content);
   }
 
   /** Plans and carries out the writes for a target. */
   async #publish(target: Target, signal: AbortSignal): Promise<TrustResult> {
-    const { key, authority, namespace, desiredName, writer, state, content } = target;
+    const { key, authority, namespace, desiredName, writer, content, version } = target;
     const { now } = this.#context;
     let isWriting = false;
     const noteWrite = () => {
-      if (isWriting) this.#repairs.noteWrite(key, content, now());
+      if (isWriting) this.#repairs.noteWrite(key, version, now());
     };
     const request = {
       authority,
       namespace,
       ...(desiredName === undefined ? {} : { desiredName }),
-      ...(state.state === 'ready' ? { published: state } : {}),
+      ...(content === undefined ? {} : { content }),
       askLive: this.#foreign.has(key),
       mayWrite: () => {
-        isWriting = this.#repairs.nextWriteTime(key, content) <= now();
+        isWriting = this.#repairs.nextWriteTime(key, version) <= now();
         return isWriting;
       },
     };
@@ -143,9 +137,9 @@ export class TrustReconciler {
 
   /** Records the outcome for the status of the authority. Returns when to reconcile the target again. */
   async #report(target: Target, result: TrustResult, signal: AbortSignal): Promise<Requeue> {
-    const { key, authority, namespace, desiredName, writer, state, content } = target;
-    const wait = { requeueAt: this.#repairs.nextWriteTime(key, content) };
-    if (desiredName !== undefined && this.#repairs.isContested(key, content, this.#context.now())) {
+    const { key, authority, namespace, desiredName, writer, content, version } = target;
+    const wait = { requeueAt: this.#repairs.nextWriteTime(key, version) };
+    if (desiredName !== undefined && this.#repairs.isContested(key, version, this.#context.now())) {
       // Only before the repair: after it, managedFields name the operator as the last writer.
       const isUnnamed = result === 'postponed' && this.#repairs.isUnnamed(key);
       if (isUnnamed) this.#repairs.name(key, await writer.lastWriter(namespace, desiredName, signal));
@@ -155,7 +149,7 @@ export class TrustReconciler {
     if (result === 'postponed') return wait;
     if (desiredName === undefined) return this.#forget(key, authority.name);
     // Without a bundle there was nothing to compare, so there is no outcome.
-    if (state.state !== 'ready') return undefined;
+    if (content === undefined) return undefined;
     this.#note(key, authority.name, { desiredName, state: result === 'foreign' ? 'foreign' : 'settled' });
     return result === 'settled' ? undefined : { requeueAt: this.#nextPoll() };
   }
@@ -189,8 +183,12 @@ export class TrustReconciler {
   }
 }
 
+function targetOf(where: Omit<Target, 'content' | 'version'>, content: TrustContent | undefined): Target {
+  return { ...where, ...(content === undefined ? {} : { content }), version: versionOf(where.desiredName, content) };
+}
+
 /** Identifies the content for a target; empty if nothing may be published there or the authority is not ready. */
-const contentIn = (desiredName: string | undefined, state: RootState): string =>
-  desiredName === undefined || state.state !== 'ready'
+const versionOf = (desiredName: string | undefined, content: TrustContent | undefined): string =>
+  desiredName === undefined || content === undefined
     ? ''
-    : `${desiredName} ${state.bundle.digest} ${state.crl?.digest ?? ''}`;
+    : [desiredName, content.bundle.digest, content.crl?.digest ?? '', content.metadata].join(' ');

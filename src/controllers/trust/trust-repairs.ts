@@ -1,7 +1,7 @@
 import { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from '../../plan/index.ts';
 
 interface Known {
-  /** Identifies the last written content, see contentIn. */
+  /** Identifies the last written content, see versionOf. */
   readonly content: string;
   readonly writtenAt: Date;
   /** How often the same content was written again because another client had changed it. */

@@ -1,28 +1,15 @@
 import { type GuardedClient, isKubeError, KubeError, type KubeObject, keyOf, type Log } from '../../kube/index.ts';
-import type { TrustBundle } from '../../pki/index.ts';
 import {
   type AuthorityRecord,
-  type CrlBundle,
   ownerReference,
   planTrust,
+  type TrustContent,
   type TrustRecord,
   type TrustWrite,
 } from '../../plan/index.ts';
 import { type TrustCache, targetOf } from '../cache/trust-cache.ts';
 import { readLastWriter } from '../objects/last-writer.ts';
-import {
-  authorityOf,
-  foreignRecord,
-  type TrustContent,
-  type TrustKind,
-  trustLabels,
-} from '../objects/trust-objects.ts';
-
-/** The roots of an authority, and its CRLs if it has any. */
-export interface PublishedTrust {
-  readonly bundle: TrustBundle;
-  readonly crl?: CrlBundle;
-}
+import { authorityOf, foreignRecord, type TrustKind } from '../objects/trust-objects.ts';
 
 /** The content to publish to one target. */
 export interface TrustRequest {
@@ -31,8 +18,8 @@ export interface TrustRequest {
   readonly namespace: string;
   /** The name of the object; absent if nothing may be published there. */
   readonly desiredName?: string;
-  /** Absent while the authority is not ready. */
-  readonly published?: PublishedTrust;
+  /** What the object should hold. Absent while the authority is not ready. */
+  readonly content?: TrustContent;
   /** Read the object with this name from the API server: the cache does not hold objects of other owners. */
   readonly askLive: boolean;
   /** Called before the first write. If it returns false, nothing is written and the result is `postponed`. */
@@ -67,15 +54,12 @@ export class TrustWriter<T extends KubeObject> {
    * @throws KubeError NotFound when the namespace is gone, Conflict when another client keeps changing the object
    */
   async settle(request: TrustRequest, signal: AbortSignal): Promise<TrustResult> {
-    const { authority, namespace, desiredName, published, mayWrite } = request;
-    const bundle = published?.bundle;
-    const crl = this.#kind.holdsCrls ? published?.crl : undefined;
+    const { authority, namespace, desiredName, content, mayWrite } = request;
     const found = await this.#observe(request, signal);
     for (let round = 0; round < rounds; round += 1) {
       const steps = planTrust({
         authority,
-        ...(bundle === undefined ? {} : { bundle: bundle.digest }),
-        ...(crl === undefined ? {} : { crl: crl.digest }),
+        ...(content === undefined ? {} : { content }),
         ...(desiredName === undefined ? {} : { desiredName }),
         existing: [...found.values()],
       });
@@ -85,7 +69,7 @@ export class TrustWriter<T extends KubeObject> {
       if (round === 0 && !mayWrite()) return 'postponed';
       for (const step of writes) {
         const name = step.step === 'create' ? step.name : step.record.name;
-        const after = await this.#write(authority, namespace, name, step, contentOf(bundle, crl), signal);
+        const after = await this.#write(authority, namespace, name, step, content, signal);
         if (after === undefined) found.delete(name);
         else found.set(name, after);
       }
@@ -127,7 +111,7 @@ export class TrustWriter<T extends KubeObject> {
       step: step.step,
     });
     try {
-      if (step.step === 'update') return await this.#update(authority, step.record, content, signal);
+      if (step.step === 'update') return await this.#update(step.record, content, signal);
       if (step.step !== 'create') await this.#delete(step.record, signal);
     } catch (error) {
       if (!isKubeError(error, 'Conflict', 'NotFound')) throw error;
@@ -153,22 +137,16 @@ export class TrustWriter<T extends KubeObject> {
     const metadata = {
       ...(namespace === '' ? {} : { namespace }),
       name,
-      labels: trustLabels(authority),
       ownerReferences: [ownerReference('MtlsAuthority', authority)],
     };
-    const object = create(metadata, authority.name, needed(content));
+    const object = create(metadata, needed(content));
     return this.#observeOwnWrite(await this.#client.create(resource, object, { signal }));
   }
 
-  async #update(
-    authority: AuthorityRecord,
-    { namespace, name, uid, resourceVersion }: TrustRecord,
-    content: TrustContent | undefined,
-    signal: AbortSignal,
-  ): Promise<TrustRecord> {
+  async #update(record: TrustRecord, content: TrustContent | undefined, signal: AbortSignal): Promise<TrustRecord> {
     const { resource, change } = this.#kind;
-    const patch = change({ uid, resourceVersion, labels: trustLabels(authority) }, needed(content));
-    return this.#observeOwnWrite(await this.#client.mergePatch(resource, { namespace, name }, patch, { signal }));
+    const patch = change(record, needed(content));
+    return this.#observeOwnWrite(await this.#client.mergePatch(resource, record, patch, { signal }));
   }
 
   async #delete({ namespace, name, uid, resourceVersion }: TrustRecord, signal: AbortSignal): Promise<void> {
@@ -199,10 +177,6 @@ function resultOf(isConflict: boolean, desired: TrustRecord | undefined): TrustR
   if (isConflict) return 'foreign';
   return desired?.deleting === true ? 'held' : 'settled';
 }
-
-/** The content to write; undefined without a bundle. */
-const contentOf = (bundle: TrustBundle | undefined, crl: CrlBundle | undefined): TrustContent | undefined =>
-  bundle === undefined ? undefined : { bundle: bundle.pem, ...(crl === undefined ? {} : { crl: crl.pem }) };
 
 /** Never throws for a real plan: without a bundle, planTrust only plans deletions. */
 function needed(content: TrustContent | undefined): TrustContent {

@@ -18,7 +18,17 @@ export interface KeystoreSeeds {
  */
 export function keystoreSeeds(key: KeyObject, parts: readonly (string | Buffer)[]): KeystoreSeeds {
   const own = hmac('mtls-operator.io/store-seeds/v1', [key.export({ type: 'pkcs8', format: 'der' })]);
-  const secret = hmac(own, parts);
+  return seedsFrom(hmac(own, parts));
+}
+
+/**
+ * Salts that depend only on the content, for a store whose password is public. The password is not one of the parts: a salt that
+ * depends on it would let a reader of the store test passwords without the slow derivation.
+ */
+export const publicSeeds = (parts: readonly (string | Buffer)[]): KeystoreSeeds =>
+  seedsFrom(hmac('mtls-operator.io/public-store-seeds/v1', parts));
+
+function seedsFrom(secret: Buffer): KeystoreSeeds {
   const salt = (purpose: string): Buffer => hmac(secret, [purpose]).subarray(0, 16);
   return {
     salt,

@@ -1,4 +1,4 @@
-import { createCipheriv, pbkdf2 } from 'node:crypto';
+import { createCipheriv, pbkdf2, pbkdf2Sync } from 'node:crypto';
 import { promisify } from 'node:util';
 import { type Asn1, nullValue, octetString, oid, sequence, wholeNumber } from '../asn1/der.ts';
 import { oids } from '../asn1/oid.ts';
@@ -25,9 +25,17 @@ export interface Encrypted {
 export async function encryptWithPassword(
   plaintext: Buffer,
   password: string,
-  { salt, iv }: EncryptionSeeds,
+  seeds: EncryptionSeeds,
 ): Promise<Encrypted> {
-  const key = await deriveInThreadPool(Buffer.from(password, 'utf8'), salt, iterations, keyLength, 'sha256');
+  const octets = Buffer.from(password, 'utf8');
+  return encrypt(plaintext, await deriveInThreadPool(octets, seeds.salt, iterations, keyLength, 'sha256'), seeds);
+}
+
+/** As encryptWithPassword, on the event loop. */
+export const encryptWithPasswordNow = (plaintext: Buffer, password: string, seeds: EncryptionSeeds): Encrypted =>
+  encrypt(plaintext, pbkdf2Sync(password, seeds.salt, iterations, keyLength, 'sha256'), seeds);
+
+function encrypt(plaintext: Buffer, key: Buffer, { salt, iv }: EncryptionSeeds): Encrypted {
   const cipher = createCipheriv('aes-256-cbc', key, iv);
   // prf must be present, because its default is HMAC-SHA-1 (RFC 8018 A.2). The key length is optional, but early updates of
   // Java 8 cannot read a store without it.

@@ -15,8 +15,8 @@ import { oids } from '../asn1/oid.ts';
 import { PkiError } from '../pki-error.ts';
 import { belongsTo, type Certificate } from '../x509/certificate.ts';
 import { checkKeystorePassword } from './keystore-password.ts';
-import { keystoreSeeds } from './keystore-seeds.ts';
-import { type EncryptionSeeds, encryptWithPassword } from './pbes2.ts';
+import { keystoreSeeds, publicSeeds } from './keystore-seeds.ts';
+import { type Encrypted, type EncryptionSeeds, encryptWithPassword, encryptWithPasswordNow } from './pbes2.ts';
 import { macData } from './pkcs12-mac.ts';
 
 /** The alias of the single entry of a keystore. */
@@ -56,14 +56,29 @@ export async function encodeTruststore(
   password: string,
   key: KeyObject,
 ): Promise<Buffer> {
-  checkKeystorePassword(password);
-  if (roots.length === 0) throw new PkiError('InvalidRequest', 'a truststore needs a root');
-  const entries = roots.map((root) =>
-    certificateBag(root, [friendlyName(`root-${root.fingerprint.slice(0, 16)}`), trustedForAnyUsage()]),
-  );
+  const entries = trustedEntries(roots, password);
   const seeds = keystoreSeeds(key, ['truststore', password, ...roots.map(({ der }) => der)]);
   const certs = await encryptedContent(entries, password, seeds.encryption('certificates'));
   return pfx([certs], password, seeds.salt('mac'));
+}
+
+/**
+ * A truststore whose password is public, as encodeTruststore without a key. Takes about 3 ms on the event loop.
+ * @throws PkiError as encodeTruststore
+ */
+export function encodePublicTruststore(roots: readonly Certificate[], password: string): Buffer {
+  const entries = trustedEntries(roots, password);
+  const seeds = publicSeeds(roots.map(({ der }) => der));
+  const encrypted = encryptWithPasswordNow(encode(sequence(...entries)), password, seeds.encryption('certificates'));
+  return pfx([contentInfo(encrypted)], password, seeds.salt('mac'));
+}
+
+function trustedEntries(roots: readonly Certificate[], password: string): Asn1[] {
+  checkKeystorePassword(password);
+  if (roots.length === 0) throw new PkiError('InvalidRequest', 'a truststore needs a root');
+  return roots.map((root) =>
+    certificateBag(root, [friendlyName(`root-${root.fingerprint.slice(0, 16)}`), trustedForAnyUsage()]),
+  );
 }
 
 /** A PFX in password integrity mode. */
@@ -76,8 +91,10 @@ function pfx(contents: Asn1[], password: string, macSalt: Buffer): Buffer {
 const data = (content: Buffer): Asn1 => sequence(oid(oids.data), explicit(0, octetString(content)));
 
 /** RFC 5652 8, a ContentInfo of type encrypted-data with bags. */
-async function encryptedContent(bags: Asn1[], password: string, seeds: EncryptionSeeds): Promise<Asn1> {
-  const { algorithm, content } = await encryptWithPassword(encode(sequence(...bags)), password, seeds);
+const encryptedContent = async (bags: Asn1[], password: string, seeds: EncryptionSeeds): Promise<Asn1> =>
+  contentInfo(await encryptWithPassword(encode(sequence(...bags)), password, seeds));
+
+function contentInfo({ algorithm, content }: Encrypted): Asn1 {
   const info = sequence(oid(oids.data), algorithm, implicit(0, content));
   return sequence(oid(oids.encryptedData), explicit(0, sequence(wholeNumber(0), info)));
 }

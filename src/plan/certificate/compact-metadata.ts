@@ -1,5 +1,6 @@
 import { annotations, labels } from '../../api/constants.ts';
-import { compactValue, templateKeys } from './secret-metadata.ts';
+import { templateKeys } from '../records/metadata-template.ts';
+import { compactValue } from './secret-metadata.ts';
 
 type Entries = Readonly<Record<string, string>>;
 

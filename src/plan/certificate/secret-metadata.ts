@@ -1,18 +1,10 @@
 import { annotations, labels, managerName } from '../../api/constants.ts';
 import { type Role, sha256Hex } from '../../pki/index.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
+import { type ManagedMetadata, type MetadataPatch, removed, templateMetadata } from '../records/metadata-template.ts';
 import { retainsSecrets } from '../records/ownership.ts';
 import { secretNameOf } from '../records/roles.ts';
 import type { SecretRecord } from '../records/secret-record.ts';
-
-/** Labels and annotations by key; null takes a key off. */
-export type MetadataPatch = Record<string, string | null>;
-
-/** The labels and annotations that the operator sets on a Secret. Other clients may add more. */
-export interface SecretMetadata {
-  readonly labels: MetadataPatch;
-  readonly annotations: MetadataPatch;
-}
 
 /**
  * The requests that the content of a Secret answers. It is written together with the content, so that a crash cannot
@@ -32,28 +24,14 @@ export function secretMetadata(
   role: Role,
   marks: IssuanceRecord,
   secret: SecretRecord | undefined,
-): SecretMetadata {
-  const { spec } = certificate;
+): ManagedMetadata {
   const owned = ownershipMetadata(certificate, role, secret);
-  const template = {
-    labels: unreserved(spec.secretTemplate?.labels),
-    annotations: unreserved(spec.secretTemplate?.annotations),
-  };
-  const keys = { labels: Object.keys(template.labels).sort(), annotations: Object.keys(template.annotations).sort() };
-  const templateIsEmpty = keys.labels.length + keys.annotations.length === 0;
-  const earlier = templateKeys(secret?.annotations[annotations.template]);
+  const current = secret && { template: secret.annotations[annotations.template] };
+  const template = templateMetadata(certificate.spec.secretTemplate, current);
   return {
-    labels: {
-      ...removed(earlier.labels),
-      ...template.labels,
-      ...owned.labels,
-    },
+    labels: { ...template.labels, ...owned.labels },
     annotations: {
-      ...removed(earlier.annotations),
       ...template.annotations,
-      ...(templateIsEmpty
-        ? removed(secret === undefined ? [] : [annotations.template])
-        : { [annotations.template]: JSON.stringify(keys) }),
       ...owned.annotations,
       [annotations.revision]: String(marks.revision),
       ...tokenAnnotation(annotations.rotate, marks.rotateToken, secret),
@@ -77,7 +55,7 @@ export function ownershipMetadata(
   certificate: CertificateRecord,
   role: Role,
   secret: SecretRecord | undefined,
-): SecretMetadata {
+): ManagedMetadata {
   const { name, uid, spec } = certificate;
   const hasUid = secret?.annotations[annotations.certificateUid] !== undefined;
   return {
@@ -89,35 +67,6 @@ export function ownershipMetadata(
     },
   };
 }
-
-const removed = (keys: readonly string[]): MetadataPatch => Object.fromEntries(keys.map((key) => [key, null]));
-
-/** The keys that the annotation `template` lists. Empty when it is absent or not valid. */
-export function templateKeys(annotation: string | undefined): { labels: string[]; annotations: string[] } {
-  const strings = (value: unknown): string[] =>
-    Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string' && !isReserved(item)) : [];
-  try {
-    const value = JSON.parse(annotation ?? '{}') as Record<string, unknown> | null;
-    return { labels: strings(value?.['labels']), annotations: strings(value?.['annotations']) };
-  } catch {
-    return { labels: [], annotations: [] };
-  }
-}
-
-/**
- * True for keys that secretTemplate may neither set nor remove. Of the labels that Kubernetes recommends (app.kubernetes.io),
- * only managed-by is the operator's.
- */
-const isReserved = (key: string): boolean =>
-  /^([^/]*\.)?(kubernetes\.io|k8s\.io|mtls-operator\.io)\//.test(key) &&
-  (!key.startsWith('app.kubernetes.io/') || key === labels.managedBy);
-
-/**
- * The entries that a template may set. The CRD's schema rejects the others, but a resource may be older than its
- * schema.
- */
-const unreserved = (entries: Readonly<Record<string, string>> | undefined): Record<string, string> =>
-  Object.fromEntries(Object.entries(entries ?? {}).filter(([key]) => !isReserved(key)));
 
 /**
  * How often the content of a Secret has been issued, as its annotation records it. Undefined when that is not valid.
@@ -131,7 +80,7 @@ export function recordedRevision(secret: SecretRecord | undefined): number | und
  * True when a Secret already has the metadata. A missing annotation secret-name alone causes no write: old Secrets get
  * it with their next write.
  */
-export function metadataMatches({ labels: actual, annotations: all }: SecretRecord, wanted: SecretMetadata): boolean {
+export function metadataMatches({ labels: actual, annotations: all }: SecretRecord, wanted: ManagedMetadata): boolean {
   const { [annotations.secretName]: secretName, ...others } = wanted.annotations;
   const namesAnother = all[annotations.secretName] !== undefined && all[annotations.secretName] !== secretName;
   return !namesAnother && matches(actual, wanted.labels) && matches(all, others);

@@ -1,7 +1,7 @@
 import type { CertificateReason } from '../../api/reasons.ts';
+import type { ManagedMetadata } from '../records/metadata-template.ts';
 import type { IssueReason } from './issue-reason.ts';
 import type { LeafRequest } from './leaf-request.ts';
-import type { SecretMetadata } from './secret-metadata.ts';
 import type { OutputsStep } from './secret-outputs.ts';
 
 /** The step for one role's Secret. */
@@ -16,7 +16,7 @@ export type SecretStep =
       readonly request: LeafRequest;
       readonly keepKey: boolean;
       readonly write: 'create' | 'update' | 'replace';
-      readonly metadata: SecretMetadata;
+      readonly metadata: ManagedMetadata;
       /** The change of ownership that the same write makes. */
       readonly ownership?: 'adopt' | 'release';
       /** Absent when the Secret has no outputs and gets none. */
@@ -30,7 +30,7 @@ export type SecretStep =
       readonly step: 'update';
       /** Write tls.crt again: it holds the right certificates in the wrong order or with other content between them. */
       readonly restores?: true;
-      readonly metadata: SecretMetadata;
+      readonly metadata: ManagedMetadata;
       readonly ownership?: 'adopt' | 'release';
       readonly outputs?: OutputsStep;
       readonly blocked?: BlockedStep;

@@ -6,6 +6,7 @@ import type { KnownNamespace } from '../records/namespace-record.ts';
 import { heldByFinalizer } from '../rotation/rollout-observation.ts';
 import { joinShortened } from '../text/message-text.ts';
 import { labelsRightHint, namespacedRightHint } from '../text/missing-right.ts';
+import { clusterTrustBundleContent, configMapContent, mostContentKiB, type TrustContent } from './trust-content.ts';
 import { clusterTrustBundleOf } from './trust-plan.ts';
 import type { TrustSources, TrustTarget } from './trust-targets.ts';
 
@@ -53,20 +54,25 @@ export function trustCondition(
     return isNot('AuthorityNotReady', whileNotReady);
   }
   const judged = targets.filter(({ isSurplus }) => !isSurplus);
-  const bundle = state.state === 'ready' ? state.bundle.digest : undefined;
+  const inConfigMaps = configMapContent(authority, state);
+  const inCluster = clusterTrustBundleContent(authority, state);
+  const contentOf = ({ kind }: TrustTarget) => (kind === 'ConfigMap' ? inConfigMaps : inCluster);
   // After a restart, status is more accurate than the operator until every target was read once.
-  const isUnseen = (target: TrustTarget) => target.outcome === undefined && !isPublished(target, bundle);
-  if (bundle === undefined || judged.some(isUnseen)) {
+  const isUnseen = (target: TrustTarget) => target.outcome === undefined && !isPublished(target, contentOf(target));
+  if (state.state !== 'ready' || judged.some(isUnseen)) {
     if (said !== undefined && said.observedGeneration === authority.generation) return restated(authority.status, type);
   }
   const configMaps = judged.filter(({ kind }) => kind === 'ConfigMap');
   const clusterTrustBundle = judged.find(({ kind }) => kind === 'ClusterTrustBundle');
   const findings = [
-    ...(trustBundle.configMap === undefined ? [] : judgeConfigMaps(trustBundle.configMap.name, configMaps, bundle)),
+    ...(trustBundle.configMap === undefined
+      ? []
+      : judgeConfigMaps(trustBundle.configMap.name, configMaps, inConfigMaps)),
+    ...(trustBundle.configMap === undefined ? [] : judgeOmitted(trustBundle.configMap.name, inConfigMaps)),
     ...(trustBundle.configMap === undefined ? [] : judgeUnreadable(trustBundle.configMap.name, unreadable)),
     ...(trustBundle.clusterTrustBundle && watched !== undefined ? [clusterTrustBundleIsNotWatched] : []),
     ...(trustBundle.clusterTrustBundle && watched === undefined
-      ? [judgeClusterTrustBundle(authority.name, clusterTrustBundle, bundle, servesClusterTrustBundles)]
+      ? [judgeClusterTrustBundle(authority.name, clusterTrustBundle, inCluster, servesClusterTrustBundles)]
       : []),
   ];
   const problems = findings.filter(({ reason }) => reason !== 'Published');
@@ -117,12 +123,26 @@ function judgeUnreadable(name: string, unreadable: readonly KnownNamespace[]): F
 const byNamespace = (a: TrustTarget, b: TrustTarget): number => (a.namespace < b.namespace ? -1 : 1);
 
 /** True when the target holds the current bundle, belongs to the authority and is not contested. */
-const isPublished = ({ isForeign, bundle, outcome }: TrustTarget, digest: string | undefined): boolean =>
-  !isForeign && bundle !== undefined && bundle === digest && outcome?.state !== 'contested';
+const isPublished = (
+  { isForeign, bundle, metadata, outcome }: TrustTarget,
+  content: TrustContent | undefined,
+): boolean =>
+  !isForeign &&
+  content !== undefined &&
+  bundle === content.bundle.digest &&
+  metadata === content.metadata &&
+  outcome?.state !== 'contested';
 
-function judgeConfigMaps(name: string, targets: readonly TrustTarget[], bundle: string | undefined): Finding[] {
+function judgeOmitted(name: string, content: TrustContent | undefined): Finding[] {
+  if (content === undefined || content.omitted.length === 0) return [];
+  const limit = `with ${content.omitted.length === 1 ? 'it' : 'them'} the data would have more than ${mostContentKiB} KiB`;
+  const message = `ConfigMap ${name} is published without ${content.omitted.join(' and ')}: ${limit}; publish fewer roots`;
+  return [{ reason: 'BundleTooLarge', message }];
+}
+
+function judgeConfigMaps(name: string, targets: readonly TrustTarget[], content: TrustContent | undefined): Finding[] {
   const of = targets.length === 1 ? '1 namespace' : `${targets.length} namespaces`;
-  const missing = targets.filter((target) => !isPublished(target, bundle)).toSorted(byNamespace);
+  const missing = targets.filter((target) => !isPublished(target, content)).toSorted(byNamespace);
   if (missing.length === 0) return [{ reason: 'Published', message: `ConfigMap ${name} is published in ${of}` }];
   const foreign = missing.filter(({ isForeign }) => isForeign);
   const contested = missing.filter(({ isForeign, outcome }) => !isForeign && outcome?.state === 'contested');
@@ -153,7 +173,7 @@ function judgeConfigMaps(name: string, targets: readonly TrustTarget[], bundle: 
 function judgeClusterTrustBundle(
   authority: string,
   target: TrustTarget | undefined,
-  bundle: string | undefined,
+  content: TrustContent | undefined,
   isServed: boolean | undefined,
 ): Finding {
   const what = `ClusterTrustBundle ${clusterTrustBundleOf(authority)}`;
@@ -162,7 +182,7 @@ function judgeClusterTrustBundle(
       'the API server does not serve ClusterTrustBundle of certificates.k8s.io/v1; set trustBundle.clusterTrustBundle to false';
     return { reason: 'ClusterTrustBundleNotServed', message };
   }
-  if (target !== undefined && isPublished(target, bundle))
+  if (target !== undefined && isPublished(target, content))
     return { reason: 'Published', message: `${what} is published` };
   if (target?.isForeign === true)
     return { reason: 'TrustConflict', message: `${what} belongs to another owner; delete it` };

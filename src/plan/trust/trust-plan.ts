@@ -1,8 +1,8 @@
 import { group } from '../../api/constants.ts';
-import { sha256Hex } from '../../pki/index.ts';
 import { isSelected } from '../policy/grant.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import type { KnownNamespace } from '../records/namespace-record.ts';
+import type { TrustContent } from './trust-content.ts';
 
 /** A ConfigMap or ClusterTrustBundle that holds a published bundle or has the name of one. */
 export interface TrustRecord {
@@ -14,11 +14,15 @@ export interface TrustRecord {
   readonly owner?: string;
   /** Name of that MtlsAuthority. */
   readonly ownerName?: string;
-  /** Its label `authority`. Absent unless its label `managed-by` names the operator. */
-  readonly label?: string;
+  /** The labels and annotations that the operator manages, see trustMetadataDigest. Absent for an object of another owner. */
+  readonly metadata?: string;
+  /** The annotation `template`, see keptTemplate. */
+  readonly template?: string;
+  /** The key of the truststore that the operator wrote. */
+  readonly truststoreKey?: string;
   /**
-   * SHA-256 of the bundle's PEM, lower-case hex. Absent when there is none, and when no MtlsAuthority controls the
-   * object.
+   * SHA-256 of the bundle's PEM, lower-case hex. Absent when there is none, when the truststore was changed, and when no
+   * MtlsAuthority controls the object.
    */
   readonly bundle?: string;
   /** SHA-256 of the CRLs. */
@@ -36,12 +40,8 @@ export interface TrustRecord {
  */
 export interface ObservedTrust {
   readonly authority: Pick<AuthorityRecord, 'name' | 'uid' | 'deleting' | 'specProblem'>;
-  /** Digest of the bundle to publish. Absent while the root may not sign or has not been read yet. */
-  readonly bundle?: string;
-  /**
-   * Digest of the CRLs to publish with the bundle. Absent when there are none, or when this kind of target holds none.
-   */
-  readonly crl?: string;
+  /** What an object should hold. Absent while the root may not sign or has not been read yet. */
+  readonly content?: TrustContent;
   /** The name of the object that spec requests here. Absent when it requests none. */
   readonly desiredName?: string;
   /**
@@ -67,7 +67,7 @@ export type TrustWrite = Exclude<TrustStep, { step: 'keep' | 'conflict' }>;
  * name, so it is kept up to date until the new one holds the bundle, and then deleted.
  */
 export function planTrust(observed: ObservedTrust): ReadonlyArray<Exclude<TrustStep, { step: 'keep' }>> {
-  const { authority, bundle, crl, desiredName, existing } = observed;
+  const { authority, content, desiredName, existing } = observed;
   // The garbage collector deletes the objects with their owner.
   if (authority.deleting) return [];
   // The desired targets are unknown, so published objects stay.
@@ -75,23 +75,23 @@ export function planTrust(observed: ObservedTrust): ReadonlyArray<Exclude<TrustS
   const own = existing.filter(({ owner, deleting }) => owner === authority.uid && !deleting);
   if (desiredName === undefined) return own.map((record) => ({ step: 'delete', record }));
   // Without a bundle there is nothing to publish, not even under a new name.
-  if (bundle === undefined) return [];
+  if (content === undefined) return [];
   const named = existing.find(({ name }) => name === desiredName);
-  const first = planCopy(authority, desiredName, { bundle, crl }, named);
+  const first = planCopy(authority, desiredName, content, named);
   const isInPlace = first.step === 'keep' && named?.deleting === false;
   const others = own
     .filter(({ name }) => name !== desiredName)
     .map(
       (record): TrustStep =>
-        isInPlace ? { step: 'delete', record } : planCopy(authority, record.name, { bundle, crl }, record),
+        isInPlace ? { step: 'delete', record } : planCopy(authority, record.name, content, record),
     );
   return [first, ...others].filter((step) => step.step !== 'keep');
 }
 
 function planCopy(
-  { name: authority, uid }: ObservedTrust['authority'],
+  { uid }: ObservedTrust['authority'],
   name: string,
-  { bundle, crl }: { readonly bundle: string; readonly crl: string | undefined },
+  content: TrustContent,
   record: TrustRecord | undefined,
 ): TrustStep {
   if (record === undefined) return { step: 'create', name };
@@ -99,9 +99,11 @@ function planCopy(
   // The operator also updates an object that is being deleted: pods can read it until its last finalizer is removed. It
   // cannot update an immutable object, and cannot create the replacement before the old object is gone.
   if (record.immutable) return record.deleting ? { step: 'keep' } : { step: 'replace', record };
-  const isRight = record.bundle === bundle && record.crl === crl && record.label === authorityLabel(authority);
-  return isRight ? { step: 'keep' } : { step: 'update', record };
+  return isUpToDate(record, content) ? { step: 'keep' } : { step: 'update', record };
 }
+
+const isUpToDate = ({ bundle, crl, metadata }: TrustRecord, content: TrustContent): boolean =>
+  bundle === content.bundle.digest && crl === content.crl?.digest && metadata === content.metadata;
 
 /**
  * The name of the ConfigMap that spec requests in a namespace. Undefined when it requests none there.
@@ -126,10 +128,3 @@ export const signerNameOf = (authority: string): string => `${group}/${authority
  * The name of an authority's ClusterTrustBundle. It must begin with the signer name, with a colon instead of the slash.
  */
 export const clusterTrustBundleOf = (authority: string): string => `${group}:${authority}:roots`;
-
-/** The longest value of a label. The name of an authority can have 253 characters. */
-const longestLabel = 63;
-
-/** The label `authority` of published objects: the name, or the start of a long name and its digest. */
-export const authorityLabel = (name: string): string =>
-  name.length <= longestLabel ? name : `${name.slice(0, longestLabel - 17)}-${sha256Hex(name).slice(0, 16)}`;

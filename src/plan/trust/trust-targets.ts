@@ -31,6 +31,10 @@ export interface TrustTarget {
   readonly name: string;
   /** Digest of its bundle. Absent when there is none, or when the authority does not control the object. */
   readonly bundle?: string;
+  /** See TrustRecord.metadata. */
+  readonly metadata?: string;
+  /** The key of the truststore that spec requests and that the object does not hold. */
+  readonly lacks?: string;
   /**
    * When the bundle last changed, in milliseconds of the clock of RolloutObservation. Infinity while there is no
    * object.
@@ -95,11 +99,14 @@ function targetsIn(
   const outcome = sources.outcome(authority, namespace, desiredName);
   const isForeign =
     named === undefined && (outcome?.state === 'foreign' || existing.some(({ name }) => name === desiredName));
+  const truststoreKey = kind === 'ConfigMap' ? authority.spec.trustBundle?.configMap?.truststore?.key : undefined;
   const target = (name: string, record: TrustRecord | undefined): TrustTarget => ({
     kind,
     namespace,
     name,
     ...(record?.bundle === undefined ? {} : { bundle: record.bundle }),
+    ...(record?.metadata === undefined ? {} : { metadata: record.metadata }),
+    ...(truststoreKey === undefined || record?.truststoreKey === truststoreKey ? {} : { lacks: truststoreKey }),
     changedAtMs: record?.changedAtMs ?? Number.POSITIVE_INFINITY,
     isForeign: isForeign && name === desiredName,
     neverExisted:
@@ -116,26 +123,29 @@ function targetsIn(
  * The targets that a rotation waits for. It leaves out three kinds. The operator may not change an object of another
  * owner. An object that never existed has no reader, so a namespace that refuses it does not stop the rotation of all
  * others. An object with a former name that is being deleted has been replaced, so a finalizer on it does not delay the
- * rotation.
+ * rotation. An object without the requested truststore holds no bundle for the programs that read it.
  */
 export const publicationsOf = (targets: readonly TrustTarget[]): Publication[] =>
   targets
     .filter(({ isForeign, neverExisted: wasNeverThere }) => !isForeign && !wasNeverThere)
     .filter(({ isSurplus, isDeleting }) => !(isSurplus && isDeleting))
-    .map(({ kind, namespace, name, bundle, changedAtMs, ...target }) => ({
+    .map(({ kind, namespace, name, bundle, changedAtMs, lacks, ...target }) => ({
       namespace,
       displayName: `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
-      ...(bundle === undefined ? {} : { bundle }),
+      ...(bundle === undefined || lacks !== undefined ? {} : { bundle }),
       changedAtMs,
       ...(kind === 'ClusterTrustBundle' ? { isClusterTrustBundle: true as const } : {}),
-      ...reasonOf(target),
+      ...reasonOf({ ...target, ...(bundle === undefined || lacks === undefined ? {} : { lacks }) }),
     }));
 
 /** Why an object may never meet the gate of a rotation, for messages. */
-function reasonOf({ isDeleting, outcome }: Pick<TrustTarget, 'isDeleting' | 'outcome'>): { readonly detail?: string } {
+function reasonOf({ isDeleting, outcome, lacks }: Pick<TrustTarget, 'isDeleting' | 'outcome' | 'lacks'>): {
+  readonly detail?: string;
+} {
   if (isDeleting) return { detail: heldByFinalizer };
   const message = outcome !== undefined && 'message' in outcome ? outcome.message : undefined;
-  return message === undefined ? {} : { detail: message.slice(0, longestReason) };
+  if (message !== undefined) return { detail: message.slice(0, longestReason) };
+  return lacks === undefined ? {} : { detail: `it has no ${lacks}; see the condition TrustPublished` };
 }
 
 /** Limits the API server's message, which may be long. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
 import type { Condition } from '../../../src/api/types.ts';
+import { encodePublicTruststore, parseCertificates } from '../../../src/pki/index.ts';
 import { type ClusterTrustBundle, type ConfigMap, operatorNamespace, paths, type Stored } from '../../support/api.ts';
 import { broughtRoot } from '../../support/behaviours/brought-root.ts';
 import { certificatesIn, digestOf, fileOf, fingerprintOf } from '../../support/behaviours/judge.ts';
@@ -19,6 +20,7 @@ import {
   unlessInstalled,
 } from '../../support/peers/index.ts';
 import { startProgram } from '../../support/peers/process.ts';
+import { javaPeerWithStores } from '../../support/peers/program.ts';
 import { forbid } from '../../support/refuse.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
@@ -189,6 +191,40 @@ describe('the ConfigMap of a trust bundle', { concurrency: 4 }, () => {
     assert.equal(repaired?.['more.crt'], 'theirs');
     assert.equal(metadata.labels?.['app'], 'theirs');
     assert.deepEqual(metadata.annotations, added.annotations);
+  });
+
+  test('has the labels, annotations and the truststore of spec, which leave with it; those of other clients stay', async () => {
+    const { configMap, namespace, change, says, name } = await publisher();
+    const [place, tampered] = [await namespace(), await namespace()];
+    const plain = await configMap(place);
+    await configMap(tampered);
+    const theirs = { metadata: { labels: { app: 'theirs' } }, binaryData: { 'their.bin': 'AAAA' } };
+    await world.api.patch(paths.configMaps(place, 'mtls-trust'), theirs);
+    const template = { labels: { team: 'edge' }, annotations: { 'reloader.example.com/match': 'true' } };
+    await change({ configMap: { ...template, truststore: {} } });
+    await says('True', 'Published');
+    const { metadata, binaryData = {}, data } = await configMap(place);
+    assert.deepEqual(metadata.labels, { ...plain.metadata.labels, app: 'theirs', team: 'edge' });
+    assert.equal(metadata.annotations?.['reloader.example.com/match'], 'true');
+    assert.deepEqual([Object.keys(binaryData).sort(), data], [['their.bin', 'truststore.p12'], plain.data]);
+    // Every namespace has the same bytes, and a truststore that another client changed gets them again.
+    const store = binaryData['truststore.p12'];
+    await world.api.patch(paths.configMaps(tampered, 'mtls-trust'), { binaryData: { 'truststore.p12': 'AAAA' } });
+    await eventually(async () => assert.equal((await configMap(tampered)).binaryData?.['truststore.p12'], store));
+    await change({ configMap: { labels: { team: null }, truststore: { key: 'truststore.jks' } } });
+    await says('True', 'Published');
+    const changed = await configMap(place);
+    assert.deepEqual(Object.keys(changed.binaryData ?? {}).sort(), ['their.bin', 'truststore.jks']);
+    assert.equal(changed.binaryData?.['truststore.jks'], store);
+    assert.deepEqual(changed.metadata.labels, { ...plain.metadata.labels, app: 'theirs' });
+    // How the operator knows which keys it set survives a restart.
+    await world.restart();
+    await change({ configMap: { annotations: null, truststore: null } });
+    await says('True', 'Published');
+    const left = await configMap(place);
+    assert.deepEqual([left.binaryData, left.metadata.annotations], [{ 'their.bin': 'AAAA' }, undefined]);
+    await world.patchAuthority(name, { spec: { trustBundle: { configMap: { truststore: {} } } } });
+    await says('True', 'Published');
   });
 
   test('5. Ownership: a foreign ConfigMap stays byte-identical and is reported in status, and the operator creates its own when the foreign one is deleted (35 s: a foreign object is read every 30 s)', async () => {
@@ -520,7 +556,8 @@ const digest = (object: Stored | undefined): string => (object === undefined ? '
 test('a client without a certificate verifies a server with only the ConfigMap', {
   skip: unlessInstalled(opensslClient),
 }, async (t) => {
-  const { name, configMap, namespace } = await publisher();
+  const { name, configMap, namespace, change, says } = await publisher();
+  await change({ configMap: { truststore: {} } });
   const [servers, consumers] = [await namespaceWith({}), await namespace()];
   const tenant = world.tenantOf(servers);
   await tenant.issue('db', { authorityRef: { name }, server: { service: 'db' } });
@@ -532,8 +569,14 @@ test('a client without a certificate verifies a server with only the ConfigMap',
     string,
   ];
   await mountSecret(server, secretFiles(await tenant.secret('db-server-tls')));
+  await configMap(consumers);
+  await says('True', 'Published');
   await mountSecret(consumer, configMapFiles(await configMap(consumers)));
-  await mountSecret(stranger, { 'ca.crt': Buffer.from((await broughtRoot())['tls.crt']) });
+  const otherRoot = (await broughtRoot())['tls.crt'];
+  await mountSecret(stranger, {
+    'ca.crt': Buffer.from(otherRoot),
+    'truststore.p12': encodePublicTruststore(parseCertificates(otherRoot), 'changeit'),
+  });
   const credentials = ['-cert', join(server, 'tls.crt'), '-key', join(server, 'tls.key')];
   const running = await startProgram(
     ['openssl', 's_server', '-www', '-accept', '127.0.0.1:0', ...credentials],
@@ -542,7 +585,8 @@ test('a client without a certificate verifies a server with only the ConfigMap',
   t.after(() => running.stop());
   const port = Number(running.announcement[1]);
   const serverName = `db.${servers}.svc`;
-  for (const client of clients.filter((peer) => unlessInstalled(peer) === false)) {
+  const withTruststore = { ...javaPeerWithStores('changeit'), name: 'Java with the truststore' };
+  for (const client of [...clients, withTruststore].filter((peer) => unlessInstalled(peer) === false)) {
     const accepted = await client.connect({ port, serverName, caFolder: consumer });
     assert.partialDeepStrictEqual(accepted, { ok: true, serverSawClient: undefined }, client.name);
     assert.partialDeepStrictEqual(await client.connect({ port, serverName, caFolder: stranger }), { ok: false });
@@ -552,7 +596,8 @@ test('a client without a certificate verifies a server with only the ConfigMap',
 });
 
 test('3. Steady state writes nothing: not after a restart with a foreign ConfigMap under its name', async () => {
-  const { name, configMap, namespace, says } = await publisher({ clusterTrustBundle: true });
+  const { name, configMap, namespace, says, change } = await publisher({ clusterTrustBundle: true });
+  await change({ configMap: { labels: { team: 'edge' }, annotations: { note: 'x'.repeat(500) }, truststore: {} } });
   const places = [await namespace(), await namespace(), await namespace()];
   await Promise.all(places.map((place) => configMap(place)));
   const foreign = await namespaceWith({});
@@ -585,8 +630,10 @@ test('3. Steady state writes nothing: not after a restart with a foreign ConfigM
   assert.deepEqual((await written()).map(digest), before);
 });
 
-const configMapFiles = ({ data = {} }: ConfigMap): SecretFiles =>
-  Object.fromEntries(Object.entries(data).map(([file, text]) => [file, Buffer.from(text)]));
+const configMapFiles = ({ data = {}, binaryData = {} }: ConfigMap): SecretFiles => ({
+  ...Object.fromEntries(Object.entries(data).map(([file, text]) => [file, Buffer.from(text)])),
+  ...Object.fromEntries(Object.entries(binaryData).map(([file, octets]) => [file, Buffer.from(octets, 'base64')])),
+});
 
 describe('additional roots', { concurrency: 4 }, () => {
   const sourceOf = (name: string, data: Readonly<Record<string, string>>): Promise<ConfigMap> =>

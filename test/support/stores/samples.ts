@@ -3,6 +3,7 @@ import {
   type Certificate,
   describeKeySpec,
   encodeKeystore,
+  encodePublicTruststore,
   encodeTruststore,
   type KeySpec,
 } from '../../../src/pki/index.ts';
@@ -95,6 +96,18 @@ export async function storeSamples(): Promise<StoreSample[]> {
         certificates: roots,
         aliases: roots.map(({ fingerprint }) => `root-${fingerprint.slice(0, 16)}`),
         store: await encodeTruststore(roots, password, privateKey()),
+      };
+    }),
+    ...[1, 3].map(async (count) => {
+      const roots = someRoots(count);
+      return {
+        title: `a truststore of ${count} roots with a public password`,
+        kind: 'truststore' as const,
+        keyKind: 'ECDSA 256',
+        password: passwordAt(count),
+        certificates: roots,
+        aliases: roots.map(({ fingerprint }) => `root-${fingerprint.slice(0, 16)}`),
+        store: encodePublicTruststore(roots, passwordAt(count)),
       };
     }),
   ]);

@@ -267,6 +267,11 @@ export const forbiddenAttempts = ({
     ),
   },
   {
+    what: 'a ConfigMap with its labels and a text under the key of a truststore',
+    refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
+    write: create(paths.configMaps('shop'), configMap('text', trustLabels, { data: { 'truststore.p12': 'text' } })),
+  },
+  {
     what: 'a foreign key in one of its own ConfigMaps',
     refused: 'only the keys ca.crt and ca.crl of a ConfigMap',
     write: patch(paths.configMaps('shop', 'ours'), { data: { 'others.txt': 'changed' } }),
@@ -390,6 +395,10 @@ export const allowedAttempts = ({ namespace: own, authorities, metricsCertificat
       data: { 'ca.crt': 'new', 'ca.crl': null },
       binaryData: { 'ca.crt': null },
     }),
+  },
+  {
+    what: 'a truststore in one of its own ConfigMaps',
+    write: patch(paths.configMaps('shop', 'ours'), { binaryData: { 'truststore.p12': base64('roots') } }),
   },
   { what: 'the deletion of one of its own ConfigMaps', write: remove(paths.configMaps('shop', 'ours')) },
   {

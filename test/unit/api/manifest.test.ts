@@ -135,8 +135,12 @@ describe('a list of manifests is refused, with the path', () => {
         'authority-root-duration-too-short',
         'authority-root-key-size-invalid',
         'authority-rotation-cluster-trust-bundle-delay-in-days',
+        'authority-trust-annotation-of-kubernetes',
         'authority-trust-config-map-of-kubernetes',
+        'authority-trust-label-keys-too-long',
+        'authority-trust-label-of-the-operator',
         'authority-trust-selector-without-values',
+        'authority-trust-truststore-key-with-two-dots',
       ],
     );
   });

@@ -8,7 +8,6 @@ import {
   inClusterTrustBundle,
   inConfigMap,
   type TrustKind,
-  trustLabels,
 } from '../../../../src/controllers/objects/trust-objects.ts';
 import {
   type KubeObject,
@@ -25,6 +24,7 @@ import { authority } from '../../../support/fixtures/authority.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 import { withMetadata } from '../../../support/fixtures/secret.ts';
+import { trustContent } from '../../../support/fixtures/trust.ts';
 import { MemoryApi } from '../world/memory-api.ts';
 import { MemoryClient } from '../world/memory-client.ts';
 
@@ -110,14 +110,13 @@ const published = <T extends KubeObject>(
       const owner = await ownerIn(api);
       const metadata = {
         ...ref,
-        labels: trustLabels(owner),
         ownerReferences: [ownerReference('MtlsAuthority', owner)],
       };
-      return api.create(kind.resource, kind.create(metadata, 'default', { bundle: 'first' }));
+      return api.create(kind.resource, kind.create(metadata, trustContent('first')));
     },
     patch: (api, patch) => api.byHand(() => api.mergePatch(kind.resource, ref, patch as MergePatch<T>)),
     remove: (api) => api.byHand(() => api.delete(kind.resource, ref)),
-    otherBundle: (bundle) => kind.change({ resourceVersion: undefined } as never, { bundle }),
+    otherBundle: (bundle) => kind.change({ resourceVersion: undefined } as never, trustContent(bundle)),
     changedAtMs: (caches) => store(caches).get(keyOf(ref))?.changedAtMs,
   };
 };
@@ -267,12 +266,9 @@ test('the first bundle of a namespace that is newer than the process needs no wa
   made.clock.ms = 200;
   await api.create(namespaces, { metadata: { name: 'later' } });
   const owner = await ownerIn(api);
-  const metadata = { labels: trustLabels(owner), ownerReferences: [ownerReference('MtlsAuthority', owner)] };
+  const metadata = { ownerReferences: [ownerReference('MtlsAuthority', owner)] };
   const create = (namespace: string) =>
-    api.create(
-      inConfigMap.resource,
-      inConfigMap.create({ ...metadata, namespace, name: 'trust' }, 'default', { bundle: 'x' }),
-    );
+    api.create(inConfigMap.resource, inConfigMap.create({ ...metadata, namespace, name: 'trust' }, trustContent('x')));
   await create('later');
   await create('shop');
   await made.memory.deliver();

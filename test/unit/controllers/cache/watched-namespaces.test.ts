@@ -3,7 +3,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { keepCaches } from '../../../../src/controllers/cache/keep-caches.ts';
 import { authorities, authorityRecord, certificates } from '../../../../src/controllers/objects/resources.ts';
-import { inConfigMap, trustLabels } from '../../../../src/controllers/objects/trust-objects.ts';
+import { inConfigMap } from '../../../../src/controllers/objects/trust-objects.ts';
 import { KubeError, keyOf, namespaces, secrets, silentLog } from '../../../../src/kube/index.ts';
 import { ownerReference } from '../../../../src/plan/index.ts';
 import { eventually } from '../../../support/eventually.ts';
@@ -11,6 +11,7 @@ import { authority } from '../../../support/fixtures/authority.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 import { withMetadata } from '../../../support/fixtures/secret.ts';
+import { trustContent } from '../../../support/fixtures/trust.ts';
 import { MemoryApi } from '../world/memory-api.ts';
 import { MemoryClient } from '../world/memory-client.ts';
 
@@ -171,9 +172,9 @@ describe('an operator that watches some namespaces', () => {
       await memory.settled();
       const owner = authorityRecord(await api.get(authorities, { name: 'default' }));
       const publish = async () => {
-        const metadata = { namespace: 'web', name: 'trust', labels: trustLabels(owner) };
+        const metadata = { namespace: 'web', name: 'trust' };
         const ownerReferences = [ownerReference('MtlsAuthority', owner)];
-        const made = inConfigMap.create({ ...metadata, ownerReferences }, 'default', { bundle: 'x' });
+        const made = inConfigMap.create({ ...metadata, ownerReferences }, trustContent('x'));
         await api.create(inConfigMap.resource, made);
       };
       const endRights = async () => {
@@ -205,9 +206,9 @@ describe('an operator that watches some namespaces', () => {
     const { memory, caches } = await watch(t, api, ['shop'], [/namespaces by field/]);
     await memory.settled();
     const owner = authorityRecord(await api.get(authorities, { name: 'default' }));
-    const metadata = { namespace: 'shop', name: 'trust', labels: trustLabels(owner) };
+    const metadata = { namespace: 'shop', name: 'trust' };
     const ownerReferences = [ownerReference('MtlsAuthority', owner)];
-    const made = inConfigMap.create({ ...metadata, ownerReferences }, 'default', { bundle: 'x' });
+    const made = inConfigMap.create({ ...metadata, ownerReferences }, trustContent('x'));
     await api.create(inConfigMap.resource, made);
     await memory.deliver();
     const { changedAtMs = Number.NEGATIVE_INFINITY } = caches.configMaps.store.get('shop/trust') ?? {};

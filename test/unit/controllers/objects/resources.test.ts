@@ -74,7 +74,7 @@ describe('a resource that is older than its schema', () => {
   test('keeps the published bundles of an authority while its spec does not say whether it requests them', () => {
     const record = authorityOf({ ...authority().spec, trustBundle: 'everywhere' });
     const copy = { namespace: 'shop', name: 'mtls-trust', uid: 'b', resourceVersion: '1', owner: record.uid };
-    const found = [{ ...copy, bundle: 'a', label: 'default', immutable: false, deleting: false, changedAtMs: 0 }];
+    const found = [{ ...copy, bundle: 'a', immutable: false, deleting: false, changedAtMs: 0 }];
     assert.equal(record.spec.trustBundle, undefined);
     assert.deepEqual(planTrust({ authority: record, existing: found }), []);
     const { specProblem: _, ...readable } = record;

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-
 import {
   type DeleteOptions,
   type GuardedClient,
@@ -15,6 +14,7 @@ import {
   type Served,
   type WriteOptions,
 } from '../../../../src/kube/index.ts';
+import { mergedWith } from '../../../support/merge-patch.ts';
 
 /** The process ends at this moment: its current action has no effect, and it gets no more answers. */
 export class Crash extends Error {}
@@ -242,17 +242,6 @@ const contentOf = ({ type, data, immutable }: Secret): object => ({ type, data, 
 
 const pick = (object: object, key: string): object =>
   Object.fromEntries(Object.entries(object).filter(([name]) => name === key));
-
-/** RFC 7386. */
-function mergedWith(target: unknown, patch: unknown): unknown {
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
-  const result: Record<string, unknown> = typeof target === 'object' && target !== null ? { ...target } : {};
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete result[key];
-    else if (value !== undefined) result[key] = mergedWith(result[key], value);
-  }
-  return result;
-}
 
 /** Selects objects by namespace, by labels (present, or equal to a value) and by fields (equal or not equal to a value). */
 export function selectorOf({

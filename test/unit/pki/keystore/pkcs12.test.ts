@@ -8,6 +8,7 @@ import {
   describeKeySpec,
   encodeKeystore,
   encodePrivateKey,
+  encodePublicTruststore,
   encodeTruststore,
   keystorePasswordProblem,
   PkiError,
@@ -209,3 +210,27 @@ describe('a password', () => {
     );
   });
 });
+
+describe('a truststore with a public password', () => {
+  const roots = someRoots(2);
+  const store = encodePublicTruststore(roots, 'changeit');
+
+  test('has equal octets for equal content', () => assert.deepEqual(encodePublicTruststore(roots, 'changeit'), store));
+
+  test('has other salts for other roots', () =>
+    assert.notEqual(saltOf(encodePublicTruststore(roots.slice(1), 'changeit')), saltOf(store)));
+
+  test('has the same salts for another password, so that no salt helps to guess a password', () => {
+    const other = encodePublicTruststore(roots, 'another8');
+    assert.equal(saltOf(other), saltOf(store));
+    assert.notDeepEqual(other, store);
+  });
+
+  test('needs a root and a password that every reader accepts', () => {
+    assert.throws(() => encodePublicTruststore([], 'changeit'), /needs a root/);
+    assert.throws(() => encodePublicTruststore(roots, 'grün'), /Java does not accept/);
+  });
+});
+
+/** The salt of the MAC: the 16 octets before the count, which are the last fields of a PFX. */
+const saltOf = (octets: Buffer): string => octets.subarray(-20, -4).toString('hex');

@@ -15,6 +15,7 @@ import {
 } from '../../../../src/plan/index.ts';
 import { authority, notReady, ready } from '../../../support/fixtures/authority.ts';
 import { root } from '../../../support/fixtures/roots.ts';
+import { trustContent } from '../../../support/fixtures/trust.ts';
 
 const view = ready(root());
 const { digest } = view.bundle;
@@ -53,7 +54,7 @@ const record = (namespace: string, name: string, state: string): TrustRecord => 
   uid: 'u',
   resourceVersion: '1',
   owner: state === 'theirs' ? 'another-uid' : 'authority-uid',
-  label: 'default',
+  metadata: trustContent('').metadata,
   bundle: state === 'old' ? 'old' : digest,
   immutable: false,
   deleting: false,

@@ -9,6 +9,7 @@ import {
   type ObservedTrust,
   planTrust,
   signerNameOf,
+  type TrustContent,
   type TrustRecord,
   type TrustStep,
 } from '../../../../src/plan/index.ts';
@@ -24,7 +25,7 @@ const written = (changes: Partial<TrustRecord> = {}): TrustRecord => ({
   resourceVersion: '7',
   owner: uid,
   ownerName: name,
-  label: name,
+  metadata: 'metadata',
   bundle: 'digest',
   immutable: false,
   deleting: false,
@@ -38,9 +39,18 @@ function without(...keys: (keyof TrustRecord)[]): TrustRecord {
   return Object.fromEntries(entries) as unknown as TrustRecord;
 }
 
+/** What the ConfigMap should hold. */
+const content = (changes: Partial<TrustContent> = {}): TrustContent => ({
+  authority: name,
+  bundle: { pem: 'pem', digest: 'digest' },
+  metadata: 'metadata',
+  omitted: [],
+  ...changes,
+});
+
 const observe = (found: readonly TrustRecord[], changes: Partial<ObservedTrust> = {}): ObservedTrust => ({
   authority: authority(),
-  bundle: 'digest',
+  content: content(),
   desiredName: 'mtls-trust',
   existing: found,
   ...changes,
@@ -61,7 +71,12 @@ describe('the CRLs next to the bundle', () => {
     ['are removed when there are none any more', written({ crl: 'old' }), undefined, ['update mtls-trust']],
   ];
   for (const [title, found, crl, steps] of table) {
-    test(title, () => assert.deepEqual(stepsOf(observe([found], crl === undefined ? {} : { crl })), steps));
+    test(title, () =>
+      assert.deepEqual(
+        stepsOf(observe([found], crl === undefined ? {} : { content: content({ crl: { pem: '', digest: crl } }) })),
+        steps,
+      ),
+    );
   }
 });
 
@@ -72,8 +87,7 @@ describe('an object that should hold the bundle', () => {
     ['is created when there is none', [], ['create mtls-trust']],
     ['is updated when it holds another bundle', [written({ bundle: 'other' })], ['update mtls-trust']],
     ['is updated when it holds no bundle', [without('bundle')], ['update mtls-trust']],
-    ['is updated when its label differs', [written({ label: 'other' })], ['update mtls-trust']],
-    ['is updated when its labels are gone', [without('label')], ['update mtls-trust']],
+    ['is updated when its labels or annotations differ', [written({ metadata: 'other' })], ['update mtls-trust']],
     [
       'is replaced when it is immutable, because kubelet no longer reads its changes',
       [written({ immutable: true })],
@@ -143,7 +157,7 @@ describe('a target for which spec requests no bundle', () => {
     assert.deepEqual(nothingWanted([written(), written({ name: 'old' })]), ['delete mtls-trust', 'delete old']));
 
   test('loses them while the root may not sign too, because only spec decides', () => {
-    const { bundle: _, desiredName: __, ...observed } = observe([written()]);
+    const { content: _, desiredName: __, ...observed } = observe([written()]);
     assert.deepEqual(stepsOf(observed), ['delete mtls-trust']);
   });
 
@@ -156,7 +170,7 @@ describe('no object is changed', () => {
   const found = [written({ bundle: 'other' }), written({ name: 'old', immutable: true })];
 
   test('while the root may not sign or has not been read', () => {
-    const { bundle: _, ...observed } = observe(found);
+    const { content: _, ...observed } = observe(found);
     assert.deepEqual(stepsOf(observed), []);
     assert.deepEqual(stepsOf({ ...observed, existing: [] }), []);
   });
@@ -173,7 +187,7 @@ test('carrying out plans converges with the bundle only under the desired name',
     written({ bundle: 'other' }),
     written({ immutable: true }),
     written({ owner: 'another-uid' }),
-    without('owner', 'bundle', 'label'),
+    without('owner', 'bundle', 'metadata'),
   ];
   const others = states.map((record) => ({ ...record, name: 'old' }));
   for (const first of [undefined, ...states]) {
