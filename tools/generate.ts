@@ -11,6 +11,7 @@ import { group } from '../src/api/constants.ts';
 import { usage } from '../src/config/config.ts';
 import { type MetricSources, Metrics } from '../src/telemetry/metrics.ts';
 import { annotationsFile } from './generate/annotations.ts';
+import { certManagerFile } from './generate/cert-manager.ts';
 import { manifestFiles } from './generate/chart/manifests.ts';
 import { chartReadmeFile } from './generate/chart/readme.ts';
 import { chartSchemaFile, type JsonSchema } from './generate/chart/schema.ts';
@@ -61,6 +62,7 @@ const generated = {
   'docs/reference/events.md': eventsFile(reasons),
   'docs/reference/annotations.md': annotationsFile(source('src/api/constants.ts'), group),
   'docs/reference/metrics.md': metricsFile(describedMetrics(), source('src/plan/certificate/issue-reason.ts')),
+  'docs/reference/cert-manager.md': certManagerFile(),
   'docs/reference/flags.md': flagsFile(usage),
   'docs/reference/permissions.md': permissionsFile(permissionTable()),
   ...Object.fromEntries(crdFiles.map((file) => [`${chart}/files/crds/${file}`, source(`crds/${file}`)])),

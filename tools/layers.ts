@@ -59,6 +59,11 @@ export const folders: Readonly<Record<string, Folder>> = {
     ],
     hasFace: false,
   },
+  cli: {
+    imports: ['api', 'pki', 'plan'],
+    layers: [['import']],
+    hasFace: true,
+  },
   controllers: {
     imports: ['api', 'pki', 'plan', 'kube', 'telemetry'],
     layers: [

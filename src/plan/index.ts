@@ -17,7 +17,7 @@ export { planCertificateStatus } from './certificate/certificate-status.ts';
 export { compactMetadata } from './certificate/compact-metadata.ts';
 export { afterFailure, type FailedAttempts, failureMessage, failuresInStatus } from './certificate/failed-attempts.ts';
 export type { IssueReason } from './certificate/issue-reason.ts';
-export type { LeafRequest } from './certificate/leaf-request.ts';
+export { type LeafRequest, leafRequest } from './certificate/leaf-request.ts';
 export type { ObservedCertificate, ObservedRole } from './certificate/observed-certificate.ts';
 export { overdueAt } from './certificate/overdue.ts';
 export { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } from './certificate/repair-backoff.ts';
@@ -37,6 +37,14 @@ export { stepCanWait } from './certificate/step-obstacles.ts';
 export { issuancePolicy } from './policy/grant.ts';
 export { selects } from './policy/label-selector.ts';
 export { clientName, isMetricsClient } from './policy/metrics-client.ts';
+export {
+  dnsLabels,
+  normaliseCommonName,
+  normaliseEmailAddress,
+  normaliseIpAddress,
+  normaliseUri,
+} from './policy/name-normalisation.ts';
+export { isOwnCommonName, isOwnServiceName, isOwnSpiffeId } from './policy/own-names.ts';
 export type { AuthorityRecord } from './records/authority-record.ts';
 export { byAge, type CertificateRecord } from './records/certificate-record.ts';
 export { conditionOf, type DesiredCondition, mergeConditions } from './records/condition.ts';
