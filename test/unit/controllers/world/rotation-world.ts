@@ -44,6 +44,8 @@ import { type Interruption, WorldProcess } from './world-process.ts';
 
 const operatorNamespace = 'mtls-operator';
 const rootName = 'mtls-root';
+/** The source of additional roots. */
+const sourceRef = { namespace: operatorNamespace, name: 'partner' } as const;
 const noAnswer = new KubeError('Network', 'no answer');
 /** Kubelet caches a ClusterTrustBundle: pods get it within seven minutes, everything else within three. */
 const clusterTrustBundleLag = 7 / 3;
@@ -99,7 +101,12 @@ export class RotationWorld {
 
   static async create(rotation: MtlsAuthority['spec']['rotation'], lags: readonly number[]): Promise<RotationWorld> {
     const world = new RotationWorld(lags);
-    const trustBundle = { configMap: { name: 'mtls-trust', namespaceSelector: {} }, clusterTrustBundle: true };
+    const additional = [{ configMap: { name: sourceRef.name, key: 'ca.crt' } }];
+    const trustBundle = {
+      configMap: { name: 'mtls-trust', namespaceSelector: {} },
+      clusterTrustBundle: true,
+      additional,
+    };
     const spec = { ...authority().spec, rotation, trustBundle };
     const kinds = { apiVersion, kind: 'MtlsAuthority' } as const;
     for (const name of [operatorNamespace, 'shop']) await world.api.create(namespaceResource, { metadata: { name } });
@@ -194,6 +201,17 @@ export class RotationWorld {
     const renewed = parseCertificate(der);
     const root = withSigner({ certificate: renewed, key, intermediates: [], anchor: renewed });
     await (how === 'next' ? this.stage(root) : this.overwrite(root, false));
+  }
+
+  /** Writes the source of additional roots. Undefined: deletes it. */
+  async changeSource(text: string | undefined): Promise<void> {
+    const isThere = this.api.find(configMapResource, sourceRef) !== undefined;
+    const data = { 'ca.crt': text ?? '' };
+    await this.api.byHand(async () => {
+      if (text === undefined) await (isThere ? this.api.delete(configMapResource, sourceRef) : undefined);
+      else if (isThere) await this.api.mergePatch(configMapResource, sourceRef, { data });
+      else await this.api.create(configMapResource, { metadata: sourceRef, data });
+    });
   }
 
   async deleteSecret(namespace: string, name: string): Promise<void> {
@@ -406,7 +424,9 @@ export class RotationWorld {
 
   /** The published bundles, except those in a namespace that is being deleted, which are not updated any more. */
   published(): KubeObject[] {
-    const configMaps = this.api.all('configmaps').filter(({ metadata }) => !this.#isTerminating(metadata.namespace));
+    const configMaps = this.api
+      .all('configmaps')
+      .filter(({ metadata }) => !this.#isTerminating(metadata.namespace) && metadata.name !== sourceRef.name);
     return [...configMaps, ...this.api.all('clustertrustbundles')];
   }
 
@@ -464,6 +484,7 @@ export class RotationWorld {
     if (plural === 'mtlsauthorities') this.#noteRotation(before, after);
     if (after === undefined || resourceOf(plural) === undefined) return;
     const { namespace = '' } = after.metadata;
+    if (plural === 'configmaps' && after.metadata.name === sourceRef.name) return;
     if (plural === 'secrets' && namespace === operatorNamespace) return this.#noteRoots(after);
     if (plural === 'secrets') this.#lastSecret = after;
     const mount = `${plural} ${keyOf(after.metadata)}`;
