@@ -59,7 +59,7 @@ const NOT_FOLLOWED: Readonly<Record<string, string>> = {
 };
 
 test('a test follows every page with commands', () => {
-  const tests = globSync('test/integration/**/*.test.ts', { cwd: ROOT }).map(read).join('\n');
+  const tests = globSync('test/{integration,e2e}/**/*.test.ts', { cwd: ROOT }).map(read).join('\n');
   const isFollowed = (page: string): boolean => {
     const stack = /^docs\/how-to\/stacks\/(\w+)\.md$/.exec(page)?.[1];
     return stack === undefined

@@ -8,6 +8,8 @@ interface Tool {
   readonly title: string;
   readonly module: string;
   readonly program: string;
+  /** True for a program whose main.go is in the tool's folder. */
+  readonly isLocal?: boolean;
   /** The variables that a release build sets, from the version of the tool and of the Kubernetes libraries in its go.mod. */
   readonly stamps: (version: string, goMod: string) => readonly string[];
 }
@@ -46,6 +48,13 @@ const TOOLS = {
     program: 'actionlint',
     stamps: (version) => [`github.com/rhysd/actionlint.version=${version}`],
   },
+  'cert-manager': {
+    title: 'cert-manager',
+    module: 'github.com/cert-manager/cert-manager',
+    program: 'cert-manager',
+    isLocal: true,
+    stamps: () => [],
+  },
 } as const satisfies Readonly<Record<string, Tool>>;
 
 /** A program that this repository runs, at the version in its go.mod. */
@@ -55,15 +64,15 @@ export const GO_TOOLS = Object.keys(TOOLS) as GoTool[];
 
 /** How this tool is built. */
 export function goToolBuild(name: GoTool): GoBuild {
-  const { title, module, program, stamps }: Tool = TOOLS[name];
+  const { title, module, program, isLocal = false, stamps }: Tool = TOOLS[name];
   const sources = fileURLToPath(new URL(`${name}/`, import.meta.url));
   const goMod = readFileSync(join(sources, 'go.mod'), 'utf8');
   const version = moduleVersion(goMod, module);
   return {
     title: `${title} (${version})`,
     sources,
-    files: ['go.mod', 'go.sum'],
-    package: `${module}/cmd/${program}`,
+    files: ['go.mod', 'go.sum', ...(isLocal ? ['main.go'] : [])],
+    package: isLocal ? '.' : `${module}/cmd/${program}`,
     linkerFlags: ['-s', '-w', ...stamps(version, goMod).map((stamp) => `-X ${stamp}`)].join(' '),
     cache: join('go-tools', name),
     version,

@@ -1,0 +1,38 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { dirname, join } from 'node:path';
+
+import { output } from '../../tools/controlplane/command.ts';
+import { guardProcess } from '../../tools/controlplane/guard.ts';
+import { goTool, goToolBuild } from '../../tools/go-tools/go-tools.ts';
+
+/** The controllers of cert-manager, as a process. */
+export interface CertManager {
+  stop(): Promise<void>;
+}
+
+/** The folder of the CRDs of the cert-manager that `startCertManager` starts. */
+export async function certManagerCrds(): Promise<string> {
+  const { sources } = goToolBuild('cert-manager');
+  const module = ['mod', 'download', '-json', 'github.com/cert-manager/cert-manager'];
+  const { stdout } = await output('go', module, { cwd: sources });
+  return join((JSON.parse(stdout) as { readonly Dir: string }).Dir, 'deploy/crds');
+}
+
+/** Starts cert-manager, which makes each Certificate the owner of its Secret. */
+export async function startCertManager(kubeconfig: string): Promise<CertManager> {
+  const program = await goTool('cert-manager');
+  const child = spawn(program, ['--kubeconfig', kubeconfig, '--enable-certificate-owner-ref'], {
+    cwd: dirname(program),
+    stdio: 'ignore',
+  });
+  guardProcess(child);
+  return {
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const closed = once(child, 'close');
+      child.kill('SIGTERM');
+      await closed;
+    },
+  };
+}
