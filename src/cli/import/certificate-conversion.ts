@@ -53,7 +53,8 @@ export function convertCertificate(
   const algorithm = text(object(spec, 'privateKey'), 'algorithm') ?? 'RSA';
   const { role, usages } = usagesOf(texts(spec, 'usages'), algorithm, options.defaultRole, report);
   const secretName = text(spec, 'secretName');
-  if (secretName === undefined) refuse('spec.secretName', 'it is missing');
+  if (secretName === undefined || secretName.length > 253 || !subdomain.test(secretName))
+    refuse('spec.secretName', `${quote(secretName)} is not the name of a Secret`);
   for (const field of certificateFields)
     if (field.fate === 'dropped' && spec[field.path] !== undefined && spec[field.path] !== null)
       note(`spec.${field.path}`, `left out: ${field.becomes}`);

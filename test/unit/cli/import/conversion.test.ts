@@ -136,6 +136,11 @@ for (const [title, { from, to, options }] of Object.entries(converted)) {
 
 /** Spec of a Certificate, and the field and the words of the report. */
 const refused: Readonly<Record<string, { readonly from: Fields; readonly field: string; readonly says: RegExp }>> = {
+  'a Secret whose name Kubernetes refuses': {
+    from: { ...server, secretName: 'web_tls' },
+    field: 'spec.secretName',
+    says: /"web_tls" is not the name of a Secret/,
+  },
   'a CA': { from: { ...server, isCA: true }, field: 'spec.isCA', says: /no CA certificates/ },
   'a usage of another kind': {
     from: { ...server, usages: ['server auth', 'timestamping'] },
