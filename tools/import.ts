@@ -1,5 +1,5 @@
 /** `npm run import -- cert-manager`: converts manifests of cert-manager. src/cli/import decides; this file reads and writes. */
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseAllDocuments, stringify } from 'yaml';
@@ -21,7 +21,7 @@ YAML or JSON, as files or on standard input: manifests, or what this command pri
 
 An object with a field that has no equal is listed in the report, and not written. The tool reads no Secret and needs none.
 
-  --output FOLDER   write a file for each object and report.md into this folder; without it, everything goes to standard output
+  --output FOLDER   write a file for each object and report.md into this new or empty folder; without it, everything goes to standard output
   --operator-namespace NAME   the namespace of the operator (default mtls-operator)
   --cluster-resource-namespace NAME   the namespace of the Secrets of ClusterIssuers (default cert-manager)
   --namespace NAME   the namespace of manifests without one
@@ -161,8 +161,12 @@ function writeFolder(folder: string, conversion: Conversion, operatorNamespace: 
   files.set('report.md', markdownReport(conversion, operatorNamespace));
   try {
     mkdirSync(folder, { recursive: true });
+    // A user applies the whole folder. A file of an earlier run would be applied too, although its object may be refused now.
+    if (readdirSync(folder).length > 0)
+      throw new UsageError(`${folder} is not empty: give a new folder, so that it holds only what was converted now`);
     for (const [file, text] of files) writeFileSync(join(folder, file), text);
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     throw new UsageError(`cannot write to ${folder}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
   }
 }

@@ -359,6 +359,10 @@ const badInput: Readonly<Record<string, readonly [readonly string[], string | Bu
   'a folder': [['cert-manager', '/'], ''],
   'an unknown flag': [['cert-manager', '--colour'], ''],
   'a flag without its value': [['cert-manager', '--output'], ''],
+  'an output folder that holds files': [
+    ['cert-manager', '--output', import.meta.dirname],
+    JSON.stringify(issuer('corp')),
+  ],
   'a wrong role': [['cert-manager', '--default-role=ca'], ''],
   'another source': [['vault'], ''],
   'no source': [[], ''],
