@@ -246,8 +246,8 @@ export type AdditionalRootsReason =
    */
   | 'SourceUnreadable'
   /**
-   * A source holds more than 256 KiB or 128 certificates, or holds no PEM. It is left out.
-   * @action Write only the roots into it, as PEM.
+   * A source holds more than 256 KiB or 128 certificates, or holds no PEM, or is an object that the operator publishes. It is left out.
+   * @action Write only the roots into it, as PEM. Copy roots that another authority publishes into a ConfigMap of your own.
    */
   | 'SourceInvalid'
   /**

@@ -1,5 +1,6 @@
+import { labels, managerName } from '../../api/constants.ts';
 import type { AdditionalRoots } from '../../api/types.ts';
-import { configMaps, type GuardedClient, isKubeError, secrets } from '../../kube/index.ts';
+import { configMaps, type GuardedClient, isKubeError, type ObjectMeta, secrets } from '../../kube/index.ts';
 import { type OfferedRoot, PkiError, readOfferedRoots } from '../../pki/index.ts';
 import { type AuthorityRecord, type ObservedSource, type ObservedSources, parseDurationMs } from '../../plan/index.ts';
 import { type Caches, type SourceKind, sourceOf } from '../cache/caches.ts';
@@ -132,6 +133,8 @@ export class RootSources {
 /** The value of a key, and the revision of its object. */
 interface Found {
   readonly version: string;
+  /** The object holds the bundle of an authority. */
+  readonly isBundle: boolean;
   readonly text: string | undefined;
 }
 
@@ -145,14 +148,25 @@ type Reader = (
 const readers: Readonly<Record<SourceKind, Reader>> = {
   async ConfigMap(client, ref, key, signal) {
     const object = await client.find(configMaps, ref, { signal });
-    return object && { version: object.metadata.resourceVersion ?? '', text: object.data?.[key] };
+    return object && { ...ofMetadata(object.metadata), text: object.data?.[key] };
   },
   async Secret(client, ref, key, signal) {
     const object = await client.find(secrets, ref, { signal });
     const text = object?.data?.[key] === undefined ? undefined : dataText(object, key);
-    return object && { version: object.metadata.resourceVersion ?? '', text };
+    return object && { ...ofMetadata(object.metadata), text };
   },
 };
+
+const ofMetadata = ({ resourceVersion = '', labels: all = {} }: ObjectMeta): Pick<Found, 'version' | 'isBundle'> => ({
+  version: resourceVersion,
+  isBundle: all[labels.managedBy] === managerName && (labels.authority in all || labels.certificate in all),
+});
+
+/**
+ * Two authorities that named each other's ConfigMaps would keep every root for ever: each takes it from the other, also after its
+ * source is gone, and after a rotation has retired it.
+ */
+const isPublished = 'is published by the operator, and a removed root would come back from it; name where its roots come from';
 
 function contentOf(kind: SourceKind, key: string, found: Found | undefined): Content {
   const none = (reason: 'SourceMissing' | 'SourceInvalid', message: string, version: string): Content => ({
@@ -162,7 +176,8 @@ function contentOf(kind: SourceKind, key: string, found: Found | undefined): Con
     identity: `${reason} ${message}`,
   });
   if (found === undefined) return none('SourceMissing', 'does not exist in the namespace of the operator', '');
-  const { version, text } = found;
+  const { version, text, isBundle } = found;
+  if (isBundle) return none('SourceInvalid', isPublished, version);
   if (text === undefined) return none('SourceMissing', `the ${kind} has no key ${key} in its data`, version);
   try {
     const roots = readOfferedRoots(text);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { labels, managerName } from '../../../../src/api/constants.ts';
 import type { AdditionalRoots } from '../../../../src/api/types.ts';
 import { RootSources } from '../../../../src/controllers/authority/root-sources.ts';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
@@ -24,6 +25,7 @@ class World {
   ms = 0;
   reads = 0;
   failure: KubeError | undefined;
+  labels: Record<string, string> = {};
   readonly #objects = new Map<string, { version: string; data: Record<string, string> }>();
   #revision = 0;
   readonly sources = new RootSources({
@@ -32,7 +34,7 @@ class World {
         this.reads += 1;
         if (this.failure !== undefined) throw this.failure;
         const found = this.#objects.get(`${kind}/${name}`);
-        return found && { metadata: { name, resourceVersion: found.version }, data: found.data };
+        return found && { metadata: { name, resourceVersion: found.version, labels: this.labels }, data: found.data };
       },
     } as unknown as GuardedClient,
     namespace: 'mtls-operator',
@@ -110,6 +112,21 @@ describe('the sources of additional roots', () => {
       const world = new World();
       world.put('ConfigMap', text);
       assert.deepEqual(await world.observe(), without('SourceInvalid'));
+    });
+  }
+
+  for (const [what, source, label] of [
+    ['a bundle that an authority publishes', configMap, labels.authority],
+    ['the Secret of an MtlsCertificate', secret, labels.certificate],
+  ] as const) {
+    test(`${what} is no source: a root that was removed would come back from it`, async () => {
+      const world = new World();
+      world.labels = { [labels.managedBy]: managerName, [label]: 'other' };
+      world.put(source === secret ? 'Secret' : 'ConfigMap', pem(first));
+      assert.deepEqual(await world.observe(false, [source]), without('SourceInvalid'));
+      world.labels = { [label]: 'other' };
+      world.put(source === secret ? 'Secret' : 'ConfigMap', pem(first));
+      assert.deepEqual(await world.observe(false, [source]), using(first));
     });
   }
 
