@@ -18,7 +18,20 @@ interface Content extends Pick<ObservedSource, 'roots' | 'problem'> {
 interface Known {
   readonly latest: Content;
   readonly used: Content;
+  /** Since when a source that was in use is missing, in monotonic milliseconds. */
+  readonly missingMs?: number | undefined;
 }
+
+/** What was read of a source, next to what was known of it. */
+interface Read {
+  readonly name: string;
+  readonly known: Known | undefined;
+  readonly latest: Content;
+  readonly missingMs: number | undefined;
+}
+
+/** A source that is deleted and created again within this time was never gone: without its roots, connections would fail. */
+const replacementMs = 10_000;
 
 interface KnownOfAuthority {
   readonly uid: string;
@@ -68,34 +81,39 @@ export class RootSources {
     }
     const entry = this.#known.get(authorityName);
     const before = entry?.uid === uid ? entry : { uid, sources: new Map<string, Known>() };
-    const read = new Map<
-      string,
-      { readonly name: string; readonly known: Known | undefined; readonly latest: Content }
-    >();
+    const nowMs = this.#options.caches.monotonicMs();
+    const read = new Map<string, Read>();
     for (const source of sources) {
       const { kind, name, key } = sourceOf(source);
       const id = `${kind}/${name}/${key}`;
       const known = before.sources.get(id);
       const latest = await this.#read(source, known?.latest, signal);
-      read.set(id, { name: `${kind} ${name}, key ${key}`, known, latest });
+      const isGone = latest.problem?.reason === 'SourceMissing' && known !== undefined && known.used.roots.length > 0;
+      const missingMs = isGone ? (known.missingMs ?? nowMs) : undefined;
+      read.set(id, { name: `${kind} ${name}, key ${key}`, known, latest, missingMs });
     }
-    const isChanged = [...read.values()].some(
+    const changed = [...read.values()].filter(
       ({ known, latest }) => known !== undefined && !isSame(known.used, latest),
     );
-    const waitMs = isChanged ? this.#waitMs(authority, before.changedMs) : 0;
-    const isUsed = isChanged && !isRotating && waitMs <= 0;
+    const mayReturnMs = ({ missingMs }: Read): number =>
+      missingMs === undefined ? 0 : missingMs + replacementMs - nowMs;
+    const waitMs = Math.max(this.#waitMs(authority, before.changedMs), Math.min(...changed.map(mayReturnMs)));
+    const isUsed = changed.length > 0 && !isRotating && waitMs <= 0;
     const now = new Map<string, Known>();
     const observed: ObservedSource[] = [];
-    for (const [id, { name, known, latest }] of read) {
-      const used = known === undefined || isUsed ? latest : known.used;
-      now.set(id, { latest, used });
+    for (const [id, one] of read) {
+      const { name, known, latest, missingMs } = one;
+      const used = known === undefined || (isUsed && mayReturnMs(one) <= 0) ? latest : known.used;
+      now.set(id, { latest, used, ...(used === latest ? {} : { missingMs }) });
       observed.push({ name, roots: used.roots, ...(used.problem === undefined ? {} : { problem: used.problem }) });
     }
-    const changedMs = isUsed ? this.#options.caches.monotonicMs() : before.changedMs;
+    const changedMs = isUsed ? nowMs : before.changedMs;
     this.#known.set(authorityName, { uid, sources: now, changedMs });
-    if (!isChanged || isUsed) return { sources: observed };
+    const waiting = changed.filter((one) => !isUsed || mayReturnMs(one) > 0);
+    if (waiting.length === 0) return { sources: observed };
     if (isRotating) return { sources: observed, waitsForRotation: true };
-    return { sources: observed, nextAt: new Date(this.#options.now().getTime() + waitMs) };
+    const nextMs = Math.max(this.#waitMs(authority, changedMs), Math.min(...waiting.map(mayReturnMs)));
+    return { sources: observed, nextAt: new Date(this.#options.now().getTime() + nextMs) };
   }
 
   /** Forgets a deleted authority. */
@@ -166,7 +184,8 @@ const ofMetadata = ({ resourceVersion = '', labels: all = {} }: ObjectMeta): Pic
  * Two authorities that named each other's ConfigMaps would keep every root for ever: each takes it from the other, also after its
  * source is gone, and after a rotation has retired it.
  */
-const isPublished = 'is published by the operator, and a removed root would come back from it; name where its roots come from';
+const isPublished =
+  'is published by the operator, and a removed root would come back from it; name where its roots come from';
 
 function contentOf(kind: SourceKind, key: string, found: Found | undefined): Content {
   const none = (reason: 'SourceMissing' | 'SourceInvalid', message: string, version: string): Content => ({

@@ -104,7 +104,40 @@ describe('the sources of additional roots', () => {
     world.put('ConfigMap', pem(first));
     await world.observe();
     world.delete();
+    assert.deepEqual(await world.observe(), { ...using(first), nextAt: later(10_000) });
+    world.ms = 9_999;
+    assert.deepEqual(await world.observe(), { ...using(first), nextAt: later(10_000) });
+    world.ms = 10_000;
     assert.deepEqual(await world.observe(), without('SourceMissing'));
+  });
+
+  test('a source that is deleted and created again a moment later was never gone', async () => {
+    const world = new World();
+    for (const [ms, issuer] of [
+      [0, first],
+      [5000, first],
+      [14_000, second],
+    ] as const) {
+      world.put('ConfigMap', pem(issuer));
+      world.ms = ms;
+      assert.deepEqual(await world.observe(), using(issuer));
+      world.delete();
+      assert.deepEqual(await world.observe(), {
+        ...using(issuer),
+        nextAt: later(issuer === second ? 374_000 : ms + 10_000),
+      });
+    }
+  });
+
+  test('a source that comes and goes delays no change of another source', async () => {
+    const world = new World();
+    const sources = [configMap, secret];
+    world.put('ConfigMap', pem(first));
+    world.put('Secret', pem(second));
+    assert.deepEqual(await world.observe(false, sources), using(first, second));
+    world.delete();
+    world.put('Secret', pem(third));
+    assert.deepEqual(await world.observe(false, sources), { ...using(first, third), nextAt: later(360_000) });
   });
 
   for (const [title, text] of Object.entries({ 'no PEM': 'hello', 'too much text': 'x'.repeat(300_000) })) {
