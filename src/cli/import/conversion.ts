@@ -21,6 +21,7 @@ import {
   flag,
   object,
   objects,
+  printable,
   quote,
   type Remark,
   refusedFields,
@@ -343,7 +344,9 @@ function withinLimits(
         const spec = { authorityRef: { name: draft.name }, ...candidate.result.spec } as unknown as MtlsCertificateSpec;
         const request = leafRequest(spec, candidate.result.role, scope);
         if (!('reason' in request)) return true;
-        refuse(candidate.source, [{ field: 'spec', text: `the operator would refuse it: ${request.message}` }]);
+        refuse(candidate.source, [
+          { field: 'spec', text: `the operator would refuse it: ${printable(request.message)}` },
+        ]);
         return false;
       });
       const needed = grantsOf(

@@ -31,11 +31,13 @@ const groups: ReadonlyMap<string, RegExp> = new Map([
 const namePattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const namespacePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
+/** Text without control characters, which could change the terminal. */
+export const printable = (text: string): string =>
+  text.replaceAll(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '?');
+
 /** A short form of a value from the input, for a message. */
 export const quote = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? 'nothing';
-  // Control characters beyond those of JSON could change the terminal.
-  const plain = text.replaceAll(/[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, '?');
+  const plain = printable(JSON.stringify(value) ?? 'nothing');
   return plain.length <= 80 ? plain : `${plain.slice(0, 77)}…`;
 };
 
@@ -83,8 +85,8 @@ function sourceObject(value: Fields, defaultNamespace: string | undefined): Sour
     problems.push(...fieldProblems(spec, kind === 'Certificate' ? certificateFields : issuerFields));
   return {
     kind: kind as SourceKind,
-    namespace: typeof namespace === 'string' ? namespace : '',
-    name: typeof name === 'string' ? name : quote(name),
+    namespace: typeof namespace === 'string' ? (namespace.length > 63 ? quote(namespace) : printable(namespace)) : '',
+    name: typeof name === 'string' && name.length <= 253 ? printable(name) : quote(name),
     spec,
     problems,
   };
@@ -102,7 +104,7 @@ function fieldProblems(spec: Fields, table: readonly SourceField[]): Remark[] {
       if (below === null || below === undefined) continue;
       if (field === undefined) problems.push({ field: path, text: 'this version of the tool does not know the field' });
       else if (!hasType(below, field))
-        problems.push({ field: path, text: `${quote(below)} is not ${typeNames[field.type]}` });
+        problems.push({ field: path, text: `${shown(path, below)} is not ${typeNames[field.type]}` });
       else if (field.type === 'object') visit(below as Fields, `${field.path}.`);
       else if (field.type === 'objects') for (const item of below as Fields[]) visit(item, `${field.path}[].`);
     }
@@ -110,6 +112,9 @@ function fieldProblems(spec: Fields, table: readonly SourceField[]): Remark[] {
   visit(spec, '');
   return problems;
 }
+
+/** A password does not belong in a report. */
+const shown = (path: string, value: unknown): string => (path.endsWith('.password') ? 'the value' : quote(value));
 
 const typeNames: Readonly<Record<SourceField['type'], string>> = {
   any: '',

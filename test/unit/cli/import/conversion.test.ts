@@ -420,3 +420,23 @@ test('the report fits into 80 columns, names every object, and ends in what diff
     /^Converted: 1 MtlsAuthority and 35 MtlsCertificates\. Not converted: 5 objects\.\n\nNOT CONVERTED/,
   );
 });
+
+test('a report holds no control character of the input, and no password', () => {
+  const escape = '\u001b[31m\u009b';
+  const conversion = convert([
+    issuer('shop', 'corp'),
+    certificate(server, `web${escape}`),
+    certificate(server, 'web', `shop${escape}`),
+    ...['dnsNames', 'uris', 'emailAddresses', 'ipAddresses', 'usages'].map((field, i) =>
+      certificate({ ...server, issuerRef: { name: 'corp' }, [field]: [escape] }, `of-${i}`),
+    ),
+    certificate({ ...server, issuerRef: { name: escape, kind: escape }, secretName: escape }, 'ref'),
+    certificate({ ...server, keystores: { pkcs12: { create: true, password: 12_345_678 } } }, 'keystore'),
+    certificate({ ...server, [escape]: 1 }, 'unknown'),
+  ]);
+  assert.equal(conversion.refused.length, 10);
+  for (const report of [textReport(conversion, 'mtls-operator', 80), markdownReport(conversion, 'mtls-operator')]) {
+    assert.doesNotMatch(report, /[^\P{Cc}\n]/u);
+    assert.doesNotMatch(report, /12345678/);
+  }
+});
