@@ -28,9 +28,13 @@ export function readOfferedRoots(pem: string): OfferedRoot[] {
     throw new PkiError('TooLarge', `${Math.ceil(pem.length / 1024)} KiB of PEM; at most ${text / 1024} are read`);
   }
   return parsePem(pem, certificates).map(({ label, der }) =>
-    label === 'CERTIFICATE' ? readOfferedRoot(der) : { code: 'NotCertificate', message: `is a block ${label}` },
+    label === 'CERTIFICATE' ? readOfferedRoot(der) : { code: 'NotCertificate', message: `is ${describeLabel(label)}` },
   );
 }
+
+/** A label is any text up to the next dashes. People read the message in a terminal. */
+const describeLabel = (label: string): string =>
+  /^[A-Z0-9 ]+$/.test(label) ? `a block ${label}` : 'a block of another kind';
 
 function readOfferedRoot(der: Buffer): OfferedRoot {
   if (der.length > offeredRootsLimits.octets) {

@@ -97,6 +97,10 @@ describe('a certificate that cannot be a root is left out, and the others of its
     'an intermediate': [pem(intermediate(partner)), /is not self-signed/],
     'a damaged certificate': [pemOf(Buffer.from('3003020101', 'hex')), /./],
     'a private key': [encodedRoot(partner).key, /is a block (EC )?PRIVATE KEY/],
+    'a block whose label could change a terminal': [
+      '-----BEGIN \u001b[31mA-----\nAAAA\n-----END \u001b[31mA-----\n',
+      /certificate 1 is a block of another kind\./,
+    ],
     'a certificate of 20 KiB': [pemOf(Buffer.alloc(20 * 1024)), /at most 16384/],
   };
   for (const [title, [text, message]] of Object.entries(rows)) {
