@@ -59,8 +59,10 @@ interface Scene {
   /** Begins another term of the leader. */
   readonly beginTerm: () => void;
   readonly outcome: () => TrustOutcome | undefined;
-  /** Changes the ConfigMap as another client. */
+  /** Changes the bundle in the ConfigMap as another client. */
   readonly change: (pem: string) => void;
+  /** Another client has written the ConfigMap. */
+  readonly observe: (written: ConfigMap) => void;
   /** Another root signs. The requested bundle is then `pem()`. */
   readonly rotate: () => void;
   readonly pem: () => string;
@@ -72,7 +74,7 @@ async function scene(
   t: TestContext,
   cached: ConfigMap | undefined,
   answer: (exchange: Exchange) => void,
-  { isClosed = false } = {},
+  { isClosed = false, of = publisher } = {},
 ): Promise<Scene> {
   const server = await serve(t, answer);
   const client = server.client();
@@ -81,10 +83,10 @@ async function scene(
   const authorityStates = new AuthorityStates();
   const reported: string[] = [];
   let published = bundle;
-  caches.authorities.observe(publisher);
+  caches.authorities.observe(of);
   caches.namespaces.observe({ name: 'shop', resourceVersion: '1', labels: {}, terminating: false });
   if (cached !== undefined) caches.configMaps.store.observe(inConfigMap.toRecord(cached));
-  authorityStates.set(publisher, { state: 'ready', issuer: signer, bundle, acceptedBundleDigests: [] });
+  authorityStates.set(of, { state: 'ready', issuer: signer, bundle, acceptedBundleDigests: [] });
   const { authorities } = caches;
   const newTerm = () =>
     new TrustReconciler({
@@ -111,10 +113,11 @@ async function scene(
     at: now,
     methods: () => server.exchanges.map(({ method }) => method),
     outcome: () => trust.outcome('default', 'shop', 'trust'),
-    change: (pem) => caches.configMaps.store.observe(inConfigMap.toRecord(configMap(nextVersion(), pem))),
+    change: (pem) => made.observe(configMap(nextVersion(), pem)),
+    observe: (written) => caches.configMaps.store.observe(inConfigMap.toRecord(written)),
     rotate() {
       published = trustBundle(otherSigner.certificate, []);
-      authorityStates.set(publisher, {
+      authorityStates.set(of, {
         state: 'ready',
         issuer: otherSigner,
         bundle: published,
@@ -228,6 +231,34 @@ describe('a target', () => {
     fixture.at = later(200_000);
     assert.equal(await fixture.reconcile(), undefined);
     assert.equal(fixture.outcome()?.state, 'settled', 'it has stayed unchanged');
+  });
+
+  test('whose label another client keeps changing is contested like one whose bundle changes', async (t) => {
+    const template = { labels: { team: 'edge' } };
+    const trustBundle = { configMap: { name: 'trust', ...template }, clusterTrustBundle: false };
+    const of = authority({ spec: { ...publisher.spec, trustBundle } });
+    const labelled = (team: string): ConfigMap => {
+      const { metadata, data } = configMap(nextVersion());
+      const annotations = { 'mtls-operator.io/template': '{"labels":["team"],"annotations":[]}' };
+      return { metadata: { ...metadata, annotations, labels: { ...metadata.labels, team } }, data };
+    };
+    const fixture = await scene(
+      t,
+      labelled('edge'),
+      ({ method, json }) => json(200, method === 'GET' ? editedBy('labeller') : labelled('edge')),
+      { of },
+    );
+    await fixture.reconcile();
+    assert.deepEqual(fixture.methods(), [], 'the right labels need no write');
+    for (let second = 1; second <= 5; second += 1) {
+      fixture.at = later(second * 2000);
+      fixture.observe(labelled('theirs'));
+      await fixture.reconcile();
+    }
+    assert.equal(fixture.methods().filter((method) => method === 'PATCH').length, 4);
+    const outcome = fixture.outcome();
+    assert.ok(outcome?.state === 'contested');
+    assert.match(outcome.message, /^labeller \(.*\) keeps changing it/);
   });
 
   test('that another client keeps changing gets new content at once', async (t) => {
