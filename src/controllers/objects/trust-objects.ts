@@ -42,11 +42,14 @@ export interface TrustKind<T extends KubeObject> {
 /** A bundle in the keys `ca.crt` and `ca.crl` of a ConfigMap, and in the key of the truststore. */
 export const inConfigMap: TrustKind<ConfigMap> = {
   resource: configMaps,
-  create: (metadata, { bundle, crl, truststore, ...content }) => ({
-    metadata: { ...metadata, ...present(trustMetadata({ bundle, ...content, ...(truststore && { truststore }) })) },
-    data: { [secretKeys.bundle]: bundle.pem, ...(crl === undefined ? {} : { [crlKey]: crl.pem }) },
-    ...(truststore === undefined ? {} : { binaryData: { [truststore.key]: truststore.base64 } }),
-  }),
+  create(metadata, content) {
+    const { bundle, crl, truststore } = content;
+    return {
+      metadata: { ...metadata, ...present(trustMetadata(content)) },
+      data: { [secretKeys.bundle]: bundle.pem, ...(crl && { [crlKey]: crl.pem }) },
+      ...(truststore && { binaryData: { [truststore.key]: truststore.base64 } }),
+    };
+  },
   change(record, content) {
     const { bundle, crl, truststore } = content;
     const key = truststore?.key;
@@ -65,17 +68,18 @@ export const inConfigMap: TrustKind<ConfigMap> = {
   },
   toRecord(object) {
     const bundle = object.data?.[secretKeys.bundle];
-    const noted = parseTruststoreRecord(object.metadata.annotations?.[annotations.outputs]);
-    const base64 = noted && (object.binaryData?.[noted.key] ?? '');
-    const isIntact =
-      noted === undefined || noted.digest === truststoreDigest(bundle ?? '', { key: noted.key, base64: base64 ?? '' });
+    const written = parseTruststoreRecord(object.metadata.annotations?.[annotations.outputs]);
+    const isIntact = written === undefined || written.digest === digestIn(object, written.key);
     return trustRecord(
       object,
-      { bundle: isIntact ? bundle : undefined, crl: object.data?.[crlKey], truststoreKey: noted?.key },
+      { bundle: isIntact ? bundle : undefined, crl: object.data?.[crlKey], truststoreKey: written?.key },
       object.immutable === true,
     );
   },
 };
+
+const digestIn = ({ data, binaryData }: ConfigMap, key: string): string =>
+  truststoreDigest(data?.[secretKeys.bundle] ?? '', { key, base64: binaryData?.[key] ?? '' });
 
 /** A bundle in a ClusterTrustBundle of the authority's signer name. */
 export const inClusterTrustBundle: TrustKind<ClusterTrustBundle> = {

@@ -447,7 +447,8 @@ describe('a namespace that refuses the ConfigMap', () => {
 });
 
 test('a root rotation waits for published bundles, and they have only the new root afterwards', async () => {
-  const { name, configMap, namespace } = await publisher({ clusterTrustBundle: true });
+  const { name, configMap, namespace, change } = await publisher({ clusterTrustBundle: true });
+  await change({ configMap: { truststore: {} } });
   await world.patchAuthority(name, { spec: { rotation: hasty } });
   const place = await namespace();
   const before = (await configMap(place)).data?.['ca.crt'] ?? '';
@@ -475,8 +476,11 @@ test('a root rotation waits for published bundles, and they have only the new ro
     },
     { timeoutMs: 120_000, message: 'the rotation does not end' },
   );
-  const pem = (await configMap(place)).data?.['ca.crt'] ?? '';
+  const { data, binaryData } = await configMap(place);
+  const pem = data?.['ca.crt'] ?? '';
   assert.equal(certificatesIn(pem).length, 1);
+  const truststore = encodePublicTruststore(parseCertificates(pem), 'changeit').toString('base64');
+  assert.equal(binaryData?.['truststore.p12'], truststore);
   assert.equal((await clusterTrustBundle(name)).spec.trustBundle, pem);
 });
 
