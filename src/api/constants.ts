@@ -47,6 +47,11 @@ export const annotations = {
   skipGate: `${group}/skip-gate`,
   /** On an MtlsAuthority: the id of the rotation that goes back to the old root. */
   abortRotation: `${group}/abort-rotation`,
+  /**
+   * On an object with roots: the name of the MtlsAuthority whose own roots the operator keeps in every `caBundle` of the object.
+   * It needs `--inject-ca`.
+   */
+  injectCaFrom: `${group}/inject-ca-from`,
   /** On a root Secret: the state of the rotation in progress, as JSON, written together with the keys. */
   rotation: `${group}/rotation`,
   /** On a root Secret: the id of the rotation that ended last. */
@@ -68,6 +73,14 @@ export const annotations = {
    */
   outputs: `${group}/outputs`,
 } as const;
+
+/** Annotations by which other programs are asked to fill the `caBundle` of an object. The operator leaves such an object alone. */
+export const otherInjectors = [
+  'cert-manager.io/inject-ca-from',
+  'cert-manager.io/inject-ca-from-secret',
+  'cert-manager.io/inject-apiserver-ca',
+  'service.beta.openshift.io/inject-cabundle',
+] as const;
 
 /** Keys in the data of a Secret with a certificate, and of a root Secret. */
 export const secretKeys = { certificate: 'tls.crt', privateKey: 'tls.key', bundle: 'ca.crt' } as const;

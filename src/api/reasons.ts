@@ -227,7 +227,41 @@ export type TrustReason =
    * The operator runs with `--watch-namespaces`, and may not read the ConfigMaps or the labels of a namespace that the message lists.
    * @action Grant the right in the message.
    */
-  | 'NamespaceUnreadable';
+  | 'NamespaceUnreadable'
+  /**
+   * The operator runs with `--inject-ca`, and may not read objects of a kind that the message lists. Other kinds are injected.
+   * @action Set `injectCA.enabled` of the chart, or grant the right in the message.
+   */
+  | 'InjectionForbidden'
+  /**
+   * An object with the annotation `inject-ca-from` has no place for roots: a CustomResourceDefinition without a conversion webhook,
+   * an APIService with `insecureSkipTLSVerify` or without a Service, or a configuration without webhooks.
+   * @action Change the object, or remove its annotation.
+   */
+  | 'InjectionImpossible';
+
+/** Reasons of the events of an object with the annotation `mtls-operator.io/inject-ca-from`. Each is a Warning. */
+export type InjectionEvent =
+  /**
+   * The MtlsAuthority that the annotation names does not exist. The `caBundle` stays as it is.
+   * @action Create the authority, or correct the annotation.
+   */
+  | 'AuthorityNotFound'
+  /**
+   * The root of the authority cannot sign. The `caBundle` stays as it is.
+   * @action Fix the root: see the condition `Ready` of the authority.
+   */
+  | 'AuthorityNotReady'
+  /**
+   * Another annotation gives the `caBundle` to another program. The operator does not change it.
+   * @action Remove one of the two annotations.
+   */
+  | 'InjectionConflict'
+  /**
+   * The object has no place for roots.
+   * @action Change the object, or remove its annotation.
+   */
+  | 'InjectionImpossible';
 
 /** Reasons of the condition AdditionalRootsAccepted of an MtlsAuthority. If several apply, the first of this list is the reason. */
 export type AdditionalRootsReason =

@@ -20,6 +20,8 @@ export interface Config extends LeaseTiming {
   readonly namespace: string;
   /** The namespaces to watch besides `namespace`. Absent: all namespaces. */
   readonly watchNamespaces?: readonly string[];
+  /** Whether the operator injects roots into webhook configurations, APIServices and CustomResourceDefinitions. */
+  readonly injectCa: boolean;
   /** The name of this replica in the Lease and in events. */
   readonly identity: string;
   readonly createDefaultAuthority: boolean;
@@ -59,6 +61,8 @@ export const usage = `Usage: mtls-operator [options]
   --namespace NAME             the operator's namespace, which holds the root Secrets (default POD_NAMESPACE, then ${managerName})
   --watch-namespaces NAMES     watch only these namespaces, separated by commas, and the operator's own: it then needs no
                                rights in others (default all namespaces)
+  --inject-ca                  keep the roots of an MtlsAuthority in the caBundle of webhook configurations, APIServices and
+                               CustomResourceDefinitions with the annotation mtls-operator.io/inject-ca-from
   --create-default-authority   create the MtlsAuthority "default" if the cluster has no MtlsAuthority
   --authorities-file FILE      create the MtlsAuthorities of this file that the cluster does not have: a JSON list of manifests,
                                read at the start; existing ones are never changed
@@ -113,6 +117,7 @@ export function readConfig(
       : { serviceAccountDirectory: filled('service-account-directory', serviceAccountDirectory) }),
     namespace: namespaceOf(values.namespace, env['POD_NAMESPACE']),
     ...watchNamespacesOf(values['watch-namespaces']),
+    injectCa: values['inject-ca'] ?? false,
     // Two replicas on one host need different names: with the same name, each would treat the other's Lease as its own.
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
     createDefaultAuthority: values['create-default-authority'] ?? false,
@@ -143,6 +148,7 @@ export const flagTypes = {
   'service-account-directory': { type: 'string' },
   namespace: { type: 'string' },
   'watch-namespaces': { type: 'string' },
+  'inject-ca': { type: 'boolean' },
   'create-default-authority': { type: 'boolean' },
   'authorities-file': { type: 'string' },
   'listen-address': { type: 'string' },

@@ -4,6 +4,7 @@ import {
   type AuthorityRecord,
   type CertificateRecord,
   crlIntervalMs,
+  type InjectionRecord,
   type NamespaceRecord,
   selects,
   type TrustRecord,
@@ -11,6 +12,7 @@ import {
 import type { AuthorityChange } from './cache/authority-states.ts';
 import type { CacheChange } from './cache/caches.ts';
 import { type Caches, requestsKeystores, requestsRevocation, type SourceKind } from './cache/caches.ts';
+import { injectionKey } from './objects/injection-objects.ts';
 import { isSameJson } from './objects/same-json.ts';
 import { secretKeysOf } from './objects/secret-names.ts';
 import { trustKey } from './objects/trust-key.ts';
@@ -58,6 +60,7 @@ export class EventHandlers {
       namespaces.subscribe((before, after) => this.#onNamespace(before, after)),
       configMaps.store.subscribe((before, after) => this.#onConfigMap(before, after)),
       clusterTrustBundles.store.subscribe((before, after) => this.#onClusterTrustBundle(before, after)),
+      caches.injections.subscribe((before, after) => this.#onInjection(before, after)),
       caches.subscribe((change) => this.#onCacheChange(change)),
     ];
   }
@@ -133,7 +136,19 @@ export class EventHandlers {
     for (const record of [before, after]) if (record !== undefined) this.#publisherOf(record);
   }
 
+  #onInjection(before: InjectionRecord | undefined, after: InjectionRecord | undefined): void {
+    const record = after ?? before;
+    if (record === undefined || (before?.request === undefined && after?.request === undefined)) return;
+    this.#queues.trust.add(injectionKey(record.kind, record.name));
+    for (const authority of new Set([before?.request?.authority, after?.request?.authority]))
+      if (authority !== undefined && this.#caches.authorities.has(authority)) this.trustChanged(authority);
+  }
+
   #onCacheChange(change: CacheChange): void {
+    if (change === 'injectionChanged') {
+      for (const name of this.#caches.authorities.keys()) this.trustChanged(name);
+      return;
+    }
     if (change === 'passwordsListed') this.usersOfPasswords();
     else if (change === 'accessChanged') this.all();
     else this.clusterTrustBundles();
@@ -150,7 +165,8 @@ export class EventHandlers {
 
   /** Adds the targets to which an authority publishes its bundle, and the targets that still hold one from earlier. */
   trustOf(name: string): void {
-    const { authorities, configMaps } = this.#caches;
+    const { authorities, configMaps, injections } = this.#caches;
+    for (const { kind, name: object } of injections.of(name)) this.#queues.trust.add(injectionKey(kind, object));
     const authority = authorities.get(name);
     if (authority === undefined) return;
     const { trust } = this.#queues;

@@ -10,6 +10,8 @@ export interface OperatorOptions extends Omit<LeaderTermOptions, 'replica'> {
   readonly client: KubeClient;
   /** See ReplicaOptions. */
   readonly watchNamespaces?: readonly string[];
+  /** See ReplicaOptions. */
+  readonly injectCa?: boolean;
   readonly log: Log;
   readonly observer: OperatorObserver;
 }

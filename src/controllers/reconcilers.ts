@@ -14,8 +14,10 @@ import { SecretWriter } from './certificate/secret-writer.ts';
 import { StepRunner } from './certificate/step-runner.ts';
 import { EventHandlers, type Queues } from './event-handlers.ts';
 import type { Recorder } from './objects/event-sink.ts';
+import { injectionOf } from './objects/injection-objects.ts';
 import { inClusterTrustBundle, inConfigMap } from './objects/trust-objects.ts';
 import type { Replica } from './replica.ts';
+import { InjectionReconciler } from './trust/injection-reconciler.ts';
 import { TrustPublications } from './trust/trust-publications.ts';
 import { TrustReconciler } from './trust/trust-reconciler.ts';
 import { TrustWriter } from './trust/trust-writer.ts';
@@ -38,7 +40,7 @@ export interface ReconcilersOptions {
 export interface Reconcilers {
   readonly authority: AuthorityReconciler;
   readonly certificate: CertificateReconciler;
-  readonly trust: TrustReconciler;
+  readonly trust: Pick<TrustReconciler, 'reconcile' | 'outcome'>;
   readonly eventHandlers: EventHandlers;
   /** Ends the term: events queue nothing any more, and the RSA keys that are still ordered are not generated. */
   stop(): void;
@@ -53,7 +55,8 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
   const { caches, authorityStates } = replica;
   const eventHandlers = new EventHandlers(caches, queues);
   const trust = trustReconciler(options, eventHandlers);
-  const publications = new TrustPublications(client, caches, authorityStates, trust);
+  const injection = injectionReconciler(options, eventHandlers);
+  const publications = new TrustPublications(client, caches, authorityStates, trust, injection);
   const leadingSince = now();
   const sources = { client, namespace, caches, authorityStates, publications, now, leadingSince };
   const observer = new AuthorityObserver(sources);
@@ -75,7 +78,12 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
     eventHandlers.stop();
     keys.stop();
   };
-  return { authority, certificate, trust, eventHandlers, stop };
+  const publish: Reconcilers['trust'] = {
+    outcome: (name, target, desiredName) => trust.outcome(name, target, desiredName),
+    reconcile: (key, context) =>
+      injectionOf(key) === undefined ? trust.reconcile(key, context) : injection.reconcile(key, context),
+  };
+  return { authority, certificate, trust: publish, eventHandlers, stop };
 }
 
 function trustReconciler(
@@ -95,6 +103,21 @@ function trustReconciler(
     now,
   });
 }
+
+const injectionReconciler = (
+  { client, replica, recorder, log, now }: ReconcilersOptions,
+  eventHandlers: EventHandlers,
+): InjectionReconciler =>
+  new InjectionReconciler({
+    client,
+    authorities: replica.caches.authorities,
+    authorityStates: replica.authorityStates,
+    injections: replica.caches.injections,
+    recorder,
+    onOutcome: (authority) => eventHandlers.trustChanged(authority),
+    log,
+    now,
+  });
 
 function authorityReconciler(
   { client, namespace, replica, recorder, log, now }: ReconcilersOptions,

@@ -13,6 +13,8 @@ export interface ReplicaOptions {
   readonly namespace: string;
   /** The namespaces to watch besides the operator's own. Default: all. */
   readonly watchNamespaces?: readonly string[] | undefined;
+  /** See Config. Default: false. */
+  readonly injectCa?: boolean | undefined;
   readonly log: Log;
   readonly now: () => Date;
   /** A monotonic clock in milliseconds. Default: `performance.now()`. */
@@ -26,9 +28,10 @@ export class Replica {
   readonly #log: Log;
   readonly #observer: AuthorityObserver;
 
-  constructor({ client, namespace, watchNamespaces, log, now, monotonicMs }: ReplicaOptions) {
+  constructor({ client, namespace, watchNamespaces, injectCa, log, now, monotonicMs }: ReplicaOptions) {
     this.#log = log;
-    this.caches = new Caches(this.roots, monotonicMs, watchNamespaces && [...watchNamespaces, namespace]);
+    const watched = watchNamespaces && [...watchNamespaces, namespace];
+    this.caches = new Caches(this.roots, monotonicMs, watched, injectCa);
     const { caches, authorityStates } = this;
     const publications = new TrustPublications(client, caches, authorityStates);
     this.#observer = new AuthorityObserver({ client, namespace, caches, authorityStates, publications, now });

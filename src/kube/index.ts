@@ -2,6 +2,7 @@ export { type Access, type NonResourceRequest, reviewAccess } from './api/access
 export { KubeClient } from './api/client.ts';
 export type {
   DeleteOptions,
+  JsonPatch,
   KubeClientOptions,
   ListOptions,
   ListPage,
@@ -18,19 +19,27 @@ export { microTimestamp } from './api/micro-timestamp.ts';
 export type { KubeObject, ObjectMeta, OwnerReference, Served } from './api/object.ts';
 export type { RequestRecord } from './api/request.ts';
 export {
+  type ApiService,
+  apiServices,
   type ClusterTrustBundle,
   type ConfigMap,
+  type CustomResourceDefinition,
   clusterTrustBundles,
   configMaps,
+  customResourceDefinitions,
   defineResource,
   events,
   type Lease,
   leases,
+  mutatingWebhookConfigurations,
   type Namespace,
   namespaces,
   type Resource,
   type Secret,
   secrets,
+  validatingWebhookConfigurations,
+  type WebhookClientConfig,
+  type WebhookConfiguration,
 } from './api/resource.ts';
 export type { WatchEvent } from './api/watch-stream.ts';
 export { aborted, onAbort } from './async/abort.ts';

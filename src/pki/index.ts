@@ -84,4 +84,4 @@ export {
 export { namesOutsideConstraints, namesOutsidePath } from './x509/name-constraints.ts';
 export { Prepared } from './x509/prepared.ts';
 export { type CertificateNames, certificateNames } from './x509/subject-alt-names.ts';
-export { encodeCertificates, parseTrustAnchors, type TrustBundle, trustBundle } from './x509/trust-bundle.ts';
+export { encodeCertificates, ownRoots, parseTrustAnchors, type TrustBundle, trustBundle } from './x509/trust-bundle.ts';

@@ -102,6 +102,19 @@ export {
 } from './rotation/rotation-state.ts';
 export type { RotationNotice, RotationReport, RotationStep } from './rotation/rotation-step.ts';
 export { parseDurationMs } from './timing/duration.ts';
+export {
+  holdsBundle,
+  type InjectedContent,
+  type InjectionKind,
+  type InjectionRecord,
+  type InjectionRequest,
+  type Injections,
+  type InjectionTarget,
+  injectedPublications,
+  injectedRoots,
+  injectionKinds,
+  obstacleOf,
+} from './trust/injection.ts';
 export { trustCondition } from './trust/trust-condition.ts';
 export { clusterTrustBundleContent, configMapContent, type TrustContent } from './trust/trust-content.ts';
 export {

@@ -81,6 +81,23 @@ const contract: readonly Clause[] = [
     },
   ],
   [
+    'a JSON patch sets one field, and fails with Conflict and changes nothing if its resourceVersion is old',
+    async (api) => {
+      const { resourceVersion } = (await create(api, 'a')).metadata;
+      const ref = refTo(api, 'a');
+      const setting = (value: string) => [{ op: 'add', path: '/data/two', value } as const];
+      const filled = await api.client.mergePatch(secrets, ref, {
+        metadata: { resourceVersion },
+        data: { one: 'MQ==' },
+      });
+      await refuses('Conflict', api.client.jsonPatch(secrets, ref, { resourceVersion, operations: setting('Mg==') }));
+      const now = filled.metadata.resourceVersion;
+      const patched = await api.client.jsonPatch(secrets, ref, { resourceVersion: now, operations: setting('Mw==') });
+      assert.deepEqual(patched.data, { one: 'MQ==', two: 'Mw==' });
+      assert.notEqual(patched.metadata.resourceVersion, now);
+    },
+  ],
+  [
     'a write can return only the metadata',
     async (api) => {
       const ref = refTo(api, 'a');

@@ -28,6 +28,12 @@ export function annotationsFile(constants: string, group: string): string {
     ...section(annotations, 'Annotations that you set on an MtlsAuthority', ['MtlsAuthority']),
     ...section(
       annotations,
+      'Annotations that you set on a webhook configuration, APIService or CustomResourceDefinition',
+      ['object with roots'],
+      'See [inject the roots](../how-to/inject-roots.md).',
+    ),
+    ...section(
+      annotations,
       'Annotations of a Secret',
       ['Secret'],
       'The operator writes them. Set `secret-name` only to [hand a Secret over](../how-to/hand-over-a-secret.md).',

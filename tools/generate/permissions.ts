@@ -40,6 +40,7 @@ const places: Readonly<Record<string, string>> = {
 /** The value of the chart that grants a permission. */
 const conditions: Readonly<Record<Condition, string>> = {
   authorities: '`createDefaultAuthority` or `authorities`',
+  injectCA: '`injectCA.enabled`',
   metricsAuthorization: '`metrics.tls.enabled` and `metrics.authorization.enabled`',
   metricsCertificate: '`metrics.tls.enabled` without `metrics.tls.secretName`',
 };

@@ -84,7 +84,10 @@ export function eventsFile(reasons: string): string {
     '## Events of an MtlsAuthority\n',
     'Events with an action are Warnings, the others are Normal.\n',
     table(unionMembers(reasons, 'AuthorityEvent')),
-    'The operator also sends a Warning when a condition changes to a reason that asks a person to act. The event has the same reason: see\n[conditions](conditions.md#mtlsauthority).',
+    'The operator also sends a Warning when a condition changes to a reason that asks a person to act. The event has the same reason: see\n[conditions](conditions.md#mtlsauthority).\n',
+    '## Events of an object with the annotation `inject-ca-from`\n',
+    'These are Warnings: see [inject roots](../how-to/inject-roots.md).\n',
+    table(unionMembers(reasons, 'InjectionEvent')),
   ]
     .join('\n')
     .concat('\n');

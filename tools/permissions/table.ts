@@ -28,7 +28,7 @@ export interface UserEntry {
 }
 
 /** What the values of the chart have to request for a permission. */
-export type Condition = 'authorities' | 'metricsAuthorization' | 'metricsCertificate';
+export type Condition = 'authorities' | 'injectCA' | 'metricsAuthorization' | 'metricsCertificate';
 
 /** A release of the chart, and what its values request. */
 export interface Release {

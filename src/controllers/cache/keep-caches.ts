@@ -15,7 +15,8 @@ import {
   type StoreRecord,
   secrets as secretResource,
 } from '../../kube/index.ts';
-import type { AuthorityRecord } from '../../plan/index.ts';
+import { type AuthorityRecord, injectionKinds } from '../../plan/index.ts';
+import { injectedKinds, injectionRecord } from '../objects/injection-objects.ts';
 import { leafSecretSelector } from '../objects/leaf-secret.ts';
 import { passwordMark, passwordSelector } from '../objects/password-secret.ts';
 import {
@@ -66,7 +67,7 @@ export async function keepCaches(
     return;
   }
   await afterRoots();
-  const bundles = bundleReflectors(caches, sources);
+  const bundles = [...bundleReflectors(caches, sources), ...injectionReflectors(caches, sources)];
   running.push(runAll(bundles, signal));
   const secrets = secretReflectors(caches, sources);
   running.push(allSynced(certificates).then((areSynced) => (areSynced ? runAll(secrets, signal) : undefined)));
@@ -176,6 +177,20 @@ function bundleReflectors(caches: Caches, sources: CacheSources): Keeper[] {
   // The rights of an operator that watches some namespaces end at these namespaces.
   return watched.names === undefined ? [clusterTrustBundleReflector(caches, sources), ...inNamespaces] : inNamespaces;
 }
+
+/** The objects are cluster-scoped: --watch-namespaces does not change what the operator may read of them. */
+const injectionReflectors = ({ injections }: Caches, sources: CacheSources): Keeper[] =>
+  (injections.isOn ? injectionKinds : []).map((kind) => {
+    const { resource } = injectedKinds[kind];
+    return new PermittedReflector({
+      ...common(sources, resource.plural),
+      resource,
+      metadataOnly: true,
+      transform: (object) => injections.withKnown(injectionRecord(kind, object)),
+      store: injections.store(kind),
+      onPermitted: (isPermitted) => injections.notePermission(kind, isPermitted),
+    });
+  });
 
 function clusterTrustBundleReflector(caches: Caches, sources: CacheSources): Keeper {
   const { clusterTrustBundles } = caches;

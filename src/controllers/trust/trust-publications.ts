@@ -1,8 +1,12 @@
-import { type GuardedClient, type KubeObject, keyOf, type ObjectMeta } from '../../kube/index.ts';
+import { type GuardedClient, type KubeObject, keyOf, type ObjectMeta, type Resource } from '../../kube/index.ts';
 import {
   type AuthorityRecord,
   configMapIn,
   type DesiredCondition,
+  type InjectionKind,
+  type Injections,
+  injectedPublications,
+  injectionKinds,
   type Publication,
   publicationsOf,
   type TrustOutcome,
@@ -15,6 +19,7 @@ import {
 import type { AuthorityStates } from '../cache/authority-states.ts';
 import type { Caches } from '../cache/caches.ts';
 import { type TrustCache, targetOf } from '../cache/trust-cache.ts';
+import { injectedContent, injectedKinds, injectionRecord } from '../objects/injection-objects.ts';
 import {
   authorityOf,
   inClusterTrustBundle,
@@ -28,24 +33,32 @@ interface TrustOutcomes {
   outcome(authority: string, namespace: string, desiredName: string): TrustOutcome | undefined;
 }
 
+/** Returns the outcome of the last injection into an object; undefined if there was none. */
+interface InjectionOutcomes {
+  injected(kind: InjectionKind, name: string): TrustOutcome | undefined;
+}
+
 /** The published bundles of authorities, from the caches. */
 export class TrustPublications {
   readonly #client: GuardedClient;
   readonly #caches: Caches;
   readonly #authorityStates: AuthorityStates;
   readonly #trust: TrustOutcomes;
+  readonly #outcomes: InjectionOutcomes;
 
-  /** @param trust the outcomes of publishing. Default, for a replica that does not lead: no outcomes. */
+  /** @param trust the outcomes of publishing, and of injecting. Default, for a replica that does not lead: no outcomes. */
   constructor(
     client: GuardedClient,
     caches: Caches,
     authorityStates: AuthorityStates,
     trust: TrustOutcomes = { outcome: () => undefined },
+    injected: InjectionOutcomes = { injected: () => undefined },
   ) {
     this.#client = client;
     this.#caches = caches;
     this.#authorityStates = authorityStates;
     this.#trust = trust;
+    this.#outcomes = injected;
   }
 
   /**
@@ -53,7 +66,8 @@ export class TrustPublications {
    * being deleted.
    */
   of(authority: AuthorityRecord): readonly Publication[] {
-    return publicationsOf(trustTargets(authority, this.#world()));
+    const targets = publicationsOf(trustTargets(authority, this.#world()));
+    return [...targets, ...injectedPublications(this.#injections(authority).targets)];
   }
 
   /** The condition TrustPublished; none if spec has never requested published bundles. */
@@ -64,7 +78,7 @@ export class TrustPublications {
     const { names: watched } = this.#caches.watched;
     const scope =
       watched === undefined ? world : { ...world, watched, unreadable: unreadableNamespaces(authority, this.#world()) };
-    const condition = trustCondition(authority, view, targets, scope);
+    const condition = trustCondition(authority, view, targets, { ...scope, injections: this.#injections(authority) });
     return condition === undefined ? [] : [condition];
   }
 
@@ -80,6 +94,37 @@ export class TrustPublications {
       await this.#renewKind(inConfigMap, inNamespaces, authority, signal, namespace);
     }
     if (servesClusterTrustBundles === true) await this.#renewKind(inClusterTrustBundle, inCluster, authority, signal);
+    await this.#renewInjections(authority, signal);
+  }
+
+  /** The objects into which the roots of an authority are injected. */
+  #injections({ name: authority }: AuthorityRecord): Injections {
+    const { injections } = this.#caches;
+    const targets = injections.of(authority).flatMap(({ kind, name, request }) => {
+      const outcome = this.#outcomes.injected(kind, name);
+      return request === undefined ? [] : [{ ...request, kind, name, ...(outcome === undefined ? {} : { outcome }) }];
+    });
+    const forbidden = injections.forbidden.map((kind) => rightOf(injectedKinds[kind].resource));
+    return { targets, forbidden };
+  }
+
+  async #renewInjections(authority: AuthorityRecord, signal: AbortSignal): Promise<void> {
+    const { injections } = this.#caches;
+    if (!injections.isOn) return;
+    for (const kind of injectionKinds.filter((one) => !injections.forbidden.includes(one))) {
+      const { resource } = injectedKinds[kind];
+      const store = injections.store(kind);
+      for await (const { items } of this.#client.listPages(resource, { metadataOnly: true, limit: 500, signal })) {
+        for (const found of items) {
+          if (injectionRecord(kind, found).request?.authority !== authority.name) continue;
+          if (store.current(found.metadata)?.request?.content !== undefined) continue;
+          const object = await this.#client.find(resource, found.metadata, { signal });
+          if (object === undefined) continue;
+          const record = injections.withContent(injectionRecord(kind, object), injectedContent(kind, object));
+          if (!store.refine(record)) store.observe(record);
+        }
+      }
+    }
   }
 
   async #renewKind<T extends KubeObject>(
@@ -135,3 +180,6 @@ export class TrustPublications {
 
 const withNamed = (own: readonly TrustRecord[], named: TrustRecord | undefined): readonly TrustRecord[] =>
   named === undefined || own.includes(named) ? own : [...own, named];
+
+/** A resource as a right names it. */
+const rightOf = ({ plural, group }: Resource<KubeObject>): string => `${plural}.${group}`;

@@ -68,6 +68,19 @@ export interface MetadataOnly {
   readonly metadataOnly: true;
 }
 
+/** One operation of a JSON patch (RFC 6902). `path` is a JSON pointer. */
+export interface JsonPatchOperation {
+  readonly op: 'add' | 'remove' | 'test';
+  readonly path: string;
+  readonly value?: unknown;
+}
+
+/** A JSON patch with a precondition: the object has not changed since this resourceVersion. */
+export interface JsonPatch {
+  readonly resourceVersion: string;
+  readonly operations: readonly JsonPatchOperation[];
+}
+
 /** A merge patch (RFC 7386) of a T. null removes a field. `metadata.resourceVersion` in the patch is a precondition. */
 export type MergePatch<T> = T extends readonly unknown[]
   ? T

@@ -3,6 +3,7 @@ import type { ObjectRef } from '../workqueue/object-key.ts';
 import type {
   CallOptions,
   DeleteOptions,
+  JsonPatch,
   KubeClientOptions,
   ListOptions,
   ListPage,
@@ -165,6 +166,26 @@ export class KubeClient {
     const body = JSON.stringify(patch);
     const accept = acceptFor(options, 'PartialObjectMetadata');
     return this.#object({ verb: 'patch', resource: resource.plural, path, accept, contentType, body }, options);
+  }
+
+  /**
+   * Patches an object with a JSON patch (RFC 6902). Throws `NotFound` if it does not exist, `Conflict` if the resourceVersion is
+   * outdated, and `Invalid` if an operation cannot be carried out.
+   */
+  async jsonPatch<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    { resourceVersion, operations }: JsonPatch,
+    options: CallOptions = {},
+  ): Promise<Served<T>> {
+    // The API server compares the resourceVersion in the patched object with the stored one.
+    const precondition = { op: 'add', path: '/metadata/resourceVersion', value: resourceVersion };
+    const path = objectPath(resource, ref);
+    const contentType = 'application/json-patch+json';
+    const body = JSON.stringify([precondition, ...operations]);
+    return this.#object({ verb: 'patch', resource: resource.plural, path, contentType, body }, options) as Promise<
+      Served<T>
+    >;
   }
 
   /** Deletes an object. Throws `NotFound` if it does not exist, and `Conflict` if a precondition fails. */

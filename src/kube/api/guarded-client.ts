@@ -19,7 +19,8 @@ export type GuardedDeletion = DeleteOptions & { readonly uid: string };
  * The KubeClient for controllers. Every patch and deletion requires a precondition: the caches of a controller may be outdated,
  * and another replica may already lead, so a write without a precondition could overwrite the change of another client.
  */
-export interface GuardedClient extends Pick<KubeClient, 'create' | 'find' | 'get' | 'list' | 'listPages' | 'watch'> {
+export interface GuardedClient
+  extends Pick<KubeClient, 'create' | 'find' | 'get' | 'jsonPatch' | 'list' | 'listPages' | 'watch'> {
   /** @see KubeClient.mergePatch */
   mergePatch<T extends KubeObject>(
     resource: Resource<T>,

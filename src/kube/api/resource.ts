@@ -164,6 +164,65 @@ export const clusterTrustBundles = defineResource<ClusterTrustBundle>({
   namespaced: false,
 });
 
+/** The part of admissionregistration.k8s.io/v1 WebhookClientConfig that holds roots. */
+export interface WebhookClientConfig {
+  /** PEM in base64. */
+  readonly caBundle?: string | undefined;
+}
+
+/** admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration or MutatingWebhookConfiguration. */
+export interface WebhookConfiguration extends KubeObject {
+  readonly webhooks?: ReadonlyArray<{ readonly clientConfig: WebhookClientConfig }> | undefined;
+}
+
+/** apiregistration.k8s.io/v1 APIService. */
+export interface ApiService extends KubeObject {
+  readonly spec?:
+    | (WebhookClientConfig & { readonly service?: object | null; readonly insecureSkipTLSVerify?: boolean | undefined })
+    | undefined;
+}
+
+/** apiextensions.k8s.io/v1 CustomResourceDefinition. */
+export interface CustomResourceDefinition extends KubeObject {
+  readonly spec: {
+    readonly conversion?:
+      | { readonly webhook?: { readonly clientConfig?: WebhookClientConfig | undefined } | undefined }
+      | undefined;
+  };
+}
+
+export const validatingWebhookConfigurations = defineResource<WebhookConfiguration>({
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  plural: 'validatingwebhookconfigurations',
+  kind: 'ValidatingWebhookConfiguration',
+  namespaced: false,
+});
+
+export const mutatingWebhookConfigurations = defineResource<WebhookConfiguration>({
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  plural: 'mutatingwebhookconfigurations',
+  kind: 'MutatingWebhookConfiguration',
+  namespaced: false,
+});
+
+export const apiServices = defineResource<ApiService>({
+  group: 'apiregistration.k8s.io',
+  version: 'v1',
+  plural: 'apiservices',
+  kind: 'APIService',
+  namespaced: false,
+});
+
+export const customResourceDefinitions = defineResource<CustomResourceDefinition>({
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  plural: 'customresourcedefinitions',
+  kind: 'CustomResourceDefinition',
+  namespaced: false,
+});
+
 export const leases = defineResource<Lease>({
   group: 'coordination.k8s.io',
   version: 'v1',

@@ -38,6 +38,12 @@ export function trustBundle(
   return { roots, additional, pem, digest: sha256Hex(pem) };
 }
 
+/** The part of a bundle that holds the authority's own roots, in PEM, and the SHA-256 of it. */
+export function ownRoots({ roots }: Pick<TrustBundle, 'roots'>): Pick<TrustBundle, 'pem' | 'digest'> {
+  const pem = encodeCertificates(roots);
+  return { pem, digest: sha256Hex(pem) };
+}
+
 /**
  * The trust anchors of a PEM text: its self-signed CAs. Leaves and intermediates are left out (compare CVE-2025-6037).
  * @throws PkiError MalformedPem, TooLarge, MalformedCertificate

@@ -3,6 +3,7 @@ import {
   type Certificate,
   type Issuer,
   type KeySpec,
+  ownRoots,
   type RootProfile,
   type TrustBundle,
   trustBundle,
@@ -125,7 +126,9 @@ function planWithIssuer(
   const signer = signerOf(observed, rotation, active);
   const bundle = trustBundle((signer ?? oldRoot(rotation, trusted) ?? active).anchor, trusted, additional);
   const acceptedBundleDigests = acceptedBundles(rotation, { trusted, additional }, active);
-  const acceptedDigests = [bundle.digest, ...acceptedBundleDigests];
+  // Injected objects hold only the own roots.
+  const ownDigests = [ownRoots(bundle).digest, ...acceptedBundles(rotation, { trusted, additional: [] }, active)];
+  const acceptedDigests = [...new Set([bundle.digest, ...acceptedBundleDigests, ...ownDigests])];
   const plan = planRotation({ ...input, acceptedDigests }, rotation, now);
   const reissue = {
     id: rotation.id,

@@ -9,8 +9,9 @@ const longestName = 128;
  * messages: `kubectl-edit (data.tls.crt)`. Undefined when managedFields name no such client. They do not record deleted
  * fields.
  * @param managedFields metadata.managedFields as the API server returned it, not trusted
+ * @param field only clients that set a field of this name, wherever it is. Default: the operator's part of a Secret or bundle
  */
-export function lastWriter(managedFields: unknown): string | undefined {
+export function lastWriter(managedFields: unknown, field?: string): string | undefined {
   if (!Array.isArray(managedFields)) return undefined;
   const writers = managedFields
     .map(asObject)
@@ -18,7 +19,7 @@ export function lastWriter(managedFields: unknown): string | undefined {
     .map(({ manager, time, fieldsV1 }) => ({
       manager: textOf(manager),
       time: textOf(time),
-      fields: ownFieldsIn(asObject(fieldsV1)),
+      fields: field === undefined ? ownFieldsIn(asObject(fieldsV1)) : setsField(fieldsV1, field) ? [field] : [],
     }))
     .filter(({ fields }) => fields.length > 0)
     .sort((a, b) => (a.time < b.time ? 1 : a.time > b.time ? -1 : 0));
@@ -51,6 +52,8 @@ function ownFieldsIn(fields: Fields): string[] {
   const others = ['type', 'immutable'].filter((key) => `f:${key}` in fields);
   return [...data, ...marks, ...others];
 }
+
+const setsField = (fields: unknown, field: string): boolean => (JSON.stringify(fields) ?? '').includes(`"f:${field}":`);
 
 const isOwnMark = (key: string): boolean =>
   key === labels.managedBy ||

@@ -6,6 +6,16 @@ import type { KnownNamespace } from '../records/namespace-record.ts';
 import { heldByFinalizer } from '../rotation/rollout-observation.ts';
 import { joinShortened } from '../text/message-text.ts';
 import { labelsRightHint, namespacedRightHint } from '../text/missing-right.ts';
+import {
+  byKindAndName,
+  holdsBundle,
+  type Injections,
+  type InjectionTarget,
+  injectedRoots,
+  nameOfTarget,
+  obstacleOf,
+  requestsTrust,
+} from './injection.ts';
 import { clusterTrustBundleContent, configMapContent, mostContentKiB, type TrustContent } from './trust-content.ts';
 import { clusterTrustBundleOf } from './trust-plan.ts';
 import type { TrustSources, TrustTarget } from './trust-targets.ts';
@@ -29,6 +39,8 @@ export interface TrustScope extends Pick<TrustSources, 'servesClusterTrustBundle
   readonly watched?: readonly string[];
   /** See unreadableNamespaces. */
   readonly unreadable?: readonly KnownNamespace[];
+  /** Default: none. */
+  readonly injections?: Injections;
 }
 
 /**
@@ -39,11 +51,11 @@ export function trustCondition(
   authority: AuthorityRecord,
   state: RootState,
   targets: readonly TrustTarget[],
-  { servesClusterTrustBundles, watched, unreadable = [] }: TrustScope,
+  { servesClusterTrustBundles, watched, unreadable = [], injections = noInjections }: TrustScope,
 ): DesiredCondition | undefined {
   const { trustBundle } = authority.spec;
   const said = conditionOf(authority.status, type);
-  if (trustBundle === undefined) {
+  if (trustBundle === undefined && !requestsTrust(authority, injections)) {
     if (said === undefined) return undefined;
     // A spec that is not valid may request bundles.
     return authority.specProblem === undefined
@@ -59,21 +71,23 @@ export function trustCondition(
   const contentOf = ({ kind }: TrustTarget) => (kind === 'ConfigMap' ? inConfigMaps : inCluster);
   // After a restart, status is more accurate than the operator until every target was read once.
   const isUnseen = (target: TrustTarget) => target.outcome === undefined && !isPublished(target, contentOf(target));
-  if (state.state !== 'ready' || judged.some(isUnseen)) {
+  const isUnseenObject = (target: InjectionTarget) =>
+    target.content === undefined && target.otherInjector === undefined && target.outcome === undefined;
+  if (state.state !== 'ready' || judged.some(isUnseen) || injections.targets.some(isUnseenObject)) {
     if (said !== undefined && said.observedGeneration === authority.generation) return restated(authority.status, type);
   }
+  const { configMap, clusterTrustBundle: isClusterWide = false } = trustBundle ?? {};
   const configMaps = judged.filter(({ kind }) => kind === 'ConfigMap');
   const clusterTrustBundle = judged.find(({ kind }) => kind === 'ClusterTrustBundle');
   const findings = [
-    ...(trustBundle.configMap === undefined
-      ? []
-      : judgeConfigMaps(trustBundle.configMap.name, configMaps, inConfigMaps)),
-    ...(trustBundle.configMap === undefined ? [] : judgeOmitted(trustBundle.configMap.name, inConfigMaps)),
-    ...(trustBundle.configMap === undefined ? [] : judgeUnreadable(trustBundle.configMap.name, unreadable)),
-    ...(trustBundle.clusterTrustBundle && watched !== undefined ? [clusterTrustBundleIsNotWatched] : []),
-    ...(trustBundle.clusterTrustBundle && watched === undefined
+    ...(configMap === undefined ? [] : judgeConfigMaps(configMap.name, configMaps, inConfigMaps)),
+    ...(configMap === undefined ? [] : judgeOmitted(configMap.name, inConfigMaps)),
+    ...(configMap === undefined ? [] : judgeUnreadable(configMap.name, unreadable)),
+    ...(isClusterWide && watched !== undefined ? [clusterTrustBundleIsNotWatched] : []),
+    ...(isClusterWide && watched === undefined
       ? [judgeClusterTrustBundle(authority.name, clusterTrustBundle, inCluster, servesClusterTrustBundles)]
       : []),
+    ...judgeInjections(injections, state.state === 'ready' ? injectedRoots(state.bundle).digest : undefined),
   ];
   const problems = findings.filter(({ reason }) => reason !== 'Published');
   const problem = problems.find(({ reason }) => reason !== 'Pending') ?? problems[0];
@@ -84,7 +98,7 @@ export function trustCondition(
     .map((finding) => finding.message)
     .join('; ');
   if (problem !== undefined) return isNot(problem.reason, message);
-  if (watched !== undefined && trustBundle.configMap !== undefined) {
+  if (watched !== undefined && configMap !== undefined) {
     const where = `${message}; the operator watches only ${joinShortened(watched)} (--watch-namespaces) and publishes nowhere else`;
     return { type, status: 'True', reason: 'PublishedInWatchedNamespaces', message: where };
   }
@@ -196,8 +210,63 @@ function judgeClusterTrustBundle(
   return { reason: 'Pending', message: `${what} is not up to date yet` };
 }
 
-function namesOf(targets: readonly TrustTarget[]): string {
-  const names = targets.map(({ namespace }) => namespace);
+const noInjections: Injections = { targets: [], forbidden: [] };
+
+function judgeInjections({ targets, forbidden }: Injections, bundle: string | undefined): Finding[] {
+  const findings: Finding[] = [];
+  const add = (reason: TrustReason, message: string): number => findings.push({ reason, message });
+  if (forbidden.length > 0)
+    add(
+      'InjectionForbidden',
+      `the operator runs with --inject-ca and may not get, list and watch ${forbidden.join(', ')}`,
+    );
+  const sorted = targets.toSorted(byKindAndName);
+  const others = sorted.filter(({ otherInjector }) => otherInjector !== undefined);
+  const impossible = sorted.filter((target) => !others.includes(target) && obstacleOf(target) !== undefined);
+  const injectable = sorted.filter((target) => obstacleOf(target) === undefined);
+  const isRight = (target: InjectionTarget): boolean =>
+    bundle !== undefined && holdsBundle(target, bundle) && target.outcome?.state !== 'contested';
+  const missing = injectable.filter((target) => !isRight(target));
+  const contested = missing.filter(({ outcome }) => outcome?.state === 'contested');
+  const failed = missing.filter(({ outcome }) => outcome?.state === 'failed');
+  const pending = missing.length - contested.length - failed.length;
+  if (others.length > 0)
+    add(
+      'TrustConflict',
+      `the roots are not injected into ${namesOfObjects(others)} (${obstacleOf(others[0] as InjectionTarget)})`,
+    );
+  if (contested.length > 0)
+    add(
+      'TrustContested',
+      `another client keeps changing ${namesOfObjects(contested)} (${outcomeMessage(contested[0])})`,
+    );
+  if (failed.length > 0)
+    add(
+      'PublishingFailed',
+      `the roots cannot be injected into ${namesOfObjects(failed)} (${outcomeMessage(failed[0])})`,
+    );
+  if (impossible.length > 0)
+    add(
+      'InjectionImpossible',
+      `the roots cannot be injected into ${namesOfObjects(impossible)} (${obstacleOf(impossible[0] as InjectionTarget)})`,
+    );
+  if (pending > 0)
+    add('Pending', `the roots are injected into ${injectable.length - missing.length} of ${injectable.length} objects`);
+  if (missing.length === 0 && injectable.length > 0) {
+    const of = injectable.length === 1 ? '1 object' : `${injectable.length} objects`;
+    add('Published', `the roots are injected into ${of}`);
+  }
+  return findings;
+}
+
+const outcomeMessage = (target: InjectionTarget | undefined): string =>
+  target?.outcome !== undefined && 'message' in target.outcome ? target.outcome.message : '';
+
+const namesOfObjects = (targets: readonly InjectionTarget[]): string => shortened(targets.map(nameOfTarget));
+
+const namesOf = (targets: readonly TrustTarget[]): string => shortened(targets.map(({ namespace }) => namespace));
+
+function shortened(names: readonly string[]): string {
   const more = names.length - namesInMessage;
   return `${names.slice(0, namesInMessage).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

@@ -69,6 +69,12 @@ const rows: Readonly<Record<string, Row>> = {
     watched: ['shop'],
     conditions: ['authorities', 'metricsAuthorization', 'metricsCertificate'],
   },
+  'injected roots': { values: { injectCA: { enabled: true } }, conditions: ['authorities', 'injectCA'] },
+  'watched namespaces and injected roots': {
+    values: { watchNamespaces: ['shop'], injectCA: { enabled: true } },
+    watched: ['shop'],
+    conditions: ['authorities', 'injectCA'],
+  },
   'authorities that Helm creates': { values: { authorities }, apis: served },
 };
 

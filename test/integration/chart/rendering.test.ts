@@ -500,6 +500,32 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       },
     },
   ],
+  'injected roots': [
+    {
+      title: 'get the flag, the rights to four kinds, and a policy',
+      values: { injectCA: { enabled: true } },
+      expect(rendered) {
+        assert.ok(rendered.container.args.includes('--inject-ca'));
+        const roles = rendered.all('ClusterRole').filter((role) => hasRule(role, 'customresourcedefinitions'));
+        assert.deepEqual(
+          roles.map(({ metadata }) => metadata.name),
+          ['mtls-operator'],
+        );
+        assert.ok(rendered.names('ValidatingAdmissionPolicy').includes('mtls-operator-injection'));
+      },
+    },
+    {
+      title: 'are off without the value',
+      expect(rendered) {
+        assert.ok(!rendered.container.args.includes('--inject-ca'));
+        assert.deepEqual(
+          rendered.all('ClusterRole').filter((role) => hasRule(role, 'customresourcedefinitions')),
+          [],
+        );
+        assert.ok(!rendered.names('ValidatingAdmissionPolicy').includes('mtls-operator-injection'));
+      },
+    },
+  ],
   'what is off': [
     {
       title: 'leaves no object behind',

@@ -18,6 +18,7 @@ describe('the configuration', () => {
     const { identity, rsaKeyWorkers, ...config } = read();
     assert.deepEqual(config, {
       namespace: 'mtls-operator',
+      injectCa: false,
       createDefaultAuthority: false,
       initialAuthorities: [],
       listen: { host: '127.0.0.1', port: 8080, isExplicit: false },

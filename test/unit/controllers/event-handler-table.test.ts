@@ -123,6 +123,11 @@ class World {
       void this.caches.passwords.observe({ namespace, name, uid: 'u', ...this.next() }),
     configMap: (namespace: string, name: string, ownerName?: string): void =>
       void this.caches.configMaps.store.observe(this.#bundle(namespace, name, ownerName)),
+    webhooks: (authority?: string): void => {
+      const request = authority === undefined ? {} : { request: { uid: 'u', authority, changedAtMs: 0 } };
+      const kind = 'ValidatingWebhookConfiguration';
+      this.caches.injections.store(kind).observe({ kind, name: 'hooks', ...request, ...this.next() });
+    },
     clusterTrustBundle: (name: string, ownerName?: string): void =>
       void this.caches.clusterTrustBundles.store.observe(this.#bundle('', name, ownerName)),
   };
@@ -615,5 +620,54 @@ table('independently of a change in a cache,', {
     ({ eventHandlers }) => eventHandlers.crlAwaited('org'),
     ({ eventHandlers }) => eventHandlers.crlAwaited('lab'),
     { authority: ['lab'] },
+  ],
+});
+
+const hooks = '/ValidatingWebhookConfiguration/hooks';
+
+table('a webhook configuration', {
+  'whose annotation names an authority is queued, and the authority reports it': [
+    undefined,
+    ({ put }) => put.webhooks('org'),
+    { trust: [hooks], authority: ['org in 1 s'] },
+  ],
+  'whose annotation names no authority that exists is queued alone': [
+    undefined,
+    ({ put }) => put.webhooks('missing'),
+    { trust: [hooks] },
+  ],
+  'whose annotation changes queues both authorities': [
+    ({ put }) => put.webhooks('org'),
+    ({ put }) => put.webhooks('lab'),
+    { trust: [hooks], authority: ['lab in 1 s', 'org in 1 s'] },
+  ],
+  'without the annotation queues nothing': [undefined, ({ put }) => put.webhooks(), {}],
+  'that is deleted queues the authority': [
+    ({ put }) => put.webhooks('org'),
+    (world) => world.gone(world.caches.injections.store('ValidatingWebhookConfiguration'), 'hooks'),
+    { trust: [hooks], authority: ['org in 1 s'] },
+  ],
+  'is queued when its authority is created': [
+    ({ put }) => put.webhooks('new'),
+    ({ put }) => put.authority('new'),
+    { authority: ['new'], trust: [hooks, 'new/'] },
+  ],
+  'is queued when its authority is deleted': [
+    ({ put }) => {
+      put.authority('new');
+      put.webhooks('new');
+    },
+    (world) => world.gone(world.caches.authorities, 'new'),
+    { authority: ['new'], trust: [hooks] },
+  ],
+  'is queued when the roots of its authority change': [
+    ({ put }) => put.webhooks('lab'),
+    (world) => world.eventHandlers.trustOf('lab'),
+    { trust: [hooks, 'lab/'] },
+  ],
+  'of a kind that the operator may no longer read queues every authority': [
+    undefined,
+    ({ caches }) => caches.injections.notePermission('APIService', false),
+    { authority: ['lab in 1 s', 'org in 1 s'] },
   ],
 });

@@ -127,6 +127,9 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{- with .watchNamespaces }}
 - --watch-namespaces={{ join "," . }}
 {{- end }}
+{{- if .injectCA.enabled }}
+- --inject-ca
+{{- end }}
 {{- if .metrics.tls.enabled }}
 - --metrics-listen-address=:{{ .metrics.tls.port }}
 - --metrics-tls-directory=/etc/mtls-operator/metrics

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import {
   type DeleteOptions,
   type GuardedClient,
+  type JsonPatch,
   type KubeClient,
   KubeError,
   type KubeObject,
@@ -126,6 +127,24 @@ export class MemoryApi {
     return answer(this.#write(resource, before, after), { metadataOnly });
   }
 
+  /** Only operations that set a field. */
+  async jsonPatch<T extends KubeObject>(
+    resource: Resource<T>,
+    ref: ObjectRef,
+    { resourceVersion, operations }: JsonPatch,
+  ): Promise<Served<T>> {
+    const before = await this.get(resource, ref);
+    expectSame(before, { resourceVersion });
+    const after = structuredClone(before);
+    for (const { op, path, value } of operations) {
+      if (op !== 'add') throw new TypeError(`${op} is not supported here`);
+      const [last = '', ...parents] = path.split('/').slice(1).toReversed();
+      const parent = parents.toReversed().reduce((at, key) => at[key] as Fields, after as unknown as Fields);
+      parent[last] = value;
+    }
+    return this.#write(resource, before, after);
+  }
+
   async delete<T extends KubeObject>(
     resource: Resource<T>,
     ref: ObjectRef,
@@ -219,6 +238,8 @@ export class MemoryApi {
     return known;
   }
 }
+
+type Fields = Record<string, unknown>;
 
 interface Precondition {
   readonly uid?: string | undefined;
