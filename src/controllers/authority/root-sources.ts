@@ -33,6 +33,9 @@ interface Read {
 /** A source that is deleted and created again within this time was never gone: without its roots, connections would fail. */
 const replacementMs = 10_000;
 
+/** A right that the operator was given causes no event of the source: it tries again after this time. */
+const unreadableRetryMs = 30_000;
+
 interface KnownOfAuthority {
   readonly uid: string;
   readonly sources: ReadonlyMap<string, Known>;
@@ -93,7 +96,7 @@ export class RootSources {
       read.set(id, { name: `${kind} ${name}, key ${key}`, known, latest, missingMs });
     }
     const changed = [...read.values()].filter(
-      ({ known, latest }) => known !== undefined && !isSame(known.used, latest),
+      ({ known, latest }) => known !== undefined && known.used.identity !== latest.identity,
     );
     const mayReturnMs = ({ missingMs }: Read): number =>
       missingMs === undefined ? 0 : missingMs + replacementMs - nowMs;
@@ -103,17 +106,25 @@ export class RootSources {
     const observed: ObservedSource[] = [];
     for (const [id, one] of read) {
       const { name, known, latest, missingMs } = one;
-      const used = known === undefined || (isUsed && mayReturnMs(one) <= 0) ? latest : known.used;
+      const used =
+        known === undefined || known.used.identity === latest.identity || (isUsed && mayReturnMs(one) <= 0)
+          ? latest
+          : known.used;
       now.set(id, { latest, used, ...(used === latest ? {} : { missingMs }) });
       observed.push({ name, roots: used.roots, ...(used.problem === undefined ? {} : { problem: used.problem }) });
     }
     const changedMs = isUsed ? nowMs : before.changedMs;
     this.#known.set(authorityName, { uid, sources: now, changedMs });
     const waiting = changed.filter((one) => !isUsed || mayReturnMs(one) > 0);
-    if (waiting.length === 0) return { sources: observed };
-    if (isRotating) return { sources: observed, waitsForRotation: true };
-    const nextMs = Math.max(this.#waitMs(authority, changedMs), Math.min(...waiting.map(mayReturnMs)));
-    return { sources: observed, nextAt: new Date(this.#options.now().getTime() + nextMs) };
+    const isUnreadable = [...now.values()].some(({ latest }) => latest.problem?.reason === 'SourceUnreadable');
+    const pauses = isUnreadable ? [unreadableRetryMs] : [];
+    if (waiting.length > 0 && !isRotating)
+      pauses.push(Math.max(this.#waitMs(authority, changedMs), Math.min(...waiting.map(mayReturnMs))));
+    return {
+      sources: observed,
+      ...(pauses.length === 0 ? {} : { nextAt: new Date(this.#options.now().getTime() + Math.min(...pauses)) }),
+      ...(waiting.length > 0 && isRotating ? { waitsForRotation: true } : {}),
+    };
   }
 
   /** Forgets a deleted authority. */
@@ -210,6 +221,3 @@ function contentOf(kind: SourceKind, key: string, found: Found | undefined): Con
 
 const identityOf = (root: OfferedRoot): string =>
   'certificate' in root ? root.certificate.fingerprint : `${root.code} ${root.message}`;
-
-const isSame = (one: Content, other: Content): boolean =>
-  one.identity === other.identity && one.problem?.reason === other.problem?.reason;

@@ -249,19 +249,23 @@ function passwordReflectors(caches: Caches, sources: CacheSources): Keeper[] {
 }
 
 /** Only reports changes: the authority's reconcile reads a source itself, also before the first list. */
-const sourceReflector = (caches: Caches, sources: CacheSources): PermittedReflector<ConfigMap, SourceMark> =>
-  new PermittedReflector({
+function sourceReflector(caches: Caches, sources: CacheSources): Keeper {
+  const { namespace } = sources;
+  const reflector = new PermittedReflector<ConfigMap, SourceMark>({
     ...common(sources, 'configmaps'),
     resource: configMapResource,
-    namespace: sources.namespace,
+    namespace,
     metadataOnly: true,
     transform: ({ metadata: { name, resourceVersion } }) => ({
-      namespace: sources.namespace,
+      namespace,
       name,
       resourceVersion: resourceVersion ?? '',
     }),
     store: caches.sourceConfigMaps,
   });
+  caches.watched.onRetry(namespace, () => reflector.retry());
+  return reflector;
+}
 
 const namesSourceConfigMap = ({ spec }: AuthorityRecord): boolean =>
   spec.trustBundle?.additional?.some(({ configMap }) => configMap !== undefined) === true;

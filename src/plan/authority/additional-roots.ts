@@ -21,7 +21,10 @@ export interface ObservedSource {
 /** The sources of an authority, in the order of spec. */
 export interface ObservedSources {
   readonly sources: readonly ObservedSource[];
-  /** When a changed content that has to wait may be used. Absent when none waits, or until a rotation ends. */
+  /**
+   * When a changed content that has to wait may be used, or a source that the operator may not read is read again. Absent when
+   * there is neither. Content that waits for the end of a rotation has no such time.
+   */
   readonly nextAt?: Date;
   /** A changed content waits until the rotation of the root ends. */
   readonly waitsForRotation?: true;

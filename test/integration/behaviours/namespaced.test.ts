@@ -6,7 +6,8 @@ import type { Condition } from '../../../src/api/types.ts';
 import { type Config, readConfig } from '../../../src/config/config.ts';
 import { writeOperatorKubeconfig } from '../../../tools/operator.ts';
 import { type Api, base64, type ConfigMap, openApi, operatorNamespace, paths, type Stored } from '../../support/api.ts';
-import { judge } from '../../support/behaviours/judge.ts';
+import { broughtRoot } from '../../support/behaviours/brought-root.ts';
+import { fileOf, judge } from '../../support/behaviours/judge.ts';
 import { CHART, openHelm } from '../../support/chart/helm.ts';
 import { runPage } from '../../support/docs/run-page.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -78,6 +79,18 @@ const trustIs = (reason: string): Promise<Condition> =>
     assert.equal(found.reason, reason, found.message);
     assert.equal(found.observedGeneration, authority.metadata.generation);
     return found;
+  });
+
+/** Waits until a Secret in a watched namespace holds the own roots of the default authority, then these. */
+const bundleHas = (...added: readonly string[]): Promise<void> =>
+  eventually(async () => {
+    const { status } = await world.authority('default');
+    const messages = status?.conditions?.map(({ message }) => message).join('\n');
+    assert.equal(
+      fileOf(await shop().secret('db-server-tls'), 'ca.crt'),
+      (status?.trustBundle ?? '') + added.join(''),
+      messages ?? 'no conditions',
+    );
   });
 
 /** The series of the gauge of namespaces that the operator may not read. */
@@ -237,6 +250,27 @@ describe('trust bundles', () => {
   test('and grants of names by label apply', async () => {
     await billing().ready('granted');
     await shop().notReady('granted', 'Denied');
+  });
+
+  test('hold the roots of a ConfigMap and a Secret in the namespace of the operator, also after these change', async () => {
+    const [first, second, third] = await Promise.all(
+      ['First', 'Second', 'Third'].map(async (commonName) => (await broughtRoot({ commonName }))['tls.crt']),
+    );
+    assert.ok(first !== undefined && second !== undefined && third !== undefined);
+    const metadata = { name: 'partner' };
+    await world.api.create(paths.configMaps(operatorNamespace), { metadata, data: { 'ca.crt': first } });
+    await world.api.create(paths.secrets(operatorNamespace), { metadata, stringData: { 'ca.crt': second } });
+    // The sources are not looked for in other namespaces.
+    await world.api.create(paths.configMaps('shop'), { metadata, data: { 'ca.crt': third } });
+    const additional = [{ configMap: metadata }, { secret: metadata }];
+    await world.patchAuthority('default', { spec: { trustBundle: { additional } } });
+    await bundleHas(first, second);
+    await world.api.patch(paths.configMaps(operatorNamespace, 'partner'), { data: { 'ca.crt': third } });
+    await bundleHas(third, second);
+    await world.api.patch(paths.secrets(operatorNamespace, 'partner'), { stringData: { 'ca.crt': first } });
+    await bundleHas(third, first);
+    const accepted = conditionOf(await world.authority('default'), 'AdditionalRootsAccepted');
+    assert.equal(accepted?.status, 'True', accepted?.message ?? 'there is no condition AdditionalRootsAccepted');
   });
 
   test('are refused as ClusterTrustBundle, with a condition and without requests', async () => {

@@ -176,13 +176,18 @@ describe('the sources of additional roots', () => {
     assert.ok(!kept.includes(key.split('\n')[1] ?? ''), 'the private key is in the observation');
   });
 
-  test('a source that may not be read keeps its earlier roots, and is reported', async () => {
+  test('a source that may not be read keeps its earlier roots, is reported, and is read again after 30 seconds', async () => {
     const world = new World();
     world.put('ConfigMap', pem(first));
     await world.observe();
     world.put('ConfigMap', pem(second));
     world.failure = new KubeError('Forbidden', 'no');
-    assert.deepEqual(await world.observe(), { ...using(first), problems: ['SourceUnreadable'] });
+    const unreadable = { ...using(first), problems: ['SourceUnreadable'], nextAt: later(30_000) };
+    assert.deepEqual(await world.observe(), unreadable);
+    assert.deepEqual(await world.observe(true), unreadable);
+    // The operator is given the right: no event of the source reports that.
+    world.failure = undefined;
+    assert.deepEqual(await world.observe(), using(second));
   });
 
   test('another failure to read a source is an error, and nothing is decided', async () => {
