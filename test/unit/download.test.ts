@@ -314,6 +314,22 @@ describe('a download fails with one clause and leaves nothing', () => {
     );
   });
 
+  for (const mirror of [
+    'ftp://user:secret@mirror.example.com',
+    'user:secret@mirror.example.com',
+    '//u:secret@mirror',
+  ]) {
+    test(`when the mirror ${mirror} is not a URL of http or https: the message has no password`, async (t) => {
+      const it = await world(t);
+      setEnvironment(t, { ...it.environment, KUBERNETES_MIRROR: mirror });
+      await assert.rejects(
+        downloadBinaries(() => {}, { pinned: '' }),
+        ({ message }: Error) =>
+          /mirror\S+" is not a URL of http or https$/.test(message) && !message.includes('secret'),
+      );
+    });
+  }
+
   test('when the cache cannot be written', async (t) => {
     const it = await world(t);
     writeFileSync(it.cache, '');

@@ -9,7 +9,7 @@ import { output } from './command.ts';
 import { cacheFolder } from './folders.ts';
 import { startProgress } from './progress.ts';
 import { PINNED, pinnedChecksum, publishedChecksum, type ReleaseFile, type Releases, releasesFor } from './releases.ts';
-import { type Client, createClient, DownloadError, type FileProgress } from './transfer.ts';
+import { type Client, createClient, DownloadError, type FileProgress, withoutUser } from './transfer.ts';
 
 export interface DownloadOptions {
   /** The machine; this one by default. */
@@ -79,7 +79,7 @@ function folderOf({ kubernetes, files }: Releases, pinned: string): string {
 }
 
 function withoutCredentials(server: string): string {
-  return URL.parse(server)?.host ?? server;
+  return URL.parse(server)?.host || withoutUser(server);
 }
 
 /** Downloads the files at the same time. The first failure ends the other transfers. */

@@ -96,10 +96,13 @@ function credentialsOf({ username, password }: URL): Record<string, string> {
   return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
 }
 
+/** The text of a URL, which may be malformed, without a user and a password. They end with the last @ before the path. */
+export const withoutUser = (url: string): string => url.replace(/(?<=^[^/]*(\/\/)?)[^/]*@/, '');
+
 function parse(text: string, base?: URL): URL {
   const url = URL.parse(text, base);
   if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new DownloadError(`"${text}" is not a URL of http or https`);
+    throw new DownloadError(`"${withoutUser(text)}" is not a URL of http or https`);
   }
   return url;
 }
