@@ -10,6 +10,14 @@ import type { Operator } from './operator.ts';
 /** The values of the gauges. They are read from the operator's caches at each scrape. */
 export function metricSources(operator: Operator, now: () => Date): MetricSources {
   const { certificates, authorities } = operator.caches;
+  /** A condition of the authorities whose spec requests what it is about. */
+  function* whereRequested(type: 'TrustPublished' | 'AdditionalRootsAccepted'): Samples {
+    for (const { name, status } of authorities.values()) {
+      const condition = conditionOf(status, type);
+      if (condition !== undefined && condition.reason !== 'NotRequested')
+        yield { labels: [name], value: oneIfTrue(condition) };
+    }
+  }
   return {
     ...runtimeSources(operator),
     *certificates(): Samples {
@@ -48,13 +56,8 @@ export function metricSources(operator: Operator, now: () => Date): MetricSource
       for (const { name, status } of authorities.values())
         yield { labels: [name], value: oneIfTrue(conditionOf(status, 'Ready')) };
     },
-    *trustPublished(): Samples {
-      for (const { name, status } of authorities.values()) {
-        const condition = conditionOf(status, 'TrustPublished');
-        if (condition !== undefined && condition.reason !== 'NotRequested')
-          yield { labels: [name], value: oneIfTrue(condition) };
-      }
-    },
+    trustPublished: () => whereRequested('TrustPublished'),
+    additionalRootsAccepted: () => whereRequested('AdditionalRootsAccepted'),
     *rootExpiry(): Samples {
       for (const [authority, root] of operator.authorityStates.issuers())
         yield { labels: [authority], value: commonValidity(pathOf(root)).notAfter.getTime() / 1000 };

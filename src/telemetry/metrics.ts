@@ -11,6 +11,7 @@ export interface MetricSources extends RuntimeSources {
   certificateReady(): Samples;
   authorityReady(): Samples;
   trustPublished(): Samples;
+  additionalRootsAccepted(): Samples;
   rootExpiry(): Samples;
   rootRenewal(): Samples;
   crlNextUpdate(): Samples;
@@ -99,6 +100,12 @@ export class Metrics {
         ['authority'],
         '1 while the condition TrustPublished of an MtlsAuthority is True, otherwise 0; absent if it publishes no bundle',
         () => sources.trustPublished(),
+      ],
+      [
+        'authority_additional_roots_accepted',
+        ['authority'],
+        '1 while the condition AdditionalRootsAccepted of an MtlsAuthority is True, otherwise 0; absent if it requests no additional roots',
+        () => sources.additionalRootsAccepted(),
       ],
       [
         'root_expiry_seconds',

@@ -118,6 +118,11 @@ const cases: readonly Case[] = [
     at: { '14m': [], '15m': [warning('MtlsTrustNotPublished', byDefault)] },
   },
   {
+    when: 'roots of other CAs are left out',
+    change: onBoth('mtls_operator_authority_additional_roots_accepted', byDefault, constant(0)),
+    at: { '14m': [], '15m': [warning('MtlsAdditionalRootsRefused', byDefault)] },
+  },
+  {
     when: 'a tenth of the time between the planned rotation and the expiry of a root has passed, and again when half of it has',
     change: { ...rootRenewal(hour), ...rootExpiry(11 * hour) },
     at: {
@@ -290,6 +295,7 @@ function justBelow(): Change {
     [on('b', 'mtls_operator_certificate_ready', payments)]: constant(0),
     [on('b', 'mtls_operator_authority_ready', byDefault)]: constant(0),
     [on('b', 'mtls_operator_trust_published', byDefault)]: constant(0),
+    [on('b', 'mtls_operator_authority_additional_roots_accepted', byDefault)]: constant(0),
     [on('b', 'mtls_operator_certificate_renewal_seconds', server)]: constant(0),
     [on('b', 'mtls_operator_certificate_expiry_seconds', server)]: constant(6 * hour),
     [on('a', 'mtls_operator_certificate_renewal_seconds', server)]: constant(hour),
@@ -379,6 +385,12 @@ function healthyDay(): Change {
       'mtls_operator_trust_published',
       byDefault,
       perMinute((at) => Number(!(renewed(at) && at % 100 > 95))),
+    ),
+    // A source is deleted and created again every 20 minutes.
+    ...onBoth(
+      'mtls_operator_authority_additional_roots_accepted',
+      byDefault,
+      perMinute((at) => Number(at % 20 > 9)),
     ),
     ...onBoth(
       'mtls_operator_crl_next_update_seconds',

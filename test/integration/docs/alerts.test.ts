@@ -53,12 +53,14 @@ after(async () => {
   await prometheus?.stop();
 });
 
-/** What the alerts and the dashboard show: a contested Secret, a bad authority, a revoked certificate and a rotation. */
+/** What the alerts and the dashboard show: a contested Secret, a bad authority, a missing source of roots, a revoked certificate and a rotation. */
 async function causeProblems(): Promise<void> {
   const { cluster } = world;
   await cluster.kubectl(['create', 'namespace', 'shop']);
   const shop = world.tenantOf('shop');
-  await world.patchAuthority('default', { spec: { trustBundle: { configMap: {} } } });
+  await world.patchAuthority('default', {
+    spec: { trustBundle: { configMap: {}, additional: [{ configMap: { name: 'partner-roots' } }] } },
+  });
   await world.createAuthority('own', { secretName: 'own-root' });
   await Promise.all([
     shop.issue('payments', { server: { service: 'payments' }, client: { serviceAccount: 'checkout' } }),
@@ -96,7 +98,12 @@ async function requestCredentials(mounted: string): Promise<void> {
 }
 
 /** Alerts whose delay the values of the chart shorten, so that they fire in the test. */
-const impatient = ['MtlsCertificateNotReady', 'MtlsSecretContested', 'MtlsAuthorityNotReady'];
+const impatient = [
+  'MtlsCertificateNotReady',
+  'MtlsSecretContested',
+  'MtlsAuthorityNotReady',
+  'MtlsAdditionalRootsRefused',
+];
 
 /** The values of the chart with which Prometheus watches the operator. */
 const monitoringValues = {
@@ -207,6 +214,7 @@ describe('a Prometheus with the ServiceMonitor and the alerts of the chart', { s
       const alerts = await started().alerts();
       const seen = alerts.map(({ labels, state }) => `${labels['alertname']} ${state}`).toSorted();
       assert.deepEqual(seen, [
+        'MtlsAdditionalRootsRefused firing',
         'MtlsAuthorityNotReady firing',
         'MtlsCertificateNotReady firing',
         'MtlsRootRotationStuck pending',

@@ -40,14 +40,31 @@ function sources() {
     authority({
       name: 'publishing',
       status: {
-        conditions: [condition('Ready', 'False', 'RootMissing'), condition('TrustPublished', 'True', 'Published')],
+        conditions: [
+          condition('Ready', 'False', 'RootMissing'),
+          condition('TrustPublished', 'True', 'Published'),
+          condition('AdditionalRootsAccepted', 'True', 'Accepted'),
+        ],
       },
     }),
-    authority({ name: 'blocked', status: { conditions: [condition('TrustPublished', 'False', 'TrustConflict')] } }),
+    authority({
+      name: 'blocked',
+      status: {
+        conditions: [
+          condition('TrustPublished', 'False', 'TrustConflict'),
+          condition('AdditionalRootsAccepted', 'False', 'SourceMissing'),
+        ],
+      },
+    }),
     authority({
       name: 'brought',
       spec: specWithoutRoot,
-      status: { conditions: [condition('TrustPublished', 'False', 'NotRequested')] },
+      status: {
+        conditions: [
+          condition('TrustPublished', 'False', 'NotRequested'),
+          condition('AdditionalRootsAccepted', 'False', 'NotRequested'),
+        ],
+      },
     }),
   ];
   const operator = {
@@ -100,6 +117,10 @@ test('an authority is Ready or not, also before it has a status', () => {
 
 test('an authority that publishes no bundle has no sample about it', () => {
   assert.deepEqual(asObject(sources().trustPublished()), { publishing: 1, blocked: 0 });
+});
+
+test('an authority that requests no additional roots has no sample about them', () => {
+  assert.deepEqual(asObject(sources().additionalRootsAccepted()), { publishing: 1, blocked: 0 });
 });
 
 test('a root that the operator rotates has the time of its rotation, a root that a person brought has none', () => {

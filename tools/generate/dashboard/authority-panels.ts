@@ -99,3 +99,13 @@ export const trust = timeline(
   { expr: perAuthority('trust_published'), legend: '{{authority}}' },
   { 0: ['no', 'red'], 1: ['yes', 'green'] },
 );
+
+export const additionalRoots = timeline(
+  {
+    title: 'Roots of other CAs are accepted',
+    description:
+      'The condition AdditionalRootsAccepted of each authority with spec.trustBundle.additional. Otherwise some are left out.',
+  },
+  { expr: perAuthority('authority_additional_roots_accepted'), legend: '{{authority}}' },
+  { 0: ['no', 'red'], 1: ['yes', 'green'] },
+);

@@ -1,4 +1,5 @@
 import {
+  additionalRoots,
   authoritiesNotReady,
   crlEntries,
   crls,
@@ -75,7 +76,7 @@ const rows: readonly Row[] = [
       line(7, [6, roots], [6, crls], [6, crlEntries], [6, renewals]),
     ],
   },
-  { title: 'Rotation of the root', lines: [line(7, [10, phases], [7, remaining], [7, trust])] },
+  { title: 'Rotation of the root', lines: [line(7, [9, phases], [5, remaining], [5, trust], [5, additionalRoots])] },
   { title: 'Issuing', lines: [line(8, [8, issued], [8, ready], [8, byNamespace])] },
   {
     title: 'Runtime',
