@@ -6,6 +6,7 @@ export const longRunVariables: readonly string[] = [
   'ELECTION_RUNS',
   'EVENT_RUNS',
   'FUZZ_CASES',
+  'IMPORT_CASES',
   'PROXY_CASES',
   'QUEUE_RUNS',
   'ROTATION_RUNS',
