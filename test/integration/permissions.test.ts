@@ -25,6 +25,8 @@ interface Mode {
   readonly watched: readonly string[];
   /** Whether it serves metrics over TLS to clients with a token. */
   readonly servesMetrics: boolean;
+  /** Whether it injects roots. */
+  readonly injectsRoots: boolean;
 }
 
 const account = { namespace: operatorNamespace, name: 'mtls-operator' };
@@ -44,7 +46,7 @@ const world = installation(
 );
 
 describe('the operator', () => {
-  usesEveryPermission({ namespace: 'shop', watched: [], servesMetrics: false });
+  usesEveryPermission({ namespace: 'shop', watched: [], servesMetrics: false, injectsRoots: false });
 
   test('needs no other permission to revoke, to repair, to rotate a root and to hand over its work', async () => {
     const tenant = world.tenantOf('shop');
@@ -76,27 +78,30 @@ describe('the operator', () => {
   });
 });
 
-describe('the operator with --watch-namespaces and metrics over TLS', () => {
+describe('the operator with --watch-namespaces, metrics over TLS and --inject-ca', () => {
   const namespace = 'watched';
   before(async () => {
     await world.operator.stop();
     await world.cluster.kubectl(['delete', 'mcert', '--all', '--all-namespaces']);
     await world.cluster.kubectl(['delete', 'mauth', '--all']);
   });
-  usesEveryPermission({ namespace, watched: [namespace], servesMetrics: true });
+  usesEveryPermission({ namespace, watched: [namespace], servesMetrics: true, injectsRoots: true });
 });
 
 /** Compares the permissions of the operator with the table and with its requests, and removes each of them in turn. */
-function usesEveryPermission({ namespace, watched, servesMetrics }: Mode): void {
+function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots }: Mode): void {
   const isNamespaced = watched.length > 0;
   const metrics: readonly Condition[] = servesMetrics ? ['metricsAuthorization', 'metricsCertificate'] : [];
-  const release = { namespace: operatorNamespace, watched, conditions: ['authorities', ...metrics] as const };
+  const injection: readonly Condition[] = injectsRoots ? ['injectCA'] : [];
+  const conditions = ['authorities', ...metrics, ...injection] as const;
+  const release = { namespace: operatorNamespace, watched, conditions };
   const expected = operatorPermissions(permissionTable(), release);
   let metricsFolder = '';
   const start: Place['start'] = () => {
     const args = [
       ...(isNamespaced ? [`--watch-namespaces=${watched.join(',')}`] : []),
       ...(servesMetrics ? metricsArguments(metricsFolder) : []),
+      ...(injectsRoots ? ['--inject-ca'] : []),
     ];
     return world.start({ server: world.proxy.server, args });
   };
@@ -118,7 +123,8 @@ function usesEveryPermission({ namespace, watched, servesMetrics }: Mode): void 
     mark = requests().length;
     await world.api.create(paths.namespaces(), { metadata: { name: namespace } });
     metricsFolder = await scratchFolder('metrics');
-    if (isNamespaced) await applyRoles({ watchNamespaces: watched, metrics: { tls: { enabled: servesMetrics } } });
+    const values = { metrics: { tls: { enabled: servesMetrics } }, injectCA: { enabled: injectsRoots } };
+    if (isNamespaced) await applyRoles({ watchNamespaces: watched, ...values });
     granted = await grantedPermissions(world.api, account);
   });
 

@@ -62,9 +62,11 @@ export const injectedKinds: Readonly<Record<InjectionKind, InjectedKind>> = {
 /** The record of an object from its metadata. */
 export function injectionRecord(kind: InjectionKind, { metadata }: KubeObject): InjectionRecord {
   const { name, uid = '', resourceVersion = '' } = metadata;
-  const authority = metadata.annotations?.[annotations.injectCaFrom];
-  if (authority === undefined) return { kind, name, resourceVersion };
+  const value = metadata.annotations?.[annotations.injectCaFrom];
+  if (value === undefined) return { kind, name, resourceVersion };
   const otherInjector = otherInjectors.find((annotation) => metadata.annotations?.[annotation] !== undefined);
+  // Any text can be there, of up to 256 KiB.
+  const authority = isObjectName(value) ? value : '';
   const request = { uid, authority, ...(otherInjector === undefined ? {} : { otherInjector }) };
   return { kind, name, resourceVersion, request: { ...request, changedAtMs: Number.NEGATIVE_INFINITY } };
 }
@@ -90,3 +92,7 @@ export function injectionOf(key: string): { readonly kind: InjectionKind; readon
   const kind = injectionKinds.find((one) => one === kindName);
   return authority === '' && kind !== undefined ? { kind, name } : undefined;
 }
+
+/** A DNS subdomain (RFC 1123), as names of cluster-scoped objects are. */
+const isObjectName = (text: string): boolean =>
+  text.length <= 253 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text);

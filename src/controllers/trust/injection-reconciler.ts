@@ -89,7 +89,8 @@ export class InjectionReconciler {
     const { authority: name } = object.request;
     const authority = this.#context.authorities.get(name);
     if (authority === undefined) {
-      this.#warn(object, 'AuthorityNotFound', `MtlsAuthority ${name} does not exist; the caBundle stays as it is`);
+      const problem = name === '' ? 'the annotation holds no valid name' : `MtlsAuthority ${name} does not exist`;
+      this.#warn(object, 'AuthorityNotFound', `${problem}; the caBundle stays as it is`);
       return this.#forget(key, { keepsReport: true });
     }
     if (object.request.otherInjector !== undefined) return this.#leave(key, object);

@@ -67,7 +67,7 @@ export class TrustPublications {
    */
   of(authority: AuthorityRecord): readonly Publication[] {
     const targets = publicationsOf(trustTargets(authority, this.#world()));
-    return [...targets, ...injectedPublications(this.#injections(authority).targets)];
+    return [...targets, ...injectedPublications(this.#injections(authority))];
   }
 
   /** The condition TrustPublished; none if spec has never requested published bundles. */

@@ -35,7 +35,7 @@ export interface InjectionRecord {
 /** An object whose annotation requests roots. */
 export interface InjectionRequest {
   readonly uid: string;
-  /** The name in the annotation. */
+  /** The name in the annotation. Empty if its value is no valid name. */
   readonly authority: string;
   /** The annotation that gives the caBundle to another program. */
   readonly otherInjector?: string;
@@ -84,10 +84,11 @@ const isEmpty = ({ content }: InjectionRequest): boolean =>
 
 /**
  * The objects that a rotation waits for. It leaves out objects that the operator does not inject, and objects that never had a
- * root because the API server refuses the write: no working connection of theirs could break.
+ * root because the API server refuses the write: no working connection of theirs could break. Objects of a kind that the operator
+ * may not read may hold any roots, so the kind itself closes every gate.
  */
-export const injectedPublications = (targets: readonly InjectionTarget[]): Publication[] =>
-  targets
+export const injectedPublications = ({ targets, forbidden }: Injections): Publication[] => [
+  ...targets
     .filter((target) => obstacleOf(target) === undefined)
     .filter((target) => !(target.outcome?.state === 'failed' && isEmpty(target)))
     .map(({ kind, name, content, changedAtMs, outcome }) => ({
@@ -96,7 +97,14 @@ export const injectedPublications = (targets: readonly InjectionTarget[]): Publi
       ...(content !== undefined && 'bundle' in content ? { bundle: content.bundle } : {}),
       changedAtMs,
       ...detailOf(content, outcome),
-    }));
+    })),
+  ...forbidden.map((resource) => ({
+    namespace: '',
+    displayName: resource,
+    changedAtMs: Number.POSITIVE_INFINITY,
+    detail: 'the operator runs with --inject-ca and may not get, list and watch them',
+  })),
+];
 
 function detailOf(content: InjectedContent | undefined, outcome: TrustOutcome | undefined): { detail?: string } {
   const message = outcome !== undefined && 'message' in outcome ? outcome.message : undefined;

@@ -98,6 +98,60 @@ const listAgain =
     await eventually(() => assert.ok(isExpired), { message: `the operator does not watch ${path} again` });
   };
 
+/** An object of each kind with the annotation `inject-ca-from`, whose roots are missing. */
+const injectable: Readonly<Record<string, (name: string) => object>> = {
+  'validatingwebhookconfigurations.admissionregistration.k8s.io': webhooks,
+  'mutatingwebhookconfigurations.admissionregistration.k8s.io': webhooks,
+  'apiservices.apiregistration.k8s.io': (name) => ({
+    metadata: { name: `v1.${name}`, annotations: injected },
+    spec: {
+      service: { namespace: 'default', name: 'none' },
+      group: name,
+      version: 'v1',
+      groupPriorityMinimum: 1000,
+      versionPriority: 10,
+    },
+  }),
+  'customresourcedefinitions.apiextensions.k8s.io': (name) => {
+    const plural = name.split('.')[0] ?? '';
+    const schema = { openAPIV3Schema: { type: 'object' } };
+    const webhook = { clientConfig: { url: 'https://127.0.0.1:9/' }, conversionReviewVersions: ['v1'] };
+    return {
+      metadata: { name, annotations: injected },
+      spec: {
+        group: name.slice(plural.length + 1),
+        scope: 'Namespaced',
+        names: { plural, kind: `Kind${plural}` },
+        versions: [{ name: 'v1', served: true, storage: true, schema }],
+        conversion: { strategy: 'Webhook', webhook },
+      },
+    };
+  },
+};
+const injected = { 'mtls-operator.io/inject-ca-from': 'default' };
+
+function webhooks(name: string): object {
+  const rules = [{ apiGroups: ['none.example.com'], apiVersions: ['v1'], resources: ['none'], operations: ['CREATE'] }];
+  const clientConfig = { url: 'https://127.0.0.1:9/' };
+  const webhook = {
+    name: 'none.example.com',
+    clientConfig,
+    rules,
+    sideEffects: 'None',
+    admissionReviewVersions: ['v1'],
+  };
+  return { metadata: { name, annotations: injected }, webhooks: [webhook] };
+}
+
+/** The operator reads an annotated object, and fills its roots. */
+const inject =
+  (resource: string): Occasion =>
+  ({ world }) =>
+    world.api.create(
+      collectionPath(resource, 'cluster'),
+      injectable[resource]?.(`injected${++requests}.example.com`) ?? {},
+    );
+
 /** Events about an authority are in the namespace `default`. */
 const reportOnAuthority: Occasion = ({ world }) => world.ownAuthority();
 
@@ -162,6 +216,11 @@ const occasions: Readonly<Record<string, Occasion>> = {
   'attest signers.certificates.k8s.io': ({ world, tenant }) =>
     world.api.patch(paths.clusterTrustBundles(bundleOf('patch', tenant)), { spec: { trustBundle: makeCa().pem } }),
   'create events.events.k8s.io': issueAnother,
+  ...Object.fromEntries(
+    Object.keys(injectable).flatMap((resource) =>
+      ['get', 'patch'].map((verb) => [`${verb} ${resource}`, inject(resource)]),
+    ),
+  ),
   // Another client has changed the Lease: the leader reads it.
   'get leases.coordination.k8s.io': ({ world: { api } }) =>
     eventually(() => api.patch(paths.lease, { metadata: { annotations: { 'example.com/seen': `${++requests}` } } })),

@@ -158,6 +158,11 @@ describe('nothing is written', () => {
       [hook('a')],
       `${kind} hooks: AuthorityNotFound`,
     ],
+    'for an annotation without a valid name': [
+      { 'mtls-operator.io/inject-ca-from': 'Not\u001b a name' },
+      [hook('a')],
+      `${kind} hooks: AuthorityNotFound`,
+    ],
     'into a configuration without webhooks': [{}, [], `${kind} hooks: InjectionImpossible`],
   };
   for (const [title, [annotations, webhooks, event]] of Object.entries(rows)) {

@@ -86,7 +86,7 @@ describe('the condition of an authority without spec.trustBundle', () => {
 
 describe('a rotation', () => {
   test('counts each object that the operator fills, without a namespace', () => {
-    assert.deepEqual(injectedPublications([target('a')]), [
+    assert.deepEqual(injectedPublications({ targets: [target('a')], forbidden: [] }), [
       { namespace: '', displayName: 'APIService a', bundle: digest, changedAtMs: 7 },
     ]);
   });
@@ -97,11 +97,23 @@ describe('a rotation', () => {
     'without roots that cannot be written': { ...other, outcome: { state: 'failed', message: 'x' } },
   };
   for (const [title, changes] of Object.entries(left))
-    test(`leaves out an object ${title}`, () => assert.deepEqual(injectedPublications([target('a', changes)]), []));
+    test(`leaves out an object ${title}`, () =>
+      assert.deepEqual(injectedPublications({ targets: [target('a', changes)], forbidden: [] }), []));
+
+  test('waits for a kind that the operator may not read: its objects may hold any roots', () => {
+    assert.deepEqual(injectedPublications({ targets: [], forbidden: ['apiservices.apiregistration.k8s.io'] }), [
+      {
+        namespace: '',
+        displayName: 'apiservices.apiregistration.k8s.io',
+        changedAtMs: Number.POSITIVE_INFINITY,
+        detail: 'the operator runs with --inject-ca and may not get, list and watch them',
+      },
+    ]);
+  });
 
   test('waits for an object with other roots that cannot be written, and says why', () => {
     const changes = { content: { isEmpty: false, bundle: 'old' }, outcome: { state: 'failed', message: 'x' } } as const;
-    assert.deepEqual(injectedPublications([target('a', changes)]), [
+    assert.deepEqual(injectedPublications({ targets: [target('a', changes)], forbidden: [] }), [
       { namespace: '', displayName: 'APIService a', bundle: 'old', changedAtMs: 7, detail: 'x' },
     ]);
   });
