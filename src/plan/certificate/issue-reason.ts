@@ -142,6 +142,7 @@ const issueChecks: ReadonlyArray<(input: LeafInput) => Finding> = [
   profileDiffers,
   keyDiffers,
   durationDiffers,
+  outlivesRoot,
   rotationIsRequested,
   hasExpired,
   rootIsReplaced,
@@ -192,6 +193,17 @@ function durationDiffers({ leaf, request, authority }: LeafInput): Finding {
   return isWithin(shortestMs, longestMs) || isWithin(requestedMs, requestedMs)
     ? undefined
     : { reason: 'SpecChanged', message: 'the lifetime of the certificate differs from spec.duration' };
+}
+
+/**
+ * The operator issues no such certificate, but another issuer of the same CA may, for instance cert-manager. The chain in
+ * the Secret holds only intermediates that outlive the leaf, so only the root is compared.
+ */
+function outlivesRoot({ leaf, authority }: LeafInput): Finding {
+  const root = authority?.bundle.roots.find((one) => anchorId(one) === leaf.root);
+  return root !== undefined && root.notAfter < leaf.notAfter
+    ? { reason: 'SpecChanged', message: 'the certificate outlives its root' }
+    : undefined;
 }
 
 function revocationIsRequested({ certificate, role: { role }, secret, authority, now }: LeafInput): Finding {

@@ -5,9 +5,9 @@ import { type Issuer, sha256Hex } from '../../../../src/pki/index.ts';
 import { type IssueReason, planCertificate } from '../../../../src/plan/index.ts';
 import { grantingRules, ready } from '../../../support/fixtures/authority.ts';
 import type { CertificateFixture } from '../../../support/fixtures/certificate.ts';
-import { intermediate, root } from '../../../support/fixtures/roots.ts';
+import { intermediate, renewed, root } from '../../../support/fixtures/roots.ts';
 import { withData, withMarks } from '../../../support/fixtures/secret.ts';
-import { days, hours, later, minutes } from '../../../support/fixtures/times.ts';
+import { days, earlier, hours, later, minutes } from '../../../support/fixtures/times.ts';
 import { changed, create, issue, keep, type Marks, messages, update } from './certificate-steps.ts';
 import { authority, check, fresh, issued, signer, timesOf } from './certificate-table.ts';
 
@@ -284,7 +284,18 @@ const leafOf = (given: CertificateFixture): string =>
 
 describe('a change of roots', () => {
   const next = root({ name: 'Next' });
+  const ending = renewed(signer, { notBefore: earlier(days(365)), notAfter: later(days(30)) });
   check({
+    'issues again a certificate that outlives its root, as cert-manager may have issued it': {
+      given: issued,
+      under: ready(ending),
+      plan: [issue(issued, 'SpecChanged', changed.outlives)],
+    },
+    'keeps a certificate that ends in the second in which its root does': {
+      given: fresh.issuedBy(ending),
+      under: ready(ending),
+      plan: [keep],
+    },
     'writes the new bundle and keeps a certificate whose root is trusted': {
       given: issued,
       under: ready(signer, next),

@@ -53,6 +53,7 @@ export const changed = {
   profile: 'names, subject or usages of the certificate differ from spec',
   key: 'the private key differs from spec in algorithm, size or encoding',
   duration: 'the lifetime of the certificate differs from spec.duration',
+  outlives: 'the certificate outlives its root',
 };
 
 /** The denial of a DNS name for a server in namespace shop. */
