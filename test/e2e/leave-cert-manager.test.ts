@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import { labels } from '../../src/api/constants.ts';
 import { paths, type Secret } from '../support/api.ts';
@@ -19,6 +20,12 @@ const roles = ['server', 'client'] as const;
 const secretNames = names.flatMap((name) => roles.map((role) => `${name}-${role}-tls`));
 /** cert-manager lets it encrypt keys, which an ECDSA key cannot do. So the operator issues it again. */
 const unequal = 'orders-client-tls';
+/** The reader joins its two roles in one MtlsCertificate. The other MtlsCertificates stay as the import has written them. */
+const joined = 'billing';
+const mtlsCertificateOf = (name: string, role: string): string => (name === joined ? joined : `${name}-${role}`);
+
+/** What `npm run import` needs of a clone of the repository. */
+const clone = ['package.json', 'package-lock.json', 'node_modules', 'tools', 'src'];
 
 const world = installation();
 let certManager: CertManager | undefined;
@@ -49,8 +56,7 @@ async function useCertManager({ folder }: Reader): Promise<void> {
   original = await shopSecrets();
   for (const [name, { metadata }] of original)
     assert.equal(metadata.ownerReferences?.[0]?.name, name.replace(/-tls$/, ''), 'cert-manager owns the Secret');
-  mkdirSync(join(folder, 'mtls'));
-  for (const name of names.slice(1)) writeFileSync(join(folder, 'mtls', `${name}.yaml`), manifestOf(name));
+  for (const name of clone) symlinkSync(fileURLToPath(new URL(`../../${name}`, import.meta.url)), join(folder, name));
   await startTraffic();
 }
 
@@ -96,17 +102,21 @@ function certificates(): readonly object[] {
   });
 }
 
-const manifestOf = (name: string): string =>
-  JSON.stringify({
+function joinRoles(folder: string): void {
+  for (const role of roles) rmSync(join(folder, 'mtls', `certificate_shop_${joined}-${role}.yaml`));
+  const manifest = {
     apiVersion: 'mtls-operator.io/v1alpha1',
     kind: 'MtlsCertificate',
-    metadata: { name, namespace: 'shop' },
+    metadata: { name: joined, namespace: 'shop' },
     spec: {
       authorityRef: { name: 'org' },
-      server: { service: name, secretName: `${name}-server-tls` },
-      client: { serviceAccount: name, secretName: `${name}-client-tls` },
+      server: { service: joined, secretName: `${joined}-server-tls` },
+      client: { serviceAccount: joined, secretName: `${joined}-client-tls` },
+      deletionPolicy: 'Retain',
     },
-  });
+  };
+  writeFileSync(join(folder, 'mtls', `${joined}.yaml`), JSON.stringify(manifest));
+}
 
 /** Every client connects to every server all the time, from mounted copies of the Secrets. */
 async function startTraffic(): Promise<void> {
@@ -160,19 +170,24 @@ function followPage(): void {
       },
     },
     after: {
-      '1. Give the CA to the operator': async () => {
-        const root = await world.rootSecret('org-root');
+      '1. Convert the manifests': async ({ folder }) => joinRoles(folder),
+      '2. Give the CA to the operator': async () => {
+        const root = await world.rootSecret('org-ca');
         const ca = await world.api.get<Secret>(`${paths.secrets('cert-manager')}/org-ca`);
         assert.equal(root.data?.['tls.crt'], ca.data?.['tls.crt']);
       },
       '3. Try it': async () => {
-        for (const name of names) await world.tenantOf('shop').notReady(name, 'SecretConflict');
+        for (const name of names)
+          for (const role of roles)
+            await world.tenantOf('shop').notReady(mtlsCertificateOf(name, role), 'SecretConflict');
         for (const [name, secret] of await shopSecrets())
           assert.ok(fingerprint(secret) === fingerprint(original.get(name) as Secret), name);
       },
       '5. Hand over the Secrets': async () => {
         for (const [name, secret] of await shopSecrets()) {
-          assert.equal(secret.metadata.ownerReferences?.[0]?.name, name.split('-')[0], 'the operator owns the Secret');
+          const [program = '', role = ''] = name.split('-');
+          assert.equal(secret.metadata.labels?.[labels.certificate], mtlsCertificateOf(program, role));
+          assert.deepEqual(secret.metadata.ownerReferences ?? [], [], 'Retain: nothing deletes the Secret');
           const isSame = fingerprint(secret) === fingerprint(original.get(name) as Secret);
           assert.equal(isSame, name !== unequal, `${name} was ${isSame ? 'kept' : 'changed'}`);
           const states = await world.watched.upTo(secret);
