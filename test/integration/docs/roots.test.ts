@@ -61,7 +61,13 @@ runPage('docs/how-to/trust-other-roots.md', world, {
         const secret = await world.tenantOf('shop').secret('payments-server-tls');
         assert.equal(fileOf(secret, 'ca.crt'), `${ours}${theirs}`);
       });
-      await world.patchAuthority('default', { spec: { trustBundle: null } });
+    },
+    'Stop trusting a partner': async ({ folder }) => {
+      const ours = readFileSync(join(folder, 'our-roots.pem'), 'utf8');
+      await eventually(async () => {
+        const secret = await world.tenantOf('shop').secret('payments-server-tls');
+        assert.equal(fileOf(secret, 'ca.crt'), ours);
+      });
     },
   },
 });
