@@ -15,9 +15,9 @@ import {
 const help = `Usage: npm run --silent import -- cert-manager [FILE...|-] [options]
 
 Reads Certificates, Issuers and ClusterIssuers of cert-manager, and writes the equal MtlsCertificates and MtlsAuthorities. The input is
-YAML or JSON, as files or on standard input: manifests, or what this command prints:
+YAML or JSON, as files or on standard input: manifests, or what kubectl prints:
 
-  kubectl get certificates,issuers,clusterissuers -A -o yaml
+  kubectl get certificates,issuers,clusterissuers -A -o yaml | npm run --silent import -- cert-manager --output mtls
 
 An object with a field that has no equal is listed in the report, and not written. The tool reads no Secret and needs none.
 
@@ -29,7 +29,7 @@ An object with a field that has no equal is listed in the report, and not writte
   --cluster-domain NAME   the DNS domain of the cluster (default cluster.local)
   --default-role ROLE   server, client or peer: for Certificates whose usages name neither server auth nor client auth (default peer)
   --accept-subject-order   convert subjects although the operator encodes their attributes in another order
-  --help
+  --help            print this text
 
 The report is on standard error. Exit code: 0 everything was converted, 2 something has no equal, 1 the input or a flag cannot be used.
 `;
