@@ -191,8 +191,9 @@ export type TrustReason =
    */
   | 'AuthorityNotReady'
   /**
-   * In the namespaces that the message lists, the ConfigMap belongs to another owner. The operator does not change it.
-   * @action Delete or rename that ConfigMap, or change `configMap.name`.
+   * In the namespaces that the message lists, the ConfigMap belongs to another owner. Or an object with the annotation
+   * `inject-ca-from` also has an annotation of another injector. The operator does not change it.
+   * @action Delete or rename that ConfigMap, or change `configMap.name`. Remove one of the two annotations.
    */
   | 'TrustConflict'
   /**
@@ -265,7 +266,10 @@ export type InjectionEvent =
 
 /** Reasons of the condition AdditionalRootsAccepted of an MtlsAuthority. If several apply, the first of this list is the reason. */
 export type AdditionalRootsReason =
-  /** Every certificate of every source of `spec.trustBundle.additional` is in the bundle. `AdditionalRootsAccepted` is True. */
+  /**
+   * Every certificate that the operator uses of the sources of `spec.trustBundle.additional` is in the bundle.
+   * `AdditionalRootsAccepted` is True. A changed source may have to wait before the operator uses the change.
+   */
   | 'Accepted'
   /** `spec.trustBundle.additional` was removed. */
   | 'NotRequested'

@@ -90,7 +90,7 @@ export interface MtlsAuthoritySpec {
   readonly rotation: Rotation;
   /**
    * Where the operator publishes the trusted roots in addition to the Secrets, for programs that verify certificates
-   * but have none of their own. Default nowhere.
+   * but have none of their own, and which roots of other CAs the programs trust too. Default nowhere and none.
    */
   readonly trustBundle?: TrustBundle;
 }
@@ -297,7 +297,7 @@ export interface Rotation {
 
 /**
  * Where the operator publishes the trusted roots in addition to the Secrets, for programs that verify certificates but
- * have none of their own. Default nowhere.
+ * have none of their own, and which roots of other CAs the programs trust too. Default nowhere and none.
  */
 export interface TrustBundle {
   /** Publishes a ConfigMap in every selected namespace, with the trusted roots as ca.crt and the CRLs as ca.crl. */
