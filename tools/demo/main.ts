@@ -22,7 +22,8 @@ The demo runs until you press Ctrl-C. It then stops and removes everything that 
 
   --once          run the steps, then exit with code 0, or with code 1 and the reason
   --download      use the official release files of Kubernetes and etcd instead of building both with Go
-  --context NAME  use the cluster of this kubeconfig context; the demo lists its changes and asks first
+  --context NAME  use the cluster of this kubeconfig context; the demo lists its changes and asks first;
+                  Events of the demo may remain in the cluster until they expire
   --yes           do not ask before using that cluster
 `;
 
