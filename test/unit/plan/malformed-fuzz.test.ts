@@ -124,6 +124,9 @@ const withRole = ({ spec, ...served }: { readonly spec: unknown }): unknown => (
   spec: typeof spec === 'object' && spec !== null ? { server: { service: 'payments' }, ...spec } : spec,
 });
 
+/** The longest name that the API server accepts for a Secret. */
+const longestName = 253;
+
 /** The longest message that the API server accepts in a condition. */
 const longestMessage = 32_768;
 
@@ -165,11 +168,11 @@ for (const wrongTypes of [false, true]) {
         };
         const authority = authorityStates[state] ?? ready(signer);
         const kept = secret === undefined ? undefined : secretRecord(secret, [signer.anchor]);
-        const roles = rolesOf(record.spec).map((role) => ({
-          role,
-          secretName: secretNameOf(record.name, record.spec, role),
-          ...(kept === undefined ? {} : { secret: kept }),
-        }));
+        const roles = rolesOf(record.spec).map((role) => {
+          const secretName = secretNameOf(record.name, record.spec, role);
+          const canExist = secretName.length <= longestName;
+          return { role, secretName, ...(kept === undefined || !canExist ? {} : { secret: kept }) };
+        });
         const labels = namespaceLabels === undefined ? {} : { namespaceLabels };
         const plan = planCertificate({ certificate: record, ...labels, authority, roles, surplus: [] }, now);
         inspect(plan);
