@@ -18,7 +18,7 @@ interface Folder {
 export const folders: Readonly<Record<string, Folder>> = {
   api: {
     imports: [],
-    layers: [['constants.ts', 'reasons.ts', 'types.ts', 'schema.ts'], ['manifest.ts']],
+    layers: [['constants.ts', 'object-name.ts', 'reasons.ts', 'types.ts', 'schema.ts'], ['manifest.ts']],
     hasFace: false,
   },
   config: {

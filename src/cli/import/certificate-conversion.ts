@@ -1,3 +1,4 @@
+import { isObjectName } from '../../api/object-name.ts';
 import { isObjectIdentifier, type Role } from '../../pki/index.ts';
 import { parseDurationMs } from '../../plan/index.ts';
 import { certificateFields } from './source-fields.ts';
@@ -53,8 +54,7 @@ export function convertCertificate(
   const algorithm = text(object(spec, 'privateKey'), 'algorithm') ?? 'RSA';
   const { role, usages } = usagesOf(texts(spec, 'usages'), algorithm, options.defaultRole, report);
   const secretName = text(spec, 'secretName');
-  if (secretName === undefined || secretName.length > 253 || !subdomain.test(secretName))
-    refuse('spec.secretName', `${quote(secretName)} is not the name of a Secret`);
+  if (!isObjectName(secretName)) refuse('spec.secretName', `${quote(secretName)} is not the name of a Secret`);
   for (const field of certificateFields)
     if (field.fate === 'dropped' && spec[field.path] !== undefined && spec[field.path] !== null)
       note(`spec.${field.path}`, `left out: ${field.becomes}`);
@@ -194,11 +194,8 @@ function serviceAccountOf(uris: readonly string[], namespace: string, trustDomai
   const prefix = `spiffe://${trustDomain}/ns/${namespace}/sa/`;
   const [uri = '', ...more] = uris;
   const account = uri.slice(prefix.length);
-  const isName = account.length <= 253 && subdomain.test(account);
-  return more.length === 0 && uri.startsWith(prefix) && isName ? account : undefined;
+  return more.length === 0 && uri.startsWith(prefix) && isObjectName(account) ? account : undefined;
 }
-
-const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 const hour = 3_600_000;
 
@@ -360,7 +357,7 @@ function pkcs12Of(pkcs12: Fields, { refuse, note }: Report): Fields {
       `${path}.password`,
       'a password does not belong in a manifest; put it into a Secret and use passwordSecretRef',
     );
-  else if (name === undefined || key === undefined || name.length > 253 || !subdomain.test(name))
+  else if (key === undefined || !isObjectName(name))
     refuse(`${path}.passwordSecretRef`, 'it needs the name of a Secret and a key');
   else if (key.length > 253 || !/^[-._a-zA-Z0-9]+$/.test(key))
     refuse(`${path}.passwordSecretRef.key`, `${quote(key)} is not a key`);

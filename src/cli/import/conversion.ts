@@ -1,4 +1,5 @@
 import { apiVersion } from '../../api/constants.ts';
+import { isObjectName } from '../../api/object-name.ts';
 import type { MtlsCertificateSpec } from '../../api/types.ts';
 import type { Role } from '../../pki/index.ts';
 import {
@@ -14,7 +15,7 @@ import {
   normaliseUri,
 } from '../../plan/index.ts';
 import { type ConvertedCertificate, convertCertificate, type ImportOptions } from './certificate-conversion.ts';
-import { grantsOf, mostGrants, type NeededGrants } from './grants.ts';
+import { grantsOf, mostGrants, type NeededGrants, namespaceLabels } from './grants.ts';
 import { issuerFields } from './source-fields.ts';
 import {
   type Fields,
@@ -101,8 +102,7 @@ export function convertCertManager(documents: readonly unknown[], options: Impor
   const caIssuers = [...issuers.values()].filter((issuer) => {
     const problems = issuerProblems(issuer);
     if (problems.length > 0) refuse(issuer, problems);
-    else if (issuer.spec['selfSigned'] !== undefined && issuer.spec['selfSigned'] !== null)
-      replaced.push({ source: refOf(issuer), text: 'it only signs certificates of CAs' });
+    else if (isSelfSigned(issuer)) replaced.push({ source: refOf(issuer), text: 'it only signs certificates of CAs' });
     else return true;
     return false;
   });
@@ -169,20 +169,20 @@ function withoutCopies(sources: readonly SourceObject[]) {
   return { unique: firsts(groups.filter(isOne)), contradictory: firsts(groups.filter((group) => !isOne(group))) };
 }
 
-function issuerProblems({ spec, problems }: SourceObject): readonly Remark[] {
+const isSelfSigned = ({ spec }: SourceObject): boolean => (spec['selfSigned'] ?? null) !== null;
+
+function issuerProblems(issuer: SourceObject): readonly Remark[] {
+  const { spec, problems } = issuer;
   if (problems.length > 0) return problems;
   const refusedHere = refusedFields(spec, issuerFields);
   if (refusedHere.length > 0) return refusedHere;
-  const isSelfSigned = spec['selfSigned'] !== undefined && spec['selfSigned'] !== null;
   const isCa = spec['ca'] !== undefined && spec['ca'] !== null;
-  if (isCa === isSelfSigned) return [{ field: 'spec', text: 'it needs ca or selfSigned' }];
+  if (isCa === isSelfSigned(issuer)) return [{ field: 'spec', text: 'it needs ca or selfSigned' }];
   const secretName = text(object(spec, 'ca'), 'secretName');
-  return isSelfSigned || (secretName !== undefined && secretName.length <= 253 && subdomain.test(secretName))
+  return isSelfSigned(issuer) || isObjectName(secretName)
     ? []
     : [{ field: 'spec.ca.secretName', text: `${quote(secretName)} is not the name of a Secret` }];
 }
-
-const subdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 /** An authority before its grants are known. */
 interface Draft {
@@ -337,7 +337,7 @@ function withinLimits(
     const byNamespace = Map.groupBy(mine, ({ source }) => source.namespace);
     return [...byNamespace].flatMap(([namespace, group]) => {
       const issuable = group.filter((candidate) => {
-        const labels = { 'kubernetes.io/metadata.name': namespace };
+        const labels = namespaceLabels(namespace);
         const allow = grantsOf(namespace, [candidate.needs]);
         const issuance = issuancePolicy({ allow } as unknown as Parameters<typeof issuancePolicy>[0]);
         const scope = { namespace, trustDomain, clusterDomain, labels, authority: draft.name, issuance };
@@ -379,9 +379,7 @@ function authorityOf(
       ),
     );
   const issuance = {
-    ...(source.kind === 'Issuer'
-      ? { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': source.namespace } } }
-      : {}),
+    ...(source.kind === 'Issuer' ? { namespaceSelector: { matchLabels: namespaceLabels(source.namespace) } } : {}),
     ...(allow.length === 0 ? {} : { allow }),
   };
   return {

@@ -17,6 +17,11 @@ const mostPatterns = 64;
 /** The limit of issuance.allow. */
 export const mostGrants = 64;
 
+/** The label by which Kubernetes names each namespace. */
+export const namespaceLabels = (namespace: string): { readonly 'kubernetes.io/metadata.name': string } => ({
+  'kubernetes.io/metadata.name': namespace,
+});
+
 /** The entries of issuance.allow for one namespace. A list of more patterns than an entry may have continues in the next entry. */
 export function grantsOf(namespace: string, needs: readonly NeededGrants[]): Fields[] {
   const lists = new Map<string, string[]>();
@@ -29,7 +34,7 @@ export function grantsOf(namespace: string, needs: readonly NeededGrants[]): Fie
   }
   const entries: Record<string, unknown>[] = [];
   const entry = (i: number): Record<string, unknown> =>
-    (entries[i] ??= { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } } });
+    (entries[i] ??= { namespaceSelector: { matchLabels: namespaceLabels(namespace) } });
   for (const [path, values] of lists) {
     const [field = '', attribute] = path.split('.');
     for (const [i, chunk] of chunks([...new Set(values)].sort(), mostPatterns).entries()) {

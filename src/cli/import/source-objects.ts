@@ -1,3 +1,4 @@
+import { isObjectName } from '../../api/object-name.ts';
 import { isObject } from '../../api/schema.ts';
 import { certificateFields, issuerFields, type SourceField } from './source-fields.ts';
 
@@ -28,7 +29,6 @@ const groups: ReadonlyMap<string, RegExp> = new Map([
   ['Bundle', /^trust\.cert-manager\.io\//],
 ]);
 
-const namePattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const namespacePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 /** Text without control characters, which could change the terminal. */
@@ -73,8 +73,7 @@ function sourceObject(value: Fields, defaultNamespace: string | undefined): Sour
       field: 'apiVersion',
       text: `${quote(apiVersion)} is not cert-manager.io/v1; read the object from the API server`,
     });
-  if (typeof name !== 'string' || name.length > 253 || !namePattern.test(name))
-    problems.push({ field: 'metadata.name', text: `${quote(name)} is not a name` });
+  if (!isObjectName(name)) problems.push({ field: 'metadata.name', text: `${quote(name)} is not a name` });
   if (isNamespaced && namespace === undefined)
     problems.push({ field: 'metadata.namespace', text: 'the manifest has no namespace; use --namespace' });
   else if (isNamespaced && (typeof namespace !== 'string' || !namespacePattern.test(namespace)))

@@ -1,5 +1,6 @@
-import { Store } from '../../kube/index.ts';
+import { type KubeObject, type Served, Store } from '../../kube/index.ts';
 import { type InjectedContent, type InjectionKind, type InjectionRecord, injectionKinds } from '../../plan/index.ts';
+import { injectedContent, injectionRecord } from '../objects/injection-objects.ts';
 
 /** Called after an object was added, changed or removed. */
 type InjectionListener = (before: InjectionRecord | undefined, after: InjectionRecord | undefined) => void;
@@ -70,8 +71,18 @@ export class InjectionCache {
     };
   }
 
+  /** Stores a whole object that was just read, or written by the operator. Returns its record. */
+  observe(kind: InjectionKind, object: Served<KubeObject>, { isOwnWrite = false } = {}): InjectionRecord {
+    const store = this.store(kind);
+    const record = this.#withContent(injectionRecord(kind, object), injectedContent(kind, object));
+    if (isOwnWrite) store.observeOwnWrite(record);
+    // The listeners need not hear of content that was merely read.
+    else if (!store.refine(record)) store.observe(record);
+    return record;
+  }
+
   /** A record with the content that was just read or written, and the time at which the bundle changed. */
-  withContent(record: InjectionRecord, content: InjectedContent): InjectionRecord {
+  #withContent(record: InjectionRecord, content: InjectedContent): InjectionRecord {
     if (record.request === undefined) return record;
     const { lastBundle: before, changedAtMs, ...request } = this.withKnown(record).request ?? record.request;
     const bundle = 'bundle' in content ? content.bundle : undefined;

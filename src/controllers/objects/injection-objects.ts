@@ -1,4 +1,5 @@
 import { annotations, otherInjectors } from '../../api/constants.ts';
+import { isObjectName } from '../../api/object-name.ts';
 import {
   type ApiService,
   apiServices,
@@ -92,7 +93,3 @@ export function injectionOf(key: string): { readonly kind: InjectionKind; readon
   const kind = injectionKinds.find((one) => one === kindName);
   return authority === '' && kind !== undefined ? { kind, name } : undefined;
 }
-
-/** A DNS subdomain (RFC 1123), as names of cluster-scoped objects are. */
-const isObjectName = (text: string): boolean =>
-  text.length <= 253 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text);

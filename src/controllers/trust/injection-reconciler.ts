@@ -1,14 +1,6 @@
 import { annotations } from '../../api/constants.ts';
 import type { InjectionEvent } from '../../api/reasons.ts';
-import {
-  type GuardedClient,
-  isKubeError,
-  KubeError,
-  type KubeObject,
-  type Log,
-  type Served,
-  type Store,
-} from '../../kube/index.ts';
+import { type GuardedClient, isKubeError, KubeError, type Log, type Store } from '../../kube/index.ts';
 import {
   type AuthorityRecord,
   holdsBundle,
@@ -22,13 +14,7 @@ import {
 import type { AuthorityStates } from '../cache/authority-states.ts';
 import type { InjectionCache } from '../cache/injection-cache.ts';
 import type { Recorder } from '../objects/event-sink.ts';
-import {
-  injectedContent,
-  injectedKinds,
-  injectionKey,
-  injectionOf,
-  injectionRecord,
-} from '../objects/injection-objects.ts';
+import { injectedKinds, injectionKey, injectionOf } from '../objects/injection-objects.ts';
 import { readLastWriter } from '../objects/last-writer.ts';
 import { TrustRepairs } from './trust-repairs.ts';
 
@@ -139,7 +125,7 @@ export class InjectionReconciler {
     const value = Buffer.from(bundle.pem).toString('base64');
     for (let round = 0; round < rounds; round += 1) {
       const live = await client.find(resource, { name }, { signal });
-      const read = live && this.#observe(kind, live);
+      const read = live && this.#context.injections.observe(kind, live).request;
       // The next event of the object queues it again.
       if (live === undefined || read?.authority !== object.request.authority || obstacleOf(read) !== undefined) return;
       const fields = fieldsOf(live);
@@ -151,7 +137,7 @@ export class InjectionReconciler {
       try {
         const patch = { resourceVersion: live.metadata.resourceVersion, operations };
         const written = await client.jsonPatch(resource, { name }, patch, { signal });
-        this.#observe(kind, written, true);
+        this.#context.injections.observe(kind, written, { isOwnWrite: true });
         this.#repairs.noteWrite(key, bundle.digest, now());
         return;
       } catch (error) {
@@ -165,19 +151,8 @@ export class InjectionReconciler {
   async #read({ kind, name }: Injected, signal: AbortSignal): Promise<Injected | undefined> {
     const live = await this.#context.client.find(injectedKinds[kind].resource, { name }, { signal });
     if (live === undefined) return undefined;
-    const request = this.#observe(kind, live);
+    const { request } = this.#context.injections.observe(kind, live);
     return request && { kind, name, resourceVersion: live.metadata.resourceVersion, request };
-  }
-
-  /** Puts a whole object into the cache. */
-  #observe(kind: InjectionKind, object: Served<KubeObject>, isOwnWrite = false): InjectionRequest | undefined {
-    const { injections } = this.#context;
-    const store = injections.store(kind);
-    const record = injections.withContent(injectionRecord(kind, object), injectedContent(kind, object));
-    if (isOwnWrite) store.observeOwnWrite(record);
-    // The listeners need not hear of content that was merely read.
-    else if (!store.refine(record)) store.observe(record);
-    return record.request;
   }
 
   #annotated(key: string): Injected | undefined {

@@ -19,7 +19,7 @@ import {
 import type { AuthorityStates } from '../cache/authority-states.ts';
 import type { Caches } from '../cache/caches.ts';
 import { type TrustCache, targetOf } from '../cache/trust-cache.ts';
-import { injectedContent, injectedKinds, injectionRecord } from '../objects/injection-objects.ts';
+import { injectedKinds, injectionRecord } from '../objects/injection-objects.ts';
 import {
   authorityOf,
   inClusterTrustBundle,
@@ -119,9 +119,7 @@ export class TrustPublications {
           if (injectionRecord(kind, found).request?.authority !== authority.name) continue;
           if (store.current(found.metadata)?.request?.content !== undefined) continue;
           const object = await this.#client.find(resource, found.metadata, { signal });
-          if (object === undefined) continue;
-          const record = injections.withContent(injectionRecord(kind, object), injectedContent(kind, object));
-          if (!store.refine(record)) store.observe(record);
+          if (object !== undefined) injections.observe(kind, object);
         }
       }
     }

@@ -1,7 +1,7 @@
 import { ownRoots, type TrustBundle } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import type { Publication } from '../rotation/rollout-observation.ts';
-import type { TrustOutcome } from './trust-targets.ts';
+import { longestDetail, outcomeMessage, type TrustOutcome } from './trust-targets.ts';
 
 /** The kinds of objects into which the operator injects roots. */
 export const injectionKinds = [
@@ -107,13 +107,10 @@ export const injectedPublications = ({ targets, forbidden }: Injections): Public
 ];
 
 function detailOf(content: InjectedContent | undefined, outcome: TrustOutcome | undefined): { detail?: string } {
-  const message = outcome !== undefined && 'message' in outcome ? outcome.message : undefined;
-  if (message !== undefined) return { detail: message.slice(0, longestReason) };
+  const message = outcomeMessage(outcome);
+  if (message !== undefined) return { detail: message.slice(0, longestDetail) };
   return content === undefined ? { detail: 'the operator has not read it yet' } : {};
 }
-
-/** Limits the API server's message, which may be long. */
-const longestReason = 200;
 
 /** Sorted, because the order of the cache changes with a restart and would change a message. */
 export const byKindAndName = (a: InjectionTarget, b: InjectionTarget): number =>

@@ -18,7 +18,7 @@ import {
 } from './injection.ts';
 import { clusterTrustBundleContent, configMapContent, mostContentKiB, type TrustContent } from './trust-content.ts';
 import { clusterTrustBundleOf } from './trust-plan.ts';
-import type { TrustSources, TrustTarget } from './trust-targets.ts';
+import { outcomeMessage, type TrustSources, type TrustTarget } from './trust-targets.ts';
 
 const type = 'TrustPublished';
 
@@ -29,9 +29,6 @@ interface Finding {
 }
 
 const whileNotReady = 'the authority is not ready; published bundles stay unchanged';
-
-/** How many namespaces a message names. */
-const namesInMessage = 5;
 
 /** What the operator can publish at all. */
 export interface TrustScope extends Pick<TrustSources, 'servesClusterTrustBundles'> {
@@ -236,15 +233,9 @@ function judgeInjections({ targets, forbidden }: Injections, bundle: string | un
       `the roots are not injected into ${namesOfObjects(others)} (${obstacleOf(others[0] as InjectionTarget)})`,
     );
   if (contested.length > 0)
-    add(
-      'TrustContested',
-      `another client keeps changing ${namesOfObjects(contested)} (${outcomeMessage(contested[0])})`,
-    );
+    add('TrustContested', `another client keeps changing ${namesOfObjects(contested)} (${messageOf(contested[0])})`);
   if (failed.length > 0)
-    add(
-      'PublishingFailed',
-      `the roots cannot be injected into ${namesOfObjects(failed)} (${outcomeMessage(failed[0])})`,
-    );
+    add('PublishingFailed', `the roots cannot be injected into ${namesOfObjects(failed)} (${messageOf(failed[0])})`);
   if (impossible.length > 0)
     add(
       'InjectionImpossible',
@@ -259,17 +250,9 @@ function judgeInjections({ targets, forbidden }: Injections, bundle: string | un
   return findings;
 }
 
-const outcomeMessage = (target: InjectionTarget | undefined): string =>
-  target?.outcome !== undefined && 'message' in target.outcome ? target.outcome.message : '';
+const namesOfObjects = (targets: readonly InjectionTarget[]): string => joinShortened(targets.map(nameOfTarget));
 
-const namesOfObjects = (targets: readonly InjectionTarget[]): string => shortened(targets.map(nameOfTarget));
-
-const namesOf = (targets: readonly TrustTarget[]): string => shortened(targets.map(({ namespace }) => namespace));
-
-function shortened(names: readonly string[]): string {
-  const more = names.length - namesInMessage;
-  return `${names.slice(0, namesInMessage).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-}
+const namesOf = (targets: readonly TrustTarget[]): string => joinShortened(targets.map(({ namespace }) => namespace));
 
 /** Why an object of the authority cannot be written. Undefined when it can. */
 function failureOf(target: TrustTarget | undefined): string | undefined {
@@ -278,7 +261,6 @@ function failureOf(target: TrustTarget | undefined): string | undefined {
   return target.isDeleting ? heldByFinalizer : undefined;
 }
 
-const messageOf = (target: TrustTarget | undefined): string =>
-  target?.outcome !== undefined && 'message' in target.outcome ? target.outcome.message : '';
+const messageOf = (target: Pick<TrustTarget, 'outcome'> | undefined): string => outcomeMessage(target?.outcome) ?? '';
 
 const isNot = (reason: TrustReason, message: string): DesiredCondition => ({ type, status: 'False', reason, message });

@@ -143,10 +143,14 @@ function reasonOf({ isDeleting, outcome, lacks }: Pick<TrustTarget, 'isDeleting'
   readonly detail?: string;
 } {
   if (isDeleting) return { detail: heldByFinalizer };
-  const message = outcome !== undefined && 'message' in outcome ? outcome.message : undefined;
-  if (message !== undefined) return { detail: message.slice(0, longestReason) };
+  const message = outcomeMessage(outcome);
+  if (message !== undefined) return { detail: message.slice(0, longestDetail) };
   return lacks === undefined ? {} : { detail: `it has no ${lacks}; see the condition TrustPublished` };
 }
 
-/** Limits the API server's message, which may be long. */
-const longestReason = 200;
+/** Why the last write did not lead to the planned state. Undefined when it did. */
+export const outcomeMessage = (outcome: TrustOutcome | undefined): string | undefined =>
+  outcome !== undefined && 'message' in outcome ? outcome.message : undefined;
+
+/** Limits the API server's message in the detail of a publication, which may be long. */
+export const longestDetail = 200;
