@@ -22,6 +22,12 @@ export interface Config extends LeaseTiming {
   readonly watchNamespaces?: readonly string[];
   /** Whether the operator injects roots into webhook configurations, APIServices and CustomResourceDefinitions. */
   readonly injectCa: boolean;
+  /** Whether the operator answers PodCertificateRequests for authorities with spec.podCertificates. */
+  readonly podCertificates: boolean;
+  /** Whether the operator watches pods, for authorities with spec.rotation.podEvidence. */
+  readonly podEvidence: boolean;
+  /** Whether the operator may restart workloads, for authorities with spec.rotation.restartWorkloads. Only with podEvidence. */
+  readonly restartWorkloads: boolean;
   /** The name of this replica in the Lease and in events. */
   readonly identity: string;
   readonly createDefaultAuthority: boolean;
@@ -63,6 +69,12 @@ export const usage = `Usage: mtls-operator [options]
                                rights in others (default all namespaces)
   --inject-ca                  keep the roots of an MtlsAuthority in the caBundle of webhook configurations, APIServices and
                                CustomResourceDefinitions with the annotation mtls-operator.io/inject-ca-from
+  --pod-certificates           sign PodCertificateRequests of the signer mtls-operator.io/NAME for each MtlsAuthority NAME with
+                               spec.podCertificates
+  --pod-evidence               watch pods, so that an MtlsAuthority with spec.rotation.podEvidence finds pods that never read new
+                               roots or certificates
+  --restart-workloads          restart the Deployments, StatefulSets and DaemonSets of such pods, for an MtlsAuthority with
+                               spec.rotation.restartWorkloads; needs --pod-evidence
   --create-default-authority   create the MtlsAuthority "default" if the cluster has no MtlsAuthority
   --authorities-file FILE      create the MtlsAuthorities of this file that the cluster does not have: a JSON list of manifests,
                                read at the start; existing ones are never changed
@@ -118,6 +130,8 @@ export function readConfig(
     namespace: namespaceOf(values.namespace, env['POD_NAMESPACE']),
     ...watchNamespacesOf(values['watch-namespaces']),
     injectCa: values['inject-ca'] ?? false,
+    podCertificates: values['pod-certificates'] ?? false,
+    ...podEvidenceOf(values),
     // Two replicas on one host need different names: with the same name, each would treat the other's Lease as its own.
     identity: env['POD_NAME'] || `${hostname()}-${process.pid}-${Date.now().toString(36)}`,
     createDefaultAuthority: values['create-default-authority'] ?? false,
@@ -149,6 +163,9 @@ export const flagTypes = {
   namespace: { type: 'string' },
   'watch-namespaces': { type: 'string' },
   'inject-ca': { type: 'boolean' },
+  'pod-certificates': { type: 'boolean' },
+  'pod-evidence': { type: 'boolean' },
+  'restart-workloads': { type: 'boolean' },
   'create-default-authority': { type: 'boolean' },
   'authorities-file': { type: 'string' },
   'listen-address': { type: 'string' },
@@ -202,6 +219,13 @@ function durationOf(name: string, text: string | undefined): number | undefined 
 function filled(name: string, text: string): string {
   if (text === '') throw new ConfigError(`--${name}: the value is empty; set a value or remove the flag`);
   return text;
+}
+
+/** Without evidence, the operator does not know which workloads to restart. */
+function podEvidenceOf(values: ReturnType<typeof parse>): Pick<Config, 'podEvidence' | 'restartWorkloads'> {
+  const { 'pod-evidence': podEvidence = false, 'restart-workloads': restartWorkloads = false } = values;
+  if (restartWorkloads && !podEvidence) throw new ConfigError('--restart-workloads needs --pod-evidence; set both');
+  return { podEvidence, restartWorkloads };
 }
 
 /**

@@ -43,6 +43,9 @@ const conditions: Readonly<Record<Condition, string>> = {
   injectCA: '`injectCA.enabled`',
   metricsAuthorization: '`metrics.tls.enabled` and `metrics.authorization.enabled`',
   metricsCertificate: '`metrics.tls.enabled` without `metrics.tls.secretName`',
+  podCertificates: '`podCertificates.enabled`',
+  podEvidence: '`podEvidence.enabled`',
+  restartWorkloads: '`podEvidence.restartWorkloads`',
 };
 
 /** The text of docs/reference/permissions.md. */

@@ -28,7 +28,14 @@ export interface UserEntry {
 }
 
 /** What the values of the chart have to request for a permission. */
-export type Condition = 'authorities' | 'injectCA' | 'metricsAuthorization' | 'metricsCertificate';
+export type Condition =
+  | 'authorities'
+  | 'injectCA'
+  | 'metricsAuthorization'
+  | 'metricsCertificate'
+  | 'podCertificates'
+  | 'podEvidence'
+  | 'restartWorkloads';
 
 /** A release of the chart, and what its values request. */
 export interface Release {

@@ -75,6 +75,24 @@ const rows: Readonly<Record<string, Row>> = {
     watched: ['shop'],
     conditions: ['authorities', 'injectCA'],
   },
+  'pod certificates': {
+    values: { podCertificates: { enabled: true } },
+    conditions: ['authorities', 'podCertificates'],
+  },
+  'pod evidence': { values: { podEvidence: { enabled: true } }, conditions: ['authorities', 'podEvidence'] },
+  'pod evidence and restarted workloads': {
+    values: { podEvidence: { enabled: true, restartWorkloads: true } },
+    conditions: ['authorities', 'podEvidence', 'restartWorkloads'],
+  },
+  'watched namespaces, pod certificates and restarted workloads': {
+    values: {
+      watchNamespaces: ['shop'],
+      podCertificates: { enabled: true },
+      podEvidence: { enabled: true, restartWorkloads: true },
+    },
+    watched: ['shop'],
+    conditions: ['authorities', 'podCertificates', 'podEvidence', 'restartWorkloads'],
+  },
   'authorities that Helm creates': { values: { authorities }, apis: served },
 };
 

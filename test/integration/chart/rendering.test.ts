@@ -526,6 +526,43 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       },
     },
   ],
+  'pod certificates and pod evidence': [
+    {
+      title: 'get a flag each, and policies for the requests and for restarts',
+      values: { podCertificates: { enabled: true }, podEvidence: { enabled: true, restartWorkloads: true } },
+      expect(rendered) {
+        const flags = ['--pod-certificates', '--pod-evidence', '--restart-workloads'];
+        assert.deepEqual(rendered.container.args.slice(-3), flags);
+        const policies = rendered.names('ValidatingAdmissionPolicy');
+        assert.ok(policies.includes('mtls-operator-pod-certificates'), policies.join());
+        assert.ok(policies.includes('mtls-operator-workloads'), policies.join());
+      },
+    },
+    {
+      title: 'give no right to patch workloads unless these are to be restarted',
+      values: { podCertificates: { enabled: true }, podEvidence: { enabled: true } },
+      expect(rendered) {
+        const roles = [...rendered.all('ClusterRole'), ...rendered.all('Role')];
+        assert.deepEqual(
+          roles.filter((role) => hasRule(role, 'deployments', 'statefulsets', 'daemonsets')),
+          [],
+        );
+        assert.ok(!rendered.names('ValidatingAdmissionPolicy').includes('mtls-operator-workloads'));
+      },
+    },
+    {
+      title: 'are off without the values',
+      expect(rendered) {
+        assert.doesNotMatch(rendered.container.args.join(), /pod-|workloads/);
+        const roles = [...rendered.all('ClusterRole'), ...rendered.all('Role')];
+        assert.deepEqual(
+          roles.filter((role) => hasRule(role, 'pods', 'podcertificaterequests')),
+          [],
+        );
+        assert.doesNotMatch(rendered.names('ValidatingAdmissionPolicy').join(), /pod-certificates|workloads/);
+      },
+    },
+  ],
   'what is off': [
     {
       title: 'leaves no object behind',
@@ -725,6 +762,14 @@ const REFUSED: Readonly<Record<string, readonly [values: object, message: string
   'one port for both servers': [
     { metrics: { tls: { enabled: true, port: 8080 } } },
     'metrics.tls.port: 8080 is metrics.port, which serves /healthz and /readyz; set another port',
+  ],
+  'restarts without evidence': [
+    { podEvidence: { restartWorkloads: true } },
+    'podEvidence.restartWorkloads needs podEvidence.enabled; set both',
+  ],
+  'restarts without the policy that confines them': [
+    { podEvidence: { enabled: true, restartWorkloads: true }, admissionPolicy: { enabled: false } },
+    'podEvidence.restartWorkloads needs admissionPolicy.enabled',
   ],
   'two authorities of one name': [
     { authorities: [OWN_ROOT, OWN_ROOT] },

@@ -62,6 +62,7 @@ const together: Partial<Record<Flag, readonly string[]>> = {
   'metrics-authorization': server,
   'metrics-service': server,
   'metrics-authority': [...server, '--metrics-service=a'],
+  'restart-workloads': ['--pod-evidence'],
 };
 
 const flags = Object.entries(flagTypes) as [Flag, { readonly type: string; readonly multiple?: boolean }][];

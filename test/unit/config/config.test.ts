@@ -19,6 +19,9 @@ describe('the configuration', () => {
     assert.deepEqual(config, {
       namespace: 'mtls-operator',
       injectCa: false,
+      podCertificates: false,
+      podEvidence: false,
+      restartWorkloads: false,
       createDefaultAuthority: false,
       initialAuthorities: [],
       listen: { host: '127.0.0.1', port: 8080, isExplicit: false },
@@ -60,6 +63,9 @@ describe('the configuration', () => {
     [[], { POD_NAME: 'operator-1' }, { identity: 'operator-1' }],
     [['--create-default-authority'], {}, { createDefaultAuthority: true }],
     [['--no-create-default-authority'], {}, { createDefaultAuthority: false }],
+    [['--pod-certificates'], {}, { podCertificates: true }],
+    [['--pod-evidence'], {}, { podEvidence: true, restartWorkloads: false }],
+    [['--pod-evidence', '--restart-workloads'], {}, { podEvidence: true, restartWorkloads: true }],
     [['--no-metrics-per-certificate'], {}, { metricsPerCertificate: false }],
     [['--log-level', 'debug', '--workers', '1'], {}, { logLevel: 'debug', workers: 1 }],
     [['--log-format', 'text'], {}, { logFormat: 'text' }],
@@ -128,6 +134,7 @@ describe('the configuration', () => {
 
 describe('the configuration is refused', () => {
   const refused: [argv: string[], message: RegExp][] = [
+    [['--restart-workloads'], /--restart-workloads needs --pod-evidence; set both/],
     [['--workers', '0'], /--workers: "0" is not a whole number from 1 to 1000; use for example --workers=32/],
     [['--workers', '1001'], /--workers/],
     [['--workers', '1.5'], /--workers/],

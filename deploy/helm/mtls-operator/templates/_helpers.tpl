@@ -130,6 +130,15 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{- if .injectCA.enabled }}
 - --inject-ca
 {{- end }}
+{{- if .podCertificates.enabled }}
+- --pod-certificates
+{{- end }}
+{{- if .podEvidence.enabled }}
+- --pod-evidence
+{{- end }}
+{{- if .podEvidence.restartWorkloads }}
+- --restart-workloads
+{{- end }}
 {{- if .metrics.tls.enabled }}
 - --metrics-listen-address=:{{ .metrics.tls.port }}
 - --metrics-tls-directory=/etc/mtls-operator/metrics
