@@ -41,4 +41,8 @@ describe('a tool that is built with Go', () => {
       assert.equal(new Set([folder, ...others]).size, 3);
     });
   }
+  test('has the version of the control plane: agnhost', () => {
+    const goMod = readFileSync(new URL('../../tools/controlplane/go/go.mod', import.meta.url), 'utf8');
+    assert.equal(goToolBuild('agnhost').version, moduleVersion(goMod, 'k8s.io/kubernetes'));
+  });
 });

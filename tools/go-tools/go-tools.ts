@@ -8,6 +8,8 @@ interface Tool {
   readonly title: string;
   readonly module: string;
   readonly program: string;
+  /** The package of the program, if it is not cmd/PROGRAM of the module. */
+  readonly package?: string;
   /** True for a program whose main.go is in the tool's folder. */
   readonly isLocal?: boolean;
   /** The variables that a release build sets, from the version of the tool and of the Kubernetes libraries in its go.mod. */
@@ -55,6 +57,13 @@ const TOOLS = {
     isLocal: true,
     stamps: () => [],
   },
+  agnhost: {
+    title: "agnhost, the programs of Kubernetes' end-to-end tests",
+    module: 'k8s.io/kubernetes',
+    program: 'agnhost',
+    package: 'k8s.io/kubernetes/test/images/agnhost',
+    stamps: (version) => [`main.Version=v${version}`],
+  },
 } as const satisfies Readonly<Record<string, Tool>>;
 
 /** A program that this repository runs, at the version in its go.mod. */
@@ -64,7 +73,7 @@ export const GO_TOOLS = Object.keys(TOOLS) as GoTool[];
 
 /** How this tool is built. */
 export function goToolBuild(name: GoTool): GoBuild {
-  const { title, module, program, isLocal = false, stamps }: Tool = TOOLS[name];
+  const { title, module, program, package: path, isLocal = false, stamps }: Tool = TOOLS[name];
   const sources = fileURLToPath(new URL(`${name}/`, import.meta.url));
   const goMod = readFileSync(join(sources, 'go.mod'), 'utf8');
   const version = moduleVersion(goMod, module);
@@ -72,7 +81,7 @@ export function goToolBuild(name: GoTool): GoBuild {
     title: `${title} (${version})`,
     sources,
     files: ['go.mod', 'go.sum', ...(isLocal ? ['main.go'] : [])],
-    package: isLocal ? '.' : `${module}/cmd/${program}`,
+    package: isLocal ? '.' : (path ?? `${module}/cmd/${program}`),
     linkerFlags: ['-s', '-w', ...stamps(version, goMod).map((stamp) => `-X ${stamp}`)].join(' '),
     cache: join('go-tools', name),
     version,
