@@ -60,7 +60,7 @@ export function startSpawnedClient(
     record,
     signal: ending.signal,
     connect: async ({ port, serverName }) =>
-      mount.undisturbed(() => peer.connect({ port: Number(port), serverName, caFolder: folder, folder })),
+      mount.undisturbed(() => peer.connect({ port, serverName, caFolder: folder, folder })),
   });
   return {
     async stop() {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
-import { type ClientPeer, readOutcome } from './peer.ts';
+import { addressOf, type ClientPeer, readOutcome } from './peer.ts';
 import { run } from './process.ts';
 
 // https://curl.se/docs/manpage.html#EXIT: handshake failed, empty reply, send or receive failed, bad certificate.
@@ -27,15 +27,15 @@ export const curlClient: ClientPeer = {
       '--http1.1',
       '--noproxy',
       '*',
-      '--resolve',
-      `${serverName}:${port}:127.0.0.1`,
+      '--connect-to',
+      `::${addressOf(port)}`,
       '--cacert',
       join(caFolder, 'ca.crt'),
       ...(crlFolder === undefined ? [] : ['--crlfile', join(crlFolder, 'ca.crl')]),
       ...(folder === undefined ? [] : ['--cert', join(folder, 'tls.crt'), '--key', join(folder, 'tls.key')]),
       '--write-out',
       '%{stderr}%{certs}',
-      `https://${serverName}:${port}/`,
+      `https://${serverName}/`,
     ]);
     if (code !== 0 && !refusals.has(code)) throw new Error(`curl ended with code ${code}: ${stderr}`);
     return readOutcome(code === 0 ? { code, stdout: stderr + stdout, stderr: '' } : { code, stdout: '', stderr });

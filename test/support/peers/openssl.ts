@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { missing } from '../missing.ts';
 import { scratchFile } from '../openssl.ts';
 import { scratchFolder } from '../scratch.ts';
-import { type ClientPeer, pemCertificates, readOutcome, type ServerPeer } from './peer.ts';
+import { addressOf, type ClientPeer, pemCertificates, readOutcome, type ServerPeer } from './peer.ts';
 import { run, startProgram } from './process.ts';
 
 /** `openssl s_server`. With -www it responds with a page that contains the client's certificate. */
@@ -28,7 +28,7 @@ export const opensslClient: ClientPeer = {
   name: 'openssl s_client',
   missing: missing.openssl,
   async connect({ port, serverName, caFolder, folder, crlFolder }) {
-    const connect = ['s_client', '-ign_eof', '-connect', `127.0.0.1:${port}`, '-servername', serverName];
+    const connect = ['s_client', '-ign_eof', '-connect', addressOf(port), '-servername', serverName];
     const trust = await trusting(caFolder, crlFolder);
     const verify = ['-verify_hostname', serverName, '-verify_return_error', '-x509_strict', ...trust];
     const input = `GET / HTTP/1.1\r\nHost: ${serverName}\r\nConnection: close\r\n\r\n`;

@@ -13,6 +13,11 @@ export interface ServerPeer {
   start(folder: string, options?: ServerOptions): Promise<RunningServer>;
 }
 
+/** The HOST:PORT of a port, which is one of 127.0.0.1 unless it has a host. */
+export function addressOf(port: number | string): string {
+  return String(port).includes(':') ? String(port) : `127.0.0.1:${port}`;
+}
+
 export interface ServerOptions {
   readonly port?: number;
   /** The folder of ca.crl. The server refuses clients with a revoked certificate. Absent: it does not check CRLs. */
@@ -37,7 +42,8 @@ export interface ClientPeer {
 }
 
 export interface ConnectRequest {
-  readonly port: number;
+  /** A port of 127.0.0.1, or HOST:PORT. */
+  readonly port: number | string;
   /** Sent as SNI, and verified against the server's certificate. */
   readonly serverName: string;
   /** The folder of the ca.crt that verifies the server. */

@@ -14,6 +14,7 @@ export interface RoundServer {
   readonly name: string;
   /** The name that its certificate must have. */
   readonly serverName: string;
+  /** A port of 127.0.0.1, or HOST:PORT. */
   readonly port: string;
 }
 

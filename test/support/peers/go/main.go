@@ -4,6 +4,7 @@
 //	peer [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
 //	peer clients JSON
 //
+// PORT is a port of 127.0.0.1, or HOST:PORT.
 // With -crl, the folder must have a CRL of the issuer of the other side's certificate, without its serial number.
 // The server responds with the client's certificate. The client prints the server's certificate, then the response.
 // The exit code is 1 if one side refused the other, and 2 for every other error. The clients are in clients.go.
@@ -20,6 +21,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -52,7 +54,7 @@ func peer(crlFolder string, args []string) error {
 }
 
 func serve(folder, port, crlFolder string) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+	listener, err := net.Listen("tcp", address(port))
 	if err != nil {
 		return err
 	}
@@ -116,7 +118,7 @@ func exchange(port, serverName string, roots *x509.CertPool, own *tls.Certificat
 		// With Config.Certificates, Go would not send a certificate whose issuer is not in the server's list of roots.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
 	}
-	raw, err := net.Dial("tcp", "127.0.0.1:"+port)
+	raw, err := net.Dial("tcp", address(port))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,6 +137,13 @@ func exchange(port, serverName string, roots *x509.CertPool, own *tls.Certificat
 		return nil, nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
 	return connection.ConnectionState().VerifiedChains[0][0], answer, nil
+}
+
+func address(port string) string {
+	if strings.Contains(port, ":") {
+		return port
+	}
+	return "127.0.0.1:" + port
 }
 
 func certificateBlock(certificate *x509.Certificate) *pem.Block {

@@ -1,6 +1,6 @@
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.file.Files;
@@ -38,13 +38,14 @@ import javax.net.ssl.TrustManagerFactory;
  * Peer [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
  * </pre>
  *
+ * PORT is a port of 127.0.0.1, or HOST:PORT.
+ *
   * The server responds with the client's certificate. The client prints the server's certificate, then the response. The
   * exit code is 1 if one side refused the other, and 2 for every other error. With -DstorePassword=PASSWORD it reads
   * keystore.p12 and truststore.p12, otherwise tls.crt, tls.key and ca.crt. With -crl, the folder must have a CRL of the
   * issuer of the other side's certificate, without its serial number.
  */
 final class Peer {
-  private static final InetAddress LOOPBACK = InetAddress.getLoopbackAddress();
   private static final char[] NO_PASSWORD = {};
   private static final String STORE_PASSWORD = System.getProperty("storePassword");
 
@@ -56,22 +57,27 @@ final class Peer {
       boolean checks = arguments[0].equals("-crl");
       if (checks) crlFolder = Path.of(arguments[1]);
       String[] args = Arrays.copyOfRange(arguments, checks ? 2 : 0, arguments.length);
-      if (args[0].equals("server")) serve(Path.of(args[1]), Integer.parseInt(args[2]));
-      else connect(Integer.parseInt(args[1]), args[2], Path.of(args[3]), args.length > 4 ? Path.of(args[4]) : null);
+      if (args[0].equals("server")) serve(Path.of(args[1]), address(args[2]));
+      else connect(address(args[1]), args[2], Path.of(args[3]), args.length > 4 ? Path.of(args[4]) : null);
     } catch (Exception error) {
       System.err.println(error);
       System.exit(2);
     }
   }
 
-  private static void serve(Path folder, int port) throws IOException {
-    try (var listener = new ServerSocket(port, 50, LOOPBACK)) {
-      System.out.println("listening on 127.0.0.1:" + listener.getLocalPort());
+  private static void serve(Path folder, InetSocketAddress address) throws IOException {
+    try (var listener = new ServerSocket(address.getPort(), 50, address.getAddress())) {
+      System.out.println("listening on " + listener.getInetAddress().getHostAddress() + ":" + listener.getLocalPort());
       while (true) {
         Socket raw = listener.accept();
         new Thread(() -> answer(raw, folder)).start();
       }
     }
+  }
+
+  private static InetSocketAddress address(String port) {
+    String[] parts = port.contains(":") ? port.split(":") : new String[] {"127.0.0.1", port};
+    return new InetSocketAddress(parts[0], Integer.parseInt(parts[1]));
   }
 
   private static void answer(Socket raw, Path folder) {
@@ -90,11 +96,11 @@ final class Peer {
     }
   }
 
-  private static void connect(int port, String serverName, Path caFolder, Path folder) throws Exception {
+  private static void connect(InetSocketAddress address, String serverName, Path caFolder, Path folder) throws Exception {
     var factory = context(caFolder, folder).getSocketFactory();
-    var raw = new Socket(LOOPBACK, port);
+    var raw = new Socket(address.getAddress(), address.getPort());
     raw.setSoTimeout(30_000);
-    try (var connection = (SSLSocket) factory.createSocket(raw, serverName, port, true)) {
+    try (var connection = (SSLSocket) factory.createSocket(raw, serverName, address.getPort(), true)) {
       var parameters = connection.getSSLParameters();
       parameters.setEndpointIdentificationAlgorithm("HTTPS");
       connection.setSSLParameters(parameters);

@@ -11,7 +11,7 @@ export async function runClients(argument: string): Promise<void> {
       ...round,
       first: number,
       connect: async ({ port, serverName }) => {
-        const stdout = await exchange(Number(port), serverName, readSecret(client.folder));
+        const stdout = await exchange(port, serverName, readSecret(client.folder));
         return readOutcome({ code: 0, stdout, stderr: '' });
       },
       record: (handshake) => console.log(JSON.stringify(handshake)),

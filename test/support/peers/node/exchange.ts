@@ -10,8 +10,8 @@ export class RefusedError extends Error {}
  * Makes one connection. Returns the certificate that it verified, followed by the response of the server. Throws a
  * RefusedError if one side refused the other, and another error if there is no server.
  */
-export async function exchange(port: number, serverName: string, secret: SecureContextOptions): Promise<string> {
-  const socket = connect(port, '127.0.0.1');
+export async function exchange(port: string, serverName: string, secret: SecureContextOptions): Promise<string> {
+  const socket = connect(socketAddress(port));
   await once(socket, 'connect');
   try {
     const connection = tlsConnect({ ...secret, socket, servername: serverName });
@@ -25,6 +25,12 @@ export async function exchange(port: number, serverName: string, secret: SecureC
   } finally {
     socket.destroy();
   }
+}
+
+/** `port` is a port of 127.0.0.1, or HOST:PORT. */
+export function socketAddress(port: string): { readonly host: string; readonly port: number } {
+  const [host = '', number] = port.includes(':') ? port.split(':') : ['127.0.0.1', port];
+  return { host, port: Number(number) };
 }
 
 /** The certificate of the other side in PEM; empty if it presented none. */

@@ -5,6 +5,7 @@
  *     peer.ts [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
  *     peer.ts clients JSON
  *
+ * PORT is a port of 127.0.0.1, or HOST:PORT.
  * With -crl, the folder must have a CRL of the issuer of the other side's certificate, without its serial number.
  * The server responds with the client's certificate. The client prints the server's certificate, then the response.
  * The exit code is 1 if one side refused the other, and 2 if there is no server. The clients are in clients.ts.
@@ -15,7 +16,7 @@ import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
 import { runClients } from './clients.ts';
-import { exchange, peerCertificate, RefusedError } from './exchange.ts';
+import { exchange, peerCertificate, RefusedError, socketAddress } from './exchange.ts';
 import { checkCrlsIn, readCrls, readRoots, readSecret } from './secret.ts';
 
 async function serve(folder: string, port: string): Promise<void> {
@@ -25,16 +26,17 @@ async function serve(folder: string, port: string): Promise<void> {
   // Runs before the server's own listener, so that the handshake uses the current content of the folder.
   server.prependListener('connection', () => server.setSecureContext(readSecret(folder)));
   server.on('tlsClientError', (error) => console.error(error.message));
-  server.listen(Number(port), '127.0.0.1');
+  server.listen(socketAddress(port));
   await once(server, 'listening');
-  console.log(`listening on 127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const { address, port: ownPort } = server.address() as AddressInfo;
+  console.log(`listening on ${address}:${ownPort}`);
 }
 
 async function connect(port: string, serverName: string, caFolder: string, folder?: string): Promise<void> {
   const ca = readRoots(caFolder);
   const own = folder === undefined ? {} : readSecret(folder);
   try {
-    process.stdout.write(await exchange(Number(port), serverName, { ...own, ca, ...readCrls() }));
+    process.stdout.write(await exchange(port, serverName, { ...own, ca, ...readCrls() }));
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
     console.error('refused:', error.message);

@@ -3,6 +3,7 @@
     peer.py [-crl FOLDER] server FOLDER PORT
     peer.py [-crl FOLDER] client PORT SERVER-NAME CA-FOLDER [FOLDER]
 
+PORT is a port of 127.0.0.1, or HOST:PORT.
 With -crl, the folder must have a CRL of the issuer of the other side's certificate, without its serial number.
 The server responds with the client's certificate. The client prints the server's certificate, then the response.
 The exit code is 1 if one side refused the other.
@@ -66,9 +67,14 @@ def answer(raw, folder):
         raw.close()
 
 
+def address(port):
+    host, _, number = port.rpartition(":")
+    return (host or "127.0.0.1", int(number))
+
+
 def serve(folder, port):
-    with socket.create_server(("127.0.0.1", int(port))) as listener:
-        print("listening on 127.0.0.1:%d" % listener.getsockname()[1], flush=True)
+    with socket.create_server(address(port)) as listener:
+        print("listening on %s:%d" % listener.getsockname(), flush=True)
         while True:
             raw, _ = listener.accept()
             raw.settimeout(30)
@@ -77,7 +83,7 @@ def serve(folder, port):
 
 def connect(port, server_name, ca_folder, folder=None):
     tls = checking_crls(context(ssl.Purpose.SERVER_AUTH, ca_folder, folder))
-    raw = socket.create_connection(("127.0.0.1", int(port)), timeout=30)
+    raw = socket.create_connection(address(port), timeout=30)
     try:
         with tls.wrap_socket(raw, server_hostname=server_name) as connection:
             print(peer_certificate(connection), flush=True)

@@ -5,6 +5,7 @@
 //! peer client PORT SERVER-NAME CA-FOLDER [FOLDER]
 //! ```
 //!
+//! PORT is a port of 127.0.0.1, or HOST:PORT.
 //! The server responds with the client's certificate. The client prints the server's certificate, then the response. The
 //! exit code is 1 if one side refused the other, and 2 for every other error.
 
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(folder: &str, port: &str) -> Result<(), Failure> {
-    let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
+    let listener = TcpListener::bind(address(port))?;
     println!("listening on {}", listener.local_addr()?);
     for raw in listener.incoming() {
         let (raw, folder) = (raw?, folder.to_owned());
@@ -110,7 +111,7 @@ fn connect(
         }
     };
     let name = ServerName::try_from(server_name.to_owned())?;
-    let raw = TcpStream::connect(format!("127.0.0.1:{port}"))?;
+    let raw = TcpStream::connect(address(port))?;
     raw.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut connection = StreamOwned::new(ClientConnection::new(Arc::new(config), name)?, raw);
 
@@ -136,6 +137,14 @@ fn exchange(
         // Accept a connection that ends without close_notify: the caller sees whether the response is complete.
         Err(error) if error.kind() == ErrorKind::UnexpectedEof && !answer.is_empty() => Ok(()),
         read => read.map(drop),
+    }
+}
+
+fn address(port: &str) -> String {
+    if port.contains(':') {
+        port.to_owned()
+    } else {
+        format!("127.0.0.1:{port}")
     }
 }
 
