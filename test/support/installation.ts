@@ -134,6 +134,8 @@ export interface InstallationOptions extends TestClusterOptions {
   readonly operator?: boolean;
   /** Whether `watched` records the Secrets; true by default. */
   readonly watched?: boolean;
+  /** Starts the cluster, for instance one with a node, in place of `startTestCluster`. */
+  readonly startCluster?: () => Promise<TestCluster>;
 }
 
 /**
@@ -141,10 +143,10 @@ export interface InstallationOptions extends TestClusterOptions {
  * before the tests.
  */
 export function installation(
-  { args = [], operator = true, watched = true, ...cluster }: InstallationOptions = {},
+  { args = [], operator = true, watched = true, startCluster, ...cluster }: InstallationOptions = {},
   prepare?: (world: Installation) => Promise<unknown>,
 ): Installation {
-  const world = newInstallation(args, watched, cluster);
+  const world = newInstallation(args, watched, startCluster ?? (() => startTestCluster(cluster)));
   before(async () => {
     await world.begin();
     if (operator) await world.start();
@@ -156,7 +158,7 @@ export function installation(
 
 /** Starts a control plane with `deploy/` installed and no operator. Every operator gets these arguments. */
 export async function install(args: readonly string[] = []): Promise<Installation> {
-  const world = newInstallation(args, true, {});
+  const world = newInstallation(args, true, () => startTestCluster());
   await world.begin();
   return world;
 }
@@ -166,7 +168,11 @@ interface Begun extends Pick<Installation, 'cluster' | 'api' | 'proxy'> {
 }
 
 /** An installation that has not been started. */
-function newInstallation(args: readonly string[], isWatched: boolean, options: TestClusterOptions): Installation {
+function newInstallation(
+  args: readonly string[],
+  isWatched: boolean,
+  startCluster: () => Promise<TestCluster>,
+): Installation {
   let begun: Begun | undefined;
   const operators: Operator[] = [];
   let authorities = 0;
@@ -263,7 +269,7 @@ function newInstallation(args: readonly string[], isWatched: boolean, options: T
     },
     crls: async (name) => crlsIn(await world.rootSecret(name)),
     async begin() {
-      const cluster = await startTestCluster(options);
+      const cluster = await startCluster();
       const api = openApi(cluster);
       const watched = isWatched ? watchSecrets(api) : undefined;
       begun = { cluster, api, watched, proxy: await startProxy(cluster) };
