@@ -87,6 +87,12 @@ export const paths = {
   secrets: (namespace: string, name = '') => under(`/api/v1/namespaces/${namespace}/secrets`, name),
   configMaps: (namespace: string, name = '') => under(`/api/v1/namespaces/${namespace}/configmaps`, name),
   clusterTrustBundles: (name = '') => under('/apis/certificates.k8s.io/v1/clustertrustbundles', name),
+  podCertificateRequests: (namespace: string, name = '') =>
+    under(`/apis/certificates.k8s.io/v1/namespaces/${namespace}/podcertificaterequests`, name),
+  pods: (namespace: string, name = '') => under(`/api/v1/namespaces/${namespace}/pods`, name),
+  services: (namespace: string, name = '') => under(`/api/v1/namespaces/${namespace}/services`, name),
+  serviceAccounts: (namespace: string, name = '') => under(`/api/v1/namespaces/${namespace}/serviceaccounts`, name),
+  nodes: (name = '') => under('/api/v1/nodes', name),
   namespaces: (name = '') => under('/api/v1/namespaces', name),
   certificates: (namespace: string, name = '') => under(`${own}/namespaces/${namespace}/mtlscertificates`, name),
   authorities: (name = '') => under(`${own}/mtlsauthorities`, name),
@@ -94,11 +100,21 @@ export const paths = {
   lease: '/apis/coordination.k8s.io/v1/namespaces/mtls-operator/leases/mtls-operator',
 } as const;
 
-/** Opens the API server of a cluster. */
-export function openApi(cluster: TestCluster): Api {
+/** A user whom the administrator impersonates. The API server adds the group system:authenticated. */
+export interface User {
+  readonly name: string;
+  readonly group?: string;
+}
+
+/** Opens the API server of a cluster, as its administrator or as another user. */
+export function openApi(cluster: TestCluster, as?: User): Api {
   const { server, ca, token } = readKubeconfig(cluster.kubeconfig);
   const dispatcher = new Agent({ connect: { ca } });
   const closing = new AbortController();
+  const impersonation = {
+    ...(as === undefined ? {} : { 'impersonate-user': as.name }),
+    ...(as?.group === undefined ? {} : { 'impersonate-group': as.group }),
+  };
 
   async function send(
     method: Dispatcher.HttpMethod,
@@ -108,7 +124,12 @@ export function openApi(cluster: TestCluster): Api {
   ): Promise<Dispatcher.ResponseData> {
     const written = typeof body === 'string' ? 'application/yaml' : 'application/json';
     const type = method === 'PATCH' ? patchType : written;
-    const headers = { authorization: `Bearer ${token}`, accept: 'application/json', 'content-type': type };
+    const headers = {
+      ...impersonation,
+      authorization: `Bearer ${token}`,
+      accept: 'application/json',
+      'content-type': type,
+    };
     const text = typeof body === 'object' ? JSON.stringify(body) : (body ?? null);
     return request(`${server}${path}`, {
       dispatcher,
