@@ -34,9 +34,16 @@ export {
   mutatingWebhookConfigurations,
   type Namespace,
   namespaces,
+  type Pod,
+  type PodCertificateRequest,
+  type PodCertificateRequestStatus,
+  podCertificateRequests,
+  pods,
   type Resource,
   type Secret,
+  type Service,
   secrets,
+  services,
   validatingWebhookConfigurations,
   type WebhookClientConfig,
   type WebhookConfiguration,
@@ -64,5 +71,6 @@ export {
 } from './leaderelection/leader-elector.ts';
 export { defaultLeaseTiming, type LeaseTiming, leaseTimingProblem } from './leaderelection/lease-timing.ts';
 export { FairQueue } from './workqueue/fair-queue.ts';
+export { NestedFairQueue } from './workqueue/nested-fair-queue.ts';
 export { keyOf, type ObjectRef, refOf } from './workqueue/object-key.ts';
 export { type Clock, WorkQueue, type WorkQueueObserver } from './workqueue/work-queue.ts';

@@ -34,6 +34,12 @@ export interface GuardedClient
     patch: GuardedPatch<T>,
     options?: WriteOptions,
   ): Promise<Served<T>>;
+  /** @see KubeClient.replace. It replaces the status. */
+  replace<T extends KubeObject>(
+    resource: Resource<T>,
+    object: T & { readonly metadata: { readonly resourceVersion: string } },
+    options: WriteOptions & MetadataOnly & { readonly subresource: 'status' },
+  ): Promise<Served<KubeObject>>;
   /** @see KubeClient.delete */
   delete<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, options: GuardedDeletion): Promise<void>;
 }

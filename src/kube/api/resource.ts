@@ -68,6 +68,88 @@ export interface ClusterTrustBundle extends KubeObject {
   readonly spec: { readonly signerName?: string | undefined; readonly trustBundle: string };
 }
 
+/** certificates.k8s.io/v1 PodCertificateRequest (KEP-4317): kubelet requests a certificate for a pod. */
+export interface PodCertificateRequest extends KubeObject {
+  /** Absent in an object that only the status is written of. */
+  readonly spec?:
+    | {
+        readonly signerName: string;
+        readonly podName: string;
+        readonly podUID: string;
+        readonly serviceAccountName: string;
+        readonly nodeName: string;
+        readonly maxExpirationSeconds?: number | undefined;
+        /** DER in base64. */
+        readonly stubPKCS10Request?: string | undefined;
+        readonly unverifiedUserAnnotations?: Readonly<Record<string, string>> | undefined;
+      }
+    | undefined;
+  readonly status?: PodCertificateRequestStatus | undefined;
+}
+
+/** The answer of a signer. It has one condition, which is final. */
+export interface PodCertificateRequestStatus {
+  readonly conditions?: ReadonlyArray<{
+    readonly type: 'Issued' | 'Denied' | 'Failed';
+    readonly status: 'True';
+    readonly reason: string;
+    readonly message: string;
+    readonly lastTransitionTime: string;
+  }>;
+  /** PEM, the leaf first. */
+  readonly certificateChain?: string;
+  readonly notBefore?: string;
+  readonly beginRefreshAt?: string;
+  readonly notAfter?: string;
+}
+
+/** core/v1 Pod, the fields that this program reads. */
+export interface Pod extends KubeObject {
+  readonly spec?:
+    | {
+        readonly serviceAccountName?: string | undefined;
+        readonly nodeName?: string | undefined;
+        readonly hostname?: string | undefined;
+        readonly volumes?:
+          | ReadonlyArray<{
+              readonly projected?:
+                | {
+                    readonly sources?:
+                      | ReadonlyArray<{
+                          readonly podCertificate?:
+                            | {
+                                readonly signerName: string;
+                                readonly userAnnotations?: Readonly<Record<string, string>> | undefined;
+                              }
+                            | undefined;
+                        }>
+                      | undefined;
+                  }
+                | undefined;
+            }>
+          | undefined;
+      }
+    | undefined;
+  readonly status?:
+    | {
+        readonly phase?: string | undefined;
+        readonly containerStatuses?: readonly ContainerStatus[] | undefined;
+        readonly initContainerStatuses?: readonly ContainerStatus[] | undefined;
+      }
+    | undefined;
+}
+
+/** core/v1 ContainerStatus. */
+export interface ContainerStatus {
+  /** Empty before the container was created. */
+  readonly containerID?: string | undefined;
+}
+
+/** core/v1 Service, the fields that this program reads. */
+export interface Service extends KubeObject {
+  readonly spec?: { readonly selector?: Readonly<Record<string, string>> | undefined } | undefined;
+}
+
 /** coordination.k8s.io/v1 Lease. Times are RFC 3339 with microseconds. */
 export interface Lease extends KubeObject {
   readonly spec?:
@@ -162,6 +244,30 @@ export const clusterTrustBundles = defineResource<ClusterTrustBundle>({
   plural: 'clustertrustbundles',
   kind: 'ClusterTrustBundle',
   namespaced: false,
+});
+
+export const podCertificateRequests = defineResource<PodCertificateRequest>({
+  group: 'certificates.k8s.io',
+  version: 'v1',
+  plural: 'podcertificaterequests',
+  kind: 'PodCertificateRequest',
+  namespaced: true,
+});
+
+export const pods = defineResource<Pod>({
+  group: '',
+  version: 'v1',
+  plural: 'pods',
+  kind: 'Pod',
+  namespaced: true,
+});
+
+export const services = defineResource<Service>({
+  group: '',
+  version: 'v1',
+  plural: 'services',
+  kind: 'Service',
+  namespaced: true,
 });
 
 /** The part of admissionregistration.k8s.io/v1 WebhookClientConfig that holds roots. */

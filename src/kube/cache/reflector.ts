@@ -14,10 +14,13 @@ import { compareResourceVersions, type ReflectedStore, type StoreRecord } from '
 export interface ReflectorOptions<T extends KubeObject, R extends StoreRecord> extends Selection {
   readonly client: Pick<KubeClient, 'list' | 'listPages' | 'watch'>;
   readonly resource: Resource<T>;
-  /** Returns the compact record of an object. If it throws, the reflector logs the object's name and leaves the object out. */
-  readonly transform: (object: Served<T>) => R;
+  /**
+   * Returns the compact record of an object, or undefined for an object that the store does not need. If it throws, the reflector
+   * logs the object's name and leaves the object out.
+   */
+  readonly transform: (object: Served<T>) => R | undefined;
   /** The asynchronous form of `transform` for lists. It is called for all objects of a page, so that threads can share the work. */
-  readonly transformListed?: ((object: Served<T>) => Promise<R>) | undefined;
+  readonly transformListed?: ((object: Served<T>) => Promise<R | undefined>) | undefined;
   readonly store: ReflectedStore<R>;
   readonly log: Log;
   /**
@@ -254,15 +257,21 @@ export class Reflector<T extends KubeObject, R extends StoreRecord> {
     if (event.type === 'DELETED') store.observeDeleted(event.object.metadata, event.object.metadata.resourceVersion);
     else if (event.type !== 'BOOKMARK' && store.current(event.object.metadata) === undefined) {
       // Skip objects that the store already has, such as those that this process has written.
-      try {
-        store.observe(transform(event.object));
-      } catch (error) {
-        this.#leaveOut(event.object, error);
-        // Remove the outdated record, as a list would.
-        store.observeDeleted(event.object.metadata, event.object.metadata.resourceVersion);
-      }
+      const record = this.#read(transform, event.object);
+      if (record !== undefined) store.observe(record);
+      // Remove the outdated record, as a list would.
+      else store.observeDeleted(event.object.metadata, event.object.metadata.resourceVersion);
     }
     onEvent?.(event.type);
+  }
+
+  #read(transform: ReflectorOptions<T, R>['transform'], object: Served<T>): R | undefined {
+    try {
+      return transform(object);
+    } catch (error) {
+      this.#leaveOut(object, error);
+      return undefined;
+    }
   }
 
   /** The records of a page in the order of its objects; undefined for an object that is left out. */

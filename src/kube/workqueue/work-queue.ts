@@ -2,6 +2,7 @@ import { onAbort } from '../async/abort.ts';
 import { type Backoff, backoffMs } from '../async/backoff.ts';
 import { DelayingQueue } from './delaying-queue.ts';
 import { FairQueue, type Priority } from './fair-queue.ts';
+import { NestedFairQueue } from './nested-fair-queue.ts';
 import { refOf } from './object-key.ts';
 
 /** The time and timers of a WorkQueue. Tests replace it. */
@@ -30,6 +31,8 @@ export interface WorkQueueOptions {
   readonly backoff?: Backoff | undefined;
   /** The flow of a key; flows take turns. Default: the key's namespace. */
   readonly flowOf?: ((key: string) => string) | undefined;
+  /** The subflow of a key; the subflows of a flow take turns, too. Default: a flow has no subflows. */
+  readonly subflowOf?: ((key: string) => string) | undefined;
   /** How many keys of one flow may be in progress at the same time, so that workers remain for other flows. Default: no limit. */
   readonly maxPerFlow?: number | undefined;
   readonly clock?: Clock | undefined;
@@ -62,7 +65,7 @@ export class WorkQueue {
   readonly #clock: Clock;
   readonly #random: () => number;
   /** Keys that wait for a worker. */
-  readonly #ready: FairQueue;
+  readonly #ready: FairQueue | NestedFairQueue;
   /** Keys that a worker processes, and when it got them on the monotonic clock. */
   readonly #processing = new Map<string, number>();
   /** Keys that were added while a worker processes them. */
@@ -78,7 +81,9 @@ export class WorkQueue {
 
   constructor(options: WorkQueueOptions = {}) {
     this.#backoff = options.backoff ?? { baseMs: 500, maxMs: 300_000 };
-    this.#ready = new FairQueue(options.flowOf ?? namespaceOf, options.maxPerFlow);
+    const { flowOf = namespaceOf, subflowOf, maxPerFlow } = options;
+    this.#ready =
+      subflowOf === undefined ? new FairQueue(flowOf, maxPerFlow) : new NestedFairQueue(flowOf, subflowOf, maxPerFlow);
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#observer = options.observer;
