@@ -15,7 +15,7 @@ import {
 import type { AuthorityStates } from '../cache/authority-states.ts';
 import type { SigningMaterial } from '../cache/signing-material.ts';
 import type { Access } from '../cache/watched-namespaces.ts';
-import { rulesReader } from './authority-rules.ts';
+import { rulesReader } from '../objects/authority-rules.ts';
 import type { CertificateMemory } from './certificate-memory.ts';
 import type { SecretFinder } from './secret-finder.ts';
 import type { SecretNameOwnership } from './secret-name-ownership.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { rulesReader } from '../../../../src/controllers/certificate/authority-rules.ts';
+import { rulesReader } from '../../../../src/controllers/objects/authority-rules.ts';
 import { issuancePolicy } from '../../../../src/plan/index.ts';
 import { authority, rules } from '../../../support/fixtures/authority.ts';
 

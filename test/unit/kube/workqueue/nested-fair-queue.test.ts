@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { NestedFairQueue } from '../../../src/kube/index.ts';
+import { NestedFairQueue } from '../../../../src/kube/index.ts';
 
 /** Keys are flow/subflow/name. */
 const queueOf = (...keys: string[]): NestedFairQueue => {
