@@ -12,6 +12,8 @@ export interface Confined {
   readonly authorities: readonly string[];
   /** The MtlsCertificate that the operator may create; undefined if it creates none. */
   readonly metricsCertificate?: string;
+  /** Whether it may restart workloads. */
+  readonly restartsWorkloads?: boolean;
 }
 
 /** A write that a stolen token of the operator attempts. */
@@ -70,6 +72,50 @@ const bundle = (signer: string) => ({
   spec: { signerName: signer, trustBundle: makeCa().pem },
 });
 
+const workloads = ['deployments', 'statefulsets', 'daemonsets'] as const;
+const labels = { app: 'web' };
+const container = { name: 'web', image: 'web:1', env: [{ name: 'MODE', value: 'safe' }] };
+/** A workload of a tenant. */
+function workload(kind: (typeof workloads)[number]): object {
+  const template = {
+    metadata: { labels, annotations: { 'example.com/kept': 'yes' } },
+    spec: { containers: [container] },
+  };
+  const replicas = kind === 'daemonsets' ? {} : { replicas: 0 };
+  const serviceName = kind === 'statefulsets' ? { serviceName: 'web' } : {};
+  return {
+    metadata: { name: 'web' },
+    spec: { selector: { matchLabels: labels }, template, ...replicas, ...serviceName },
+  };
+}
+const templateAnnotations = (annotations: object) => ({ spec: { template: { metadata: { annotations } } } });
+const restart = templateAnnotations({
+  'kubectl.kubernetes.io/restartedAt': '2026-01-01T00:00:00Z',
+  'mtls-operator.io/restarted-for': 'a1b2c3/Draining',
+});
+const onlyTemplate = 'changes only annotations of a pod template';
+const onlyMetadata = 'changes no metadata of a workload';
+const onlyRestarts = 'sets only the annotations kubectl.kubernetes.io/restartedAt';
+
+/** Changes of a workload that would be more than a restart, by what they change. */
+const takeovers: readonly (readonly [what: string, refused: string, change: object])[] = [
+  ['the image', onlyTemplate, inTemplate({ containers: [{ ...container, image: 'evil:1' }] })],
+  ['another container', onlyTemplate, inTemplate({ containers: [container, { name: 'evil', image: 'evil:1' }] })],
+  ['the ServiceAccount', onlyTemplate, inTemplate({ serviceAccountName: 'admin' })],
+  ['a label of the pods', onlyTemplate, { spec: { template: { metadata: { labels: { ...labels, role: 'admin' } } } } }],
+  ['a finalizer of the pods', onlyTemplate, { spec: { template: { metadata: { finalizers: ['example.com/held'] } } } }],
+  ['minReadySeconds', onlyTemplate, { spec: { minReadySeconds: 60 } }],
+  ['another annotation of the pods', onlyRestarts, templateAnnotations({ 'example.com/inject': 'sidecar' })],
+  ['the removal of an annotation of the pods', onlyRestarts, templateAnnotations({ 'example.com/kept': null })],
+  ['a label', onlyMetadata, { metadata: { labels: { team: 'other' } } }],
+  ['an annotation', onlyMetadata, { metadata: { annotations: { 'example.com/note': 'other' } } }],
+];
+function inTemplate(spec: object): object {
+  return { spec: { template: { spec } } };
+}
+const workloadPath = (kind: string, name = ''): string =>
+  `/apis/apps/v1/namespaces/shop/${kind}${name === '' ? '' : `/${name}`}`;
+
 const create =
   (path: string, object: object): Attempt['write'] =>
   (api, query) =>
@@ -101,7 +147,17 @@ export const forbiddenAttempts = ({
   namespace: own,
   authorities,
   metricsCertificate,
+  restartsWorkloads = false,
 }: Confined): readonly (Attempt & { readonly refused: string })[] => [
+  ...(restartsWorkloads
+    ? workloads.flatMap((kind) =>
+        takeovers.map(([what, refused, change]) => ({
+          what: `${what} of ${kind}`,
+          refused,
+          write: patch(workloadPath(kind, 'web'), change),
+        })),
+      )
+    : []),
   {
     what: 'a ServiceAccount token of an administrator, in kube-system',
     refused: 'denied request',
@@ -345,7 +401,15 @@ export const forbiddenAttempts = ({
 ];
 
 /** The writes that the operator of a release needs. */
-export const allowedAttempts = ({ namespace: own, authorities, metricsCertificate }: Confined): readonly Attempt[] => [
+export const allowedAttempts = ({
+  namespace: own,
+  authorities,
+  metricsCertificate,
+  restartsWorkloads = false,
+}: Confined): readonly Attempt[] => [
+  ...(restartsWorkloads
+    ? workloads.map((kind) => ({ what: `a restart of ${kind}`, write: patch(workloadPath(kind, 'web'), restart) }))
+    : []),
   {
     what: 'a Secret of a certificate',
     write: create(paths.secrets('shop'), secret('new', leafLabels, { metadata: { ownerReferences: [ownController] } })),
@@ -455,6 +519,7 @@ export async function prepareTenants(world: Installation): Promise<void> {
     paths.configMaps('shop'),
     configMap('ours', trustLabels, { data, binaryData: { bin: base64('theirs') } }),
   );
+  for (const kind of workloads) await api.create(workloadPath(kind), workload(kind));
   await api.create(paths.clusterTrustBundles(), {
     ...bundle('example.com/other'),
     metadata: { name: 'example.com:other:roots' },
