@@ -11,10 +11,11 @@ import { stateFolder } from './controlplane/folders.ts';
 import { withLock } from './controlplane/lock.ts';
 import { BinariesError } from './controlplane/programs.ts';
 import { endRecorded, isUp, readState } from './controlplane/state.ts';
+import { endRecordedNode, nodeIsUp, startNode } from './node/node.ts';
 
-const USAGE = `usage: npm run cluster -- COMMAND [--name NAME] [--download]
+const USAGE = `usage: npm run cluster -- COMMAND [--name NAME] [--node] [--download]
 
-Runs a Kubernetes control plane on this machine: etcd, kube-apiserver and kube-controller-manager. It has no nodes and runs no pods.
+Runs a Kubernetes control plane on this machine: etcd, kube-apiserver and kube-controller-manager. Without --node, it runs no pods.
 A cluster runs in the background until "down". Clusters with different names run at the same time.
 
   up           start the cluster; after a crash or a reboot, it keeps its data
@@ -23,6 +24,7 @@ A cluster runs in the background until "down". Clusters with different names run
   kubeconfig   print the path of an administrator's kubeconfig
   kubectl ...  run the built-in kubectl, for example: npm run --silent cluster -- kubectl get namespaces
 
+  --node       up: add kube-scheduler and a node with kubelet, containerd and runc, which run pods (Linux, as root)
   --name NAME  the name of the cluster, by default "default"; write it before "kubectl", which gets all later arguments
   --download   up: use the official release files of Kubernetes and etcd instead of building both with Go; the same as KUBERNETES_DOWNLOAD=1
 `;
@@ -35,6 +37,7 @@ interface Request {
   readonly command: string;
   readonly name: string | undefined;
   readonly download: boolean;
+  readonly node: boolean;
   readonly kubectlArgs: readonly string[];
 }
 
@@ -42,12 +45,17 @@ function parse(argv: readonly string[]): Request {
   // kubectl gets every argument after the word kubectl.
   const cut = argv.indexOf('kubectl');
   const own = cut < 0 ? argv : argv.slice(0, cut + 1);
-  let parsed: { values: { name?: string; download?: boolean; help?: boolean }; positionals: string[] };
+  let parsed: { values: { name?: string; download?: boolean; node?: boolean; help?: boolean }; positionals: string[] };
   try {
     parsed = parseArgs({
       args: [...own],
       allowPositionals: true,
-      options: { name: { type: 'string' }, download: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        name: { type: 'string' },
+        node: { type: 'boolean' },
+        download: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
     });
   } catch (error) {
     throw new UsageError((error as Error).message);
@@ -55,7 +63,9 @@ function parse(argv: readonly string[]): Request {
   const { values, positionals } = parsed;
   const [command = 'help', ...surplus] = positionals;
   if (surplus.length > 0) throw new UsageError(`unexpected argument "${surplus.join(' ')}"`);
-  if (values.download && command !== 'up') throw new UsageError('--download belongs to the command "up"');
+  for (const flag of ['node', 'download'] as const) {
+    if (values[flag] && command !== 'up') throw new UsageError(`--${flag} belongs to the command "up"`);
+  }
   // The name becomes part of a path.
   if (values.name !== undefined && !/^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$/.test(values.name)) {
     throw new UsageError(
@@ -66,16 +76,17 @@ function parse(argv: readonly string[]): Request {
     command: values.help ? 'help' : command,
     name: values.name,
     download: values.download === true,
+    node: values.node === true,
     kubectlArgs: cut < 0 ? [] : argv.slice(cut + 1),
   };
 }
 
 /** Runs the request, returns the exit code. */
-async function run({ command, name, download, kubectlArgs }: Request): Promise<number> {
+async function run({ command, name, download, node, kubectlArgs }: Request): Promise<number> {
   const chosen = name ?? 'default';
   switch (command) {
     case 'up':
-      return up(chosen, { download });
+      return up(chosen, node, { download });
     case 'down':
       return down(chosen);
     case 'status':
@@ -92,16 +103,18 @@ async function run({ command, name, download, kubectlArgs }: Request): Promise<n
   }
 }
 
-async function up(name: string, options: FindOptions): Promise<number> {
+async function up(name: string, node: boolean, options: FindOptions): Promise<number> {
   const dir = folderOf(name);
   return exclusively(name, async () => {
     const state = readState(dir);
-    if (isUp(state)) {
+    if (isUp(state) && (!node || nodeIsUp(dir))) {
       say(`Cluster "${name}" is already running.`);
     } else {
       if (state !== undefined) say(`Cluster "${name}" exists and keeps its data.`);
-      await startControlPlane({ dir, log: say, binaries: await findBinaries(say, options) });
-      say(`Cluster "${name}" is running in the background.`);
+      await endRecordedNode(dir);
+      const start = node ? startNode : startControlPlane;
+      await start({ dir, log: say, binaries: await findBinaries(say, options) });
+      say(`Cluster "${name}" is running in the background${node ? ', with one node' : ''}.`);
     }
     await printNextSteps(name);
     return 0;
@@ -128,6 +141,7 @@ async function down(name: string): Promise<number> {
     return 0;
   }
   return exclusively(name, async () => {
+    await endRecordedNode(folderOf(name));
     await endRecorded(folderOf(name));
     rmSync(folderOf(name), { recursive: true, force: true });
     say(`Cluster "${name}" is stopped and its data removed.`);
@@ -145,7 +159,8 @@ function status(name: string | undefined): number {
     const state = readState(folderOf(each));
     const running = isUp(state);
     anyUp ||= running;
-    const where = running ? `running   https://127.0.0.1:${state.port}` : 'stopped  ';
+    const nodes = running && nodeIsUp(folderOf(each)) ? ', one node' : '';
+    const where = running ? `running   https://127.0.0.1:${state.port}${nodes}` : 'stopped  ';
     say(`${each.padEnd(16)}  ${where}  ${folderOf(each)}`);
   }
   return anyUp ? 0 : 1;

@@ -31,9 +31,7 @@ export async function startTestCluster({
   const controlPlane = await startControlPlane(options);
   try {
     const cluster = withHelpers(controlPlane);
-    if (!manifests) return cluster;
-    await cluster.kubectl(['apply', '--server-side', '-k', DEPLOY]);
-    await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all']);
+    if (manifests) await installManifests(cluster);
     return cluster;
   } catch (error) {
     await controlPlane.stop();
@@ -41,7 +39,13 @@ export async function startTestCluster({
   }
 }
 
-function withHelpers(controlPlane: ControlPlane): TestCluster {
+/** Installs `deploy/` and waits for the CRDs. */
+export async function installManifests({ kubectl }: Pick<TestCluster, 'kubectl'>): Promise<void> {
+  await kubectl(['apply', '--server-side', '-k', DEPLOY]);
+  await kubectl(['wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all']);
+}
+
+export function withHelpers(controlPlane: ControlPlane): TestCluster {
   const kubectl: TestCluster['kubectl'] = async (args, options) => {
     const { code, stdout, stderr } = await controlPlane.kubectl(args, options);
     if (code !== 0) throw new Error(`kubectl ${args.join(' ')} failed with exit code ${code}: ${stderr}`);

@@ -1,10 +1,18 @@
 import { accessSync, constants, existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 
 import { buildBinaries, buildFolder } from './build.ts';
 import { output } from './command.ts';
 import { downloadBinaries, downloadFolder } from './download.ts';
-import { type Binaries, BinariesError, binariesIn, PROGRAMS } from './programs.ts';
+import {
+  type Binaries,
+  BinariesError,
+  binariesIn,
+  NODE_PROGRAMS,
+  type NodeBinaries,
+  nodeBinariesIn,
+  PROGRAMS,
+} from './programs.ts';
 import { DownloadError } from './transfer.ts';
 
 /** The oldest version with certificates.k8s.io/v1 ClusterTrustBundle and the CEL functions of the CRDs. */
@@ -32,6 +40,16 @@ export async function findBinaries(log: (line: string) => void, options: FindOpt
 
   const download = options.download || isAskedFor(process.env['KUBERNETES_DOWNLOAD']);
   return binariesIn((download ? await tryDownload(log) : undefined) ?? (await buildBinaries(log)));
+}
+
+/**
+ * Finds kube-scheduler and kubelet next to the control plane's programs. Otherwise builds them with Go into the cache, together
+ * with another control plane, which takes minutes. Throws a BinariesError when this fails.
+ */
+export async function findNodeBinaries({ kubeApiserver }: Binaries, log: (line: string) => void): Promise<NodeBinaries> {
+  const folder = dirname(kubeApiserver);
+  const isComplete = NODE_PROGRAMS.every((program) => isExecutable(join(folder, program)));
+  return nodeBinariesIn(isComplete ? folder : await buildBinaries(log));
 }
 
 const isAskedFor = (variable = ''): boolean => !['', '0', 'false'].includes(variable);

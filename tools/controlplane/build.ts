@@ -3,16 +3,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { type GoBuild, goBuild, goBuildFolder, moduleVersion } from './go-build.ts';
-import { PROGRAMS } from './programs.ts';
+import { NODE_PROGRAMS, PROGRAMS } from './programs.ts';
 
-const SOURCES = fileURLToPath(new URL('go/', import.meta.url));
+/** The folder of the control plane's go.mod. */
+export const CONTROL_PLANE_SOURCES = fileURLToPath(new URL('go/', import.meta.url));
 
 function controlPlane(): GoBuild {
-  const kubernetes = moduleVersion(readFileSync(join(SOURCES, 'go.mod'), 'utf8'), 'k8s.io/kubernetes');
+  const kubernetes = moduleVersion(readFileSync(join(CONTROL_PLANE_SOURCES, 'go.mod'), 'utf8'), 'k8s.io/kubernetes');
   return {
     title: `the Kubernetes ${kubernetes} control plane`,
-    sources: SOURCES,
-    files: ['go.mod', 'go.sum', 'main.go'],
+    sources: CONTROL_PLANE_SOURCES,
+    files: ['go.mod', 'go.sum', 'main.go', 'node_linux.go'],
     package: '.',
     linkerFlags: linkerFlags(kubernetes),
     cache: 'controlplane',
@@ -21,7 +22,7 @@ function controlPlane(): GoBuild {
     otherwise:
       'Or set KUBERNETES_DOWNLOAD=1 to use official release files, or KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kube-controller-manager and kubectl.',
     complete(folder) {
-      for (const program of PROGRAMS) symlinkSync('controlplane', join(folder, program));
+      for (const program of [...PROGRAMS, ...NODE_PROGRAMS]) symlinkSync('controlplane', join(folder, program));
     },
   };
 }

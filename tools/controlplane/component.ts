@@ -34,8 +34,13 @@ export class ComponentError extends Error {
  * Starts a program in the background, in its own process group, with its output in `dir`. A guarded program ends at the
  * latest with this process.
  */
-export function startComponent(program: string, args: readonly string[], dir: string, guarded: boolean): Component {
-  const name = program.slice(program.lastIndexOf('/') + 1);
+export function startComponent(
+  program: string,
+  args: readonly string[],
+  dir: string,
+  guarded: boolean,
+  name: string = program.slice(program.lastIndexOf('/') + 1),
+): Component {
   const log = join(dir, `${name}.log`);
   const file = openSync(log, 'w', 0o600);
   try {

@@ -2,10 +2,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-import { findBinaries } from './binaries.ts';
+import { findBinaries, findNodeBinaries } from './binaries.ts';
 import { type CommandResult, output } from './command.ts';
 import { type Component, ComponentError, startComponent, stopComponents, waitUntilReady } from './component.ts';
-import { credentialsIn, writeKubeconfig } from './credentials.ts';
+import { type Credentials, credentialsIn, type User, writeKubeconfig, writeKubeletClient } from './credentials.ts';
 import { guardFolder } from './guard.ts';
 import { freePort, isFree } from './ports.ts';
 import type { Binaries } from './programs.ts';
@@ -22,6 +22,11 @@ export interface ControlPlaneOptions {
   readonly dir?: string;
   /** Listen on ::1 and use IPv6 addresses for Services; default false: 127.0.0.1 and IPv4. */
   readonly ipv6?: boolean;
+  /**
+   * Whether nodes may join: runs kube-scheduler and the Node authorizer with NodeRestriction, and the API server connects to
+   * kubelet and pods through the HTTP proxy that listens on `egressSocket`; default false.
+   */
+  readonly nodes?: boolean;
   /** Receives progress for the user, line by line; ignored by default. */
   readonly log?: (line: string) => void;
   /** The API server writes the requests of members of these groups to `auditLog`; none by default. */
@@ -43,6 +48,8 @@ export interface ControlPlane {
     args: readonly string[],
     options?: { input?: string; kubeconfig?: string },
   ) => Promise<CommandResult>;
+  /** The bearer token of a user, for example of the node. */
+  readonly tokenOf: Credentials['tokenOf'];
   /** Stops only the API server: connections close, and the port refuses new ones. */
   stopApiServer(): Promise<void>;
   /** Starts the API server again, with the same port, data and certificate. */
@@ -75,6 +82,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const caFile = join(certificates, 'apiserver.crt');
   const auditLog = join(dir, 'audit.log');
   const auditArgs = writeAuditPolicy(dir, auditLog, options.auditedGroups ?? []);
+  const nodeArgs = options.nodes ? await prepareNodes(dir, credentials) : [];
   const running = new Map<string, Component>();
 
   function start(program: string, args: readonly string[]): Component {
@@ -91,7 +99,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   }
 
   function save(): void {
-    writeState(dir, { port, processes: [...running.values()] });
+    writeState(dir, { port, programs: options.nodes ? 4 : 3, processes: [...running.values()] });
   }
 
   async function startEtcd(): Promise<void> {
@@ -127,7 +135,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       // The API server would try again and again to publish a loopback address, which is invalid in an endpoint.
       '--endpoint-reconciler-type=none',
       `--token-auth-file=${credentials.tokenFile}`,
-      '--authorization-mode=RBAC',
+      `--authorization-mode=${options.nodes ? 'Node,' : ''}RBAC`,
       '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
       `--service-account-key-file=${credentials.serviceAccountKeyFile}`,
       `--service-account-signing-key-file=${credentials.serviceAccountKeyFile}`,
@@ -136,14 +144,20 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       '--shutdown-watch-termination-grace-period=1s',
       '--profiling=false',
       ...auditArgs,
+      ...nodeArgs,
     ]);
     await waitUntilReady(apiServer, async () => (await askApiServer('/readyz')).status === 200);
   }
 
+  /** Writes the kubeconfig of a component. */
+  function kubeconfigOf(user: User): string {
+    const path = join(dir, `${user.replace('system:', '')}.kubeconfig`);
+    writeKubeconfig(path, server(), readFileSync(caFile, 'utf8'), credentials.tokenOf(user));
+    return path;
+  }
+
   async function startControllerManager(): Promise<void> {
-    const ownKubeconfig = join(dir, 'kube-controller-manager.kubeconfig');
-    const user = 'system:kube-controller-manager';
-    writeKubeconfig(ownKubeconfig, server(), readFileSync(caFile, 'utf8'), credentials.tokenOf(user));
+    const ownKubeconfig = kubeconfigOf('system:kube-controller-manager');
     const controllerManager = start(binaries.kubeControllerManager, [
       `--kubeconfig=${ownKubeconfig}`,
       `--service-account-private-key-file=${credentials.serviceAccountKeyFile}`,
@@ -158,6 +172,16 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     ]);
     const account = '/api/v1/namespaces/default/serviceaccounts/default';
     await waitUntilReady(controllerManager, async () => (await askApiServer(account)).status === 200);
+  }
+
+  function startScheduler(program: string): void {
+    // Pods wait until the scheduler is ready.
+    start(program, [
+      `--kubeconfig=${kubeconfigOf('system:kube-scheduler')}`,
+      '--leader-elect=false',
+      '--secure-port=0',
+      '--profiling=false',
+    ]);
   }
 
   const server = (): string => `https://${options.ipv6 ? `[${host}]` : host}:${port}`;
@@ -189,6 +213,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       }
     }
     writeKubeconfig(kubeconfig, server(), readFileSync(caFile, 'utf8'), credentials.tokenOf('admin'));
+    if (options.nodes) startScheduler((await findNodeBinaries(binaries, log)).kubeScheduler);
     await startControllerManager();
   } catch (error) {
     await stopAll();
@@ -196,7 +221,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   }
 
   async function stopAll(): Promise<void> {
-    await stop('kube-controller-manager', 'kube-apiserver');
+    await stop('kube-scheduler', 'kube-controller-manager', 'kube-apiserver');
     await stop('etcd');
     if (temporary) rmSync(dir, { recursive: true, force: true });
   }
@@ -220,6 +245,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     server: server(),
     binaries,
     auditLog,
+    tokenOf: credentials.tokenOf,
     kubectl: (args, { input, kubeconfig: other } = {}) =>
       output(binaries.kubectl, args, {
         env: kubectlEnvironment(dir, other ?? kubeconfig),
@@ -246,6 +272,30 @@ function writeAuditPolicy(dir: string, auditLog: string, groups: readonly string
   const policy = { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived'], rules };
   writeFileSync(file, JSON.stringify(policy));
   return [`--audit-policy-file=${file}`, `--audit-log-path=${auditLog}`];
+}
+
+/** The socket of the proxy through which the API server connects to kubelet and pods. */
+export const egressSocketIn = (dir: string): string => join(dir, 'egress.sock');
+
+/** Writes the files for nodes. Returns the API server's arguments. */
+async function prepareNodes(dir: string, credentials: Credentials): Promise<readonly string[]> {
+  await writeKubeletClient(credentials);
+  const proxy = { proxyProtocol: 'HTTPConnect', transport: { uds: { udsName: egressSocketIn(dir) } } };
+  const egress = {
+    apiVersion: 'apiserver.k8s.io/v1beta1',
+    kind: 'EgressSelectorConfiguration',
+    egressSelections: [{ name: 'cluster', connection: proxy }],
+  };
+  const file = join(dir, 'egress.json');
+  writeFileSync(file, JSON.stringify(egress));
+  return [
+    `--egress-selector-config-file=${file}`,
+    '--enable-admission-plugins=NodeRestriction',
+    '--allow-privileged=true',
+    `--kubelet-client-certificate=${credentials.kubeletClient.certificateFile}`,
+    `--kubelet-client-key=${credentials.kubeletClient.keyFile}`,
+    '--kubelet-preferred-address-types=InternalIP',
+  ];
 }
 
 function requireShortPath(socket: string): void {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { identify, type ProcessIdentity } from './processes.ts';
 
 /** A message to the guard, one JSON document per line. */
-export type GuardMessage = { kill: ProcessIdentity; group: boolean } | { remove: string };
+export type GuardMessage = { kill: ProcessIdentity; group: boolean } | { remove: string } | { cgroups: readonly string[] };
 
 let guard: Socket | undefined;
 
@@ -29,6 +29,11 @@ export function guardProcessId(pid: number, { group = false } = {}): void {
 /** Ensures that the folder is removed at the latest when this process ends. */
 export function guardFolder(path: string): void {
   tell({ remove: path });
+}
+
+/** Ensures that the cgroups are removed at the latest when this process ends, after the processes that end with it. */
+export function guardCgroups(folders: readonly string[]): void {
+  tell({ cgroups: folders });
 }
 
 function tell(message: GuardMessage): void {

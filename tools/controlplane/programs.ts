@@ -3,6 +3,9 @@ import { join } from 'node:path';
 /** The programs' file names, as in KUBEBUILDER_ASSETS. */
 export const PROGRAMS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'] as const;
 
+/** The programs that a cluster with a node needs in addition (Linux). */
+export const NODE_PROGRAMS = ['kube-scheduler', 'kubelet'] as const;
+
 /** The programs of a control plane, as absolute paths. */
 export interface Binaries {
   readonly etcd: string;
@@ -24,4 +27,15 @@ export function binariesIn(folder: string): Binaries {
     kubeControllerManager: join(folder, 'kube-controller-manager'),
     kubectl: join(folder, 'kubectl'),
   };
+}
+
+/** The additional programs of a cluster with a node, as absolute paths. */
+export interface NodeBinaries {
+  readonly kubeScheduler: string;
+  readonly kubelet: string;
+}
+
+/** The additional programs of a folder that contains all of them. */
+export function nodeBinariesIn(folder: string): NodeBinaries {
+  return { kubeScheduler: join(folder, 'kube-scheduler'), kubelet: join(folder, 'kubelet') };
 }

@@ -7,6 +7,8 @@ import { endProcesses, isRunning, type ProcessIdentity } from './processes.ts';
 export interface State {
   /** The API server's port. */
   readonly port: number;
+  /** How many programs run when all of them do. */
+  readonly programs: number;
   /** In the order of their start. */
   readonly processes: readonly (ProcessIdentity & { readonly name: string })[];
 }
@@ -25,9 +27,9 @@ export function writeState(dir: string, state: State): void {
   renameSync(draft, path(dir));
 }
 
-/** Whether all three programs of the control plane are running. */
+/** Whether all programs of the control plane are running. */
 export function isUp(state: State | undefined): state is State {
-  return state !== undefined && state.processes.length === 3 && state.processes.every(isRunning);
+  return state !== undefined && state.processes.length === state.programs && state.processes.every(isRunning);
 }
 
 /** Ends the programs that were last started in this folder and are still running. etcd ends last, because the API server needs it. */
@@ -40,5 +42,5 @@ export async function endRecorded(dir: string): Promise<void> {
     20_000,
   );
   await endProcesses(state.processes.filter(isEtcd), 20_000);
-  writeState(dir, { port: state.port, processes: [] });
+  writeState(dir, { ...state, processes: [] });
 }

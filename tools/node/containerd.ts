@@ -1,0 +1,97 @@
+import { mkdirSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { type ImageSpec, writeImage } from './image.ts';
+import { type InsideProgram, NODE_IP, POD_SUBNET, type Sandbox } from './sandbox.ts';
+
+/** In the sandbox, whose /run is its own. */
+const SOCKET = '/run/containerd/containerd.sock';
+export const RUNTIME_ENDPOINT = `unix://${SOCKET}`;
+
+const OVERLAYFS = 0x794c7630;
+
+/** A running containerd. */
+export interface Containerd {
+  /** Makes the image available to pods. */
+  load(image: ImageSpec): Promise<void>;
+}
+
+/** Starts containerd, with its files in `folder`. Pods get a network by the CNI plugins in `plugins`. */
+export async function startContainerd(sandbox: Sandbox, folder: string, plugins: string): Promise<Containerd> {
+  const config = join(folder, 'containerd.toml');
+  const network = join(folder, 'cni');
+  mkdirSync(network, { recursive: true });
+  writeFileSync(join(network, '10-bridge.conflist'), JSON.stringify(NETWORK));
+  // An overlay cannot be the upper folder of another one.
+  const snapshotter = statfsSync(folder).type === OVERLAYFS ? 'native' : 'overlayfs';
+  writeFileSync(config, configuration({ folder, plugins, network, snapshotter }));
+
+  const ctr = (args: readonly string[]) => sandbox.run('ctr', ['--address', SOCKET, '--namespace', 'k8s.io', ...args]);
+  const program: InsideProgram = sandbox.start('containerd', 'containerd', ['--config', config]);
+  await program.waitUntilReady(async () => (await ctr(['version'])).code === 0);
+
+  return {
+    async load(image) {
+      const archive = join(folder, 'images', `${image.name.replaceAll(/[^a-z0-9.]+/gi, '-')}.tar`);
+      await writeImage(archive, image);
+      const { code, stderr } = await ctr(['images', 'import', '--snapshotter', snapshotter, archive]);
+      if (code !== 0) throw new Error(`containerd cannot import the image ${image.name}: ${stderr}`);
+    },
+  };
+}
+
+/** Pods reach each other by their addresses. The node is their gateway to the API server. */
+const NETWORK = {
+  cniVersion: '0.4.0',
+  name: 'pods',
+  plugins: [
+    {
+      type: 'bridge',
+      bridge: 'cni0',
+      isGateway: false,
+      ipMasq: false,
+      ipam: {
+        type: 'host-local',
+        ranges: [[{ subnet: POD_SUBNET, rangeStart: '10.88.0.10', gateway: NODE_IP }]],
+        routes: [{ dst: '0.0.0.0/0', gw: NODE_IP }],
+      },
+    },
+  ],
+};
+
+interface Settings {
+  readonly folder: string;
+  readonly plugins: string;
+  readonly network: string;
+  readonly snapshotter: string;
+}
+
+/** Version 2 of the format, which containerd 1.4 to 2 read. */
+function configuration({ folder, plugins, network, snapshotter }: Settings): string {
+  const cri = 'plugins."io.containerd.grpc.v1.cri"';
+  const text = JSON.stringify;
+  return `version = 2
+root = "/run/containerd-root"
+state = "/run/containerd"
+[grpc]
+address = "${SOCKET}"
+# It would create /opt/containerd.
+[plugins."io.containerd.internal.v1.opt"]
+path = ${text(join(folder, 'opt'))}
+[${cri}]
+sandbox_image = "localhost/pause:1"
+# Without CAP_SYS_RESOURCE, a lower score than its own is refused, and no pod starts.
+restrict_oom_score_adj = true
+disable_hugetlb_controller = true
+[${cri}.cni]
+bin_dir = ${text(plugins)}
+conf_dir = ${text(network)}
+[${cri}.containerd]
+snapshotter = ${text(snapshotter)}
+default_runtime_name = "runc"
+[${cri}.containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[${cri}.containerd.runtimes.runc.options]
+SystemdCgroup = false
+`;
+}

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Process 1 of a node: prepares the mounts and the network of its namespaces, and reaps orphans. The kernel ends every process
+# and every mount of the node when this process ends. usage: init.sh FOLDER BRIDGE_ADDRESS LOCAL_ADDRESS
+set -eu
+folder=$1 bridge=$2 local=$3
+
+# Shared among the node's programs, as kubelet expects it. The machine sees none of these mounts.
+mount --make-rshared /
+for each in /run /var/log /var/lib; do mount -t tmpfs -o mode=755 node "$each"; done
+mkdir /var/lib/kubelet
+mount --bind "$folder/kubelet" /var/lib/kubelet
+
+# kubelet writes these settings of the whole machine: it gets files instead.
+mkdir -p "$folder/sysctl"
+for each in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
+  [ -e "/proc/sys/$each" ] || continue
+  private=$folder/sysctl/$(basename "$each")
+  cat "/proc/sys/$each" >"$private"
+  mount --bind "$private" "/proc/sys/$each"
+done
+
+ip link set lo up
+# The first Service of the cluster, "kubernetes". The relay answers there.
+ip address add "$local" dev lo
+ip link add cni0 type bridge
+ip address add "$bridge" dev cni0
+ip link set cni0 up
+
+touch "$folder/ready"
+while :; do
+  sleep 2147483647 &
+  wait
+done
