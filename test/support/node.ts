@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { type NodeOptions, nodeUnavailable, startNode, type TestNode as Node } from '../../tools/node/node.ts';
+import { type TestNode as Node, type NodeOptions, nodeUnavailable, startNode } from '../../tools/node/node.ts';
 import { installManifests, type TestCluster, withHelpers } from './cluster.ts';
 
 /** A cluster with a node for one test file, with `deploy/` installed unless the test installs the operator itself. */

@@ -46,7 +46,10 @@ export async function findBinaries(log: (line: string) => void, options: FindOpt
  * Finds kube-scheduler and kubelet next to the control plane's programs. Otherwise builds them with Go into the cache, together
  * with another control plane, which takes minutes. Throws a BinariesError when this fails.
  */
-export async function findNodeBinaries({ kubeApiserver }: Binaries, log: (line: string) => void): Promise<NodeBinaries> {
+export async function findNodeBinaries(
+  { kubeApiserver }: Binaries,
+  log: (line: string) => void,
+): Promise<NodeBinaries> {
   const folder = dirname(kubeApiserver);
   const isComplete = NODE_PROGRAMS.every((program) => isExecutable(join(folder, program)));
   return nodeBinariesIn(isComplete ? folder : await buildBinaries(log));

@@ -5,14 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { type GoBuild, goBuild, goBuildFolder, moduleVersion } from './go-build.ts';
 import { NODE_PROGRAMS, PROGRAMS } from './programs.ts';
 
-/** The folder of the control plane's go.mod. */
-export const CONTROL_PLANE_SOURCES = fileURLToPath(new URL('go/', import.meta.url));
+const SOURCES = fileURLToPath(new URL('go/', import.meta.url));
 
 function controlPlane(): GoBuild {
-  const kubernetes = moduleVersion(readFileSync(join(CONTROL_PLANE_SOURCES, 'go.mod'), 'utf8'), 'k8s.io/kubernetes');
+  const kubernetes = moduleVersion(readFileSync(join(SOURCES, 'go.mod'), 'utf8'), 'k8s.io/kubernetes');
   return {
     title: `the Kubernetes ${kubernetes} control plane`,
-    sources: CONTROL_PLANE_SOURCES,
+    sources: SOURCES,
     files: ['go.mod', 'go.sum', 'main.go', 'node_linux.go'],
     package: '.',
     linkerFlags: linkerFlags(kubernetes),

@@ -2,7 +2,13 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { encodeCertificates, encodePrivateKey, generatePrivateKey, KeySigner, prepareRoot } from '../../src/pki/index.ts';
+import {
+  encodeCertificates,
+  encodePrivateKey,
+  generatePrivateKey,
+  KeySigner,
+  prepareRoot,
+} from '../../src/pki/index.ts';
 
 /** The name of the cluster's only node. */
 export const NODE_NAME = 'node-1';
@@ -25,7 +31,7 @@ export interface Credentials {
   readonly serviceAccountKeyFile: string;
   /** Where `writeKubeletClient` puts the API server's client certificate for kubelet and its key; PEM. */
   readonly kubeletClient: { readonly certificateFile: string; readonly keyFile: string };
-  tokenOf(user: User): string;
+  readonly tokenOf: (user: User) => string;
 }
 
 /** Reads the credentials of a data folder. Creates them if necessary. */

@@ -5,7 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { identify, type ProcessIdentity } from './processes.ts';
 
 /** A message to the guard, one JSON document per line. */
-export type GuardMessage = { kill: ProcessIdentity; group: boolean } | { remove: string } | { cgroups: readonly string[] };
+export type GuardMessage =
+  | { kill: ProcessIdentity; group: boolean }
+  | { remove: string }
+  | { cgroups: readonly string[] };
 
 let guard: Socket | undefined;
 

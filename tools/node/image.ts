@@ -41,7 +41,9 @@ export async function writeImage(archive: string, spec: ImageSpec): Promise<void
       architecture: ARCHITECTURES[process.arch] ?? process.arch,
       os: process.platform,
       config: {
-        Env: Object.entries({ PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...spec.env }).map(([key, value]) => `${key}=${value}`),
+        Env: Object.entries({ PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...spec.env }).map(
+          ([key, value]) => `${key}=${value}`,
+        ),
         Entrypoint: spec.entrypoint ?? [],
         Cmd: spec.command ?? [],
         User: spec.user ?? '',
@@ -132,14 +134,19 @@ async function librariesOf(program: string): Promise<string[]> {
 /** The applets of busybox, as links to it. */
 export async function busyboxImage(busybox: string): Promise<ImageSpec> {
   const { stdout } = await output(busybox, ['--list']);
-  const applets = stdout.trim().split('\n').map((name) => basename(name));
+  const applets = stdout
+    .trim()
+    .split('\n')
+    .map((name) => basename(name));
   return {
     name: 'localhost/busybox:1',
     programs: { '/bin/busybox': busybox },
     files: {
-      ...Object.fromEntries(applets.filter((name) => name !== 'busybox').map((name) => [`/bin/${name}`, { link: 'busybox' }])),
-      '/etc/passwd': { text: 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' },
-      '/etc/group': { text: 'root:x:0:\nnogroup:x:65534:\n' },
+      ...Object.fromEntries(
+        applets.filter((name) => name !== 'busybox').map((name) => [`/bin/${name}`, { link: 'busybox' }]),
+      ),
+      '/etc/passwd': { text: 'root:x:0:0:root:/:/bin/sh\n' },
+      '/etc/group': { text: 'root:x:0:\n' },
     },
     command: ['/bin/sh'],
   };

@@ -55,6 +55,8 @@ export async function startKubelet(sandbox: Sandbox, folder: string, options: Ku
     `--node-ip=${NODE_IP}`,
   ]);
   const health = 'http://127.0.0.1:10248/healthz';
-  await kubelet.waitUntilReady(async () => (await sandbox.run('busybox', ['wget', '-q', '-O-', health])).stdout === 'ok');
+  await kubelet.waitUntilReady(
+    async () => (await sandbox.run('busybox', ['wget', '-q', '-O-', health])).stdout === 'ok',
+  );
   return kubelet;
 }

@@ -44,6 +44,10 @@ export interface TestNode extends ControlPlane {
   readonly nodeName: string;
   /** The address of the node, and of pods with `hostNetwork`, in the node's own network. */
   readonly nodeIp: string;
+  /** The folder of the node's files. */
+  readonly nodeDir: string;
+  /** The name of the node's cgroup, which is at the top of every hierarchy. */
+  readonly cgroup: string;
   /** The file with kubelet's output. A restart begins it again. */
   readonly kubeletLog: string;
   /** Makes an image available to pods and returns its name. */
@@ -122,6 +126,8 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     ...controlPlane,
     nodeName: NODE_NAME,
     nodeIp: NODE_IP,
+    nodeDir: folder,
+    cgroup,
     kubeletLog: kubelet.log,
     async loadImage(image) {
       await containerd.load(image);

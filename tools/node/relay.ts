@@ -23,7 +23,9 @@ function addressOf(text: string): { host: string; port: number } {
 
 /** Sends each connection to `from` on to `to`. */
 function forward(from: string | { host: string; port: number }, to: NetConnectOpts): void {
-  const server = createServer({ allowHalfOpen: true }, (socket) => join(socket, connect({ ...to, allowHalfOpen: true })));
+  const server = createServer({ allowHalfOpen: true }, (socket) =>
+    join(socket, connect({ ...to, allowHalfOpen: true })),
+  );
   server.listen(typeof from === 'string' ? { path: from } : from);
 }
 

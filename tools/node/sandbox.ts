@@ -22,7 +22,7 @@ export interface Sandbox {
   /** Process 1, seen from outside. */
   readonly init: ProcessIdentity;
   /** Runs a command inside to its end. */
-  run(command: string, args: readonly string[], options?: CommandOptions): Promise<CommandResult>;
+  readonly run: (command: string, args: readonly string[], options?: CommandOptions) => Promise<CommandResult>;
   /** Starts a program inside, in the background. It ends at the latest with the sandbox. */
   start(name: string, program: string, args: readonly string[]): InsideProgram;
 }
@@ -57,7 +57,13 @@ export async function startSandbox(folder: string, guarded: boolean): Promise<Sa
 export function sandboxOf(init: ProcessIdentity, folder: string): Sandbox {
   const enter = (command: string, args: readonly string[]): string[] => [
     `--target=${init.pid}`,
-    ...['--mount', '--pid', '--net', '--uts', '--ipc', '--wd=/', '--'],
+    '--mount',
+    '--pid',
+    '--net',
+    '--uts',
+    '--ipc',
+    '--wd=/',
+    '--',
     command,
     ...args,
   ];

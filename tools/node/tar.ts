@@ -17,7 +17,8 @@ export function writeTar(file: string, entries: Iterable<TarEntry>): void {
   const output = openSync(file, 'w');
   try {
     for (const entry of entries) {
-      const content = 'content' in entry ? Buffer.from(entry.content) : 'from' in entry ? readFileSync(entry.from) : none;
+      const content =
+        'content' in entry ? Buffer.from(entry.content) : 'from' in entry ? readFileSync(entry.from) : none;
       writeHeader(output, entry, content.length);
       writeAll(output, content);
       writeAll(output, Buffer.alloc(padding(content.length)));
@@ -49,7 +50,8 @@ function record(key: string, value: string, room: number): string {
   if (Buffer.byteLength(value) <= room) return '';
   const rest = ` ${key}=${value}\n`;
   let length = Buffer.byteLength(rest);
-  while (length !== Buffer.byteLength(rest) + String(length).length) length = Buffer.byteLength(rest) + String(length).length;
+  while (length !== Buffer.byteLength(rest) + String(length).length)
+    length = Buffer.byteLength(rest) + String(length).length;
   return `${length}${rest}`;
 }
 

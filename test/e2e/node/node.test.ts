@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, globSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { output } from '../../../tools/controlplane/command.ts';
+import { programPath } from '../../../tools/node/unavailable.ts';
+import { eventually } from '../../support/eventually.ts';
+import { skipWithoutNode, startTestNode, type TestNode } from '../../support/node.ts';
+import { scratchFolder } from '../../support/scratch.ts';
+
+const NODE = fileURLToPath(new URL('../../../tools/node/node.ts', import.meta.url));
+const CLUSTER = fileURLToPath(new URL('../../../tools/cluster.ts', import.meta.url));
+
+/** kubelet writes these settings of the whole machine, or a CNI plugin or runc could. */
+const SETTINGS = [
+  'vm/overcommit_memory',
+  'vm/panic_on_oom',
+  'kernel/panic',
+  'kernel/panic_on_oops',
+  'kernel/hostname',
+  'kernel/keys/root_maxkeys',
+  'kernel/keys/root_maxbytes',
+  'net/ipv4/ip_forward',
+  'net/ipv4/conf/all/forwarding',
+];
+
+/** What a node could change on this machine. Other programs of the machine change none of it while a test runs. */
+function machine() {
+  return {
+    mounts: readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n').toSorted(),
+    settings: SETTINGS.map((name) => {
+      const file = `/proc/sys/${name}`;
+      return [name, existsSync(file) ? readFileSync(file, 'utf8') : undefined];
+    }),
+    interfaces: Object.keys(networkInterfaces()).toSorted(),
+    folders: ['/opt', '/etc/cni', '/var/lib', '/var/log', '/run'].map((path) => [
+      path,
+      existsSync(path) ? readdirSync(path).filter((name) => /kubelet|cni|containerd|pods|runc|netns/.test(name)) : [],
+    ]),
+  };
+}
+
+/** What is left of one node. */
+function remains({ cgroup, namespace, dirs }: Pick<StartedNode, 'cgroup' | 'namespace' | 'dirs'>) {
+  return {
+    cgroups: globSync(`/sys/fs/cgroup/{,*/}${cgroup}`),
+    processes: processesIn(namespace),
+    folders: dirs.filter((dir) => existsSync(dir)),
+  };
+}
+
+const NOTHING = { cgroups: [], processes: [], folders: [] };
+
+/** The processes of a PID namespace, by its link in /proc, with their names. */
+function processesIn(namespace: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const isInside = readlinkSync(`/proc/${pid}/ns/pid`) === namespace;
+        return isInside ? [readFileSync(`/proc/${pid}/comm`, 'utf8').trim()] : [];
+      } catch {
+        return [];
+      }
+    });
+}
+
+interface StartedNode {
+  readonly starter: ChildProcess;
+  readonly cgroup: string;
+  readonly namespace: string;
+  readonly dirs: readonly string[];
+  readonly address: string;
+}
+
+/** Another process that starts a node and then waits. */
+async function startInAnotherProcess(): Promise<StartedNode> {
+  const source = `
+    const { startNode } = await import(${JSON.stringify(NODE)});
+    const { readlinkSync } = await import('node:fs');
+    const node = await startNode();
+    const address = await node.kubectl(['get', 'node', node.nodeName, '-o', 'jsonpath={.status.addresses[0].address}']);
+    const { stdout } = await node.run('readlink', ['/proc/self/ns/pid']);
+    const dirs = [node.dir, node.nodeDir];
+    console.log(JSON.stringify({ cgroup: node.cgroup, namespace: stdout.trim(), dirs, address: address.stdout }));
+    setInterval(() => {}, 1000);`;
+  const starter = spawn(process.execPath, ['--input-type=module', '--eval', source], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  for await (const line of createInterface({ input: starter.stdout })) return { starter, ...JSON.parse(line) };
+  throw new Error('the other process ended before its node was ready');
+}
+
+const pod = (name: string, spec: object): object => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, labels: { app: name } },
+  spec: { terminationGracePeriodSeconds: 0, ...spec },
+});
+const shell = (script: string) => ({
+  name: 'main',
+  image: 'localhost/busybox:1',
+  imagePullPolicy: 'Never',
+  command: ['sh', '-c', script],
+});
+
+describe('a node', { skip: skipWithoutNode() }, () => {
+  const before_ = machine();
+  let node: TestNode;
+  before(async () => {
+    node = await startTestNode();
+  });
+  after(() => node?.stop());
+
+  const apply = (...objects: readonly object[]): Promise<string> =>
+    node.kubectl(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }) });
+
+  const runs = (name: string): Promise<string> =>
+    node.kubectl(['wait', `pod/${name}`, '--for=condition=Ready', '--timeout=60s']);
+
+  test('runs scheduled pods that mount a Secret, reach each other by address, and answer to logs and exec', async () => {
+    await node.kubectl(['create', 'secret', 'generic', 'greeting', '--from-literal=text=hello']);
+    const volumes = [{ name: 'greeting', secret: { secretName: 'greeting' } }];
+    const mounted = { volumeMounts: [{ name: 'greeting', mountPath: '/srv' }] };
+    await apply(pod('server', { volumes, containers: [{ ...shell('httpd -f -p 8080 -h /srv'), ...mounted }] }));
+    await runs('server');
+    const address = await node.kubectl(['get', 'pod', 'server', '-o', 'jsonpath={.status.podIP}']);
+    assert.match(address, /^10\.88\./);
+    await apply(pod('client', { containers: [shell(`wget -qO- http://${address}:8080/text && echo && sleep 3600`)] }));
+    await runs('client');
+    await eventually(async () => assert.equal(await node.kubectl(['logs', 'client']), 'hello\n'));
+    assert.equal(await node.kubectl(['exec', 'client', '--', 'hostname']), 'client\n');
+
+    await node.kubectl(['patch', 'secret', 'greeting', '-p', JSON.stringify({ stringData: { text: 'hello again' } })]);
+    await eventually(async () =>
+      assert.equal(await node.kubectl(['exec', 'server', '--', 'cat', '/srv/text']), 'hello again'),
+    );
+  });
+
+  test('lets a pod with a local program use the API server with the token of its ServiceAccount', async () => {
+    const image = await node.loadImage({
+      name: 'localhost/curl:1',
+      programs: { '/bin/curl': programPath('curl') ?? '', '/bin/sh': programPath('busybox') ?? '' },
+      files: { '/bin/sleep': { link: 'sh' } },
+    });
+    const read =
+      'cd /var/run/secrets/kubernetes.io/serviceaccount; curl -sS --cacert ca.crt --oauth2-bearer "$(cat token)" https://$KUBERNETES_SERVICE_HOST/apis/apps; sleep 3600';
+    for (const hostNetwork of [false, true]) {
+      const name = hostNetwork ? 'reader-on-host' : 'reader';
+      await apply(pod(name, { hostNetwork, containers: [{ ...shell(read), image }] }));
+      await runs(name);
+      await eventually(async () => assert.match(await node.kubectl(['logs', name]), /APIGroup/));
+    }
+  });
+
+  test('keeps its pods while kubelet restarts', async () => {
+    const started = ['get', 'pods', '-o', 'jsonpath={.items[*].status.containerStatuses[0].containerID}'];
+    const containers = await node.kubectl(started);
+    await node.restartKubelet();
+    await apply(pod('later', { containers: [shell('sleep 3600')] }));
+    await runs('later');
+    assert.ok((await node.kubectl(started)).includes(containers.split(' ')[0] ?? 'no container'));
+    await node.kubectl(['delete', 'pods', '--all', '--timeout=60s']);
+  });
+
+  test('accepts connections of a test to a pod', async () => {
+    await apply(pod('echo', { containers: [shell('echo "from the pod" | nc -l -p 7000')] }));
+    await runs('echo');
+    const address = await node.kubectl(['get', 'pod', 'echo', '-o', 'jsonpath={.status.podIP}']);
+    const socket = await eventually(() => node.connect(address, 7000));
+    let text = '';
+    for await (const chunk of socket.setEncoding('utf8')) text += chunk;
+    assert.equal(text, 'from the pod\n');
+    await assert.rejects(node.connect(address, 7001), /502/);
+  });
+
+  test('leaves no trace next to another node whose starter is killed with SIGKILL', async () => {
+    const other = await startInAnotherProcess();
+    assert.equal(other.address, node.nodeIp);
+    assert.notEqual(other.cgroup, node.cgroup);
+    assert.ok(processesIn(other.namespace).includes('kubelet'));
+    assert.deepEqual(machine(), before_);
+
+    const ended = once(other.starter, 'exit');
+    other.starter.kill('SIGKILL');
+    await ended;
+    await eventually(() => assert.deepEqual(remains(other), NOTHING));
+    assert.deepEqual(machine(), before_);
+    assert.match(await node.kubectl(['get', 'nodes']), /node-1 +Ready/);
+  });
+
+  test('leaves no trace after it is stopped', async () => {
+    const { cgroup, dir, nodeDir } = node;
+    const { stdout } = await node.run('readlink', ['/proc/self/ns/pid']);
+    const started = { cgroup, dirs: [dir, nodeDir], namespace: stdout.trim() };
+    assert.notDeepEqual(remains(started).processes, []);
+    await node.stop();
+    assert.deepEqual(remains(started), NOTHING);
+    assert.deepEqual(machine(), before_);
+  });
+});
+
+test('npm run cluster starts and removes a node', { skip: skipWithoutNode() }, async () => {
+  const state = await scratchFolder('state');
+  const cluster = async (...args: readonly string[]): Promise<string> => {
+    const env = { ...process.env, XDG_STATE_HOME: state };
+    const { code, stdout, stderr } = await output(process.execPath, [CLUSTER, ...args], { env });
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  const beforeUp = machine();
+  assert.match(await cluster('up', '--node'), /running in the background, with one node/);
+  assert.match(await cluster('status'), /default +running .*, one node/);
+  assert.match(await cluster('up', '--node'), /already running/);
+  assert.match(await cluster('kubectl', 'get', 'nodes'), /node-1 +Ready/);
+  const dir = join(state, 'mtls-operator', 'clusters', 'default');
+  const { cgroup, processes } = JSON.parse(readFileSync(join(dir, 'node', 'state.json'), 'utf8'));
+  const namespace = readlinkSync(`/proc/${processes.at(-1).pid}/ns/pid`);
+  await cluster('down');
+  assert.deepEqual(remains({ cgroup, namespace, dirs: [dir] }), NOTHING);
+  assert.deepEqual(machine(), beforeUp);
+});
