@@ -7,10 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 
 import { buildOperator } from './build.ts';
-import { findBinaries } from './controlplane/binaries.ts';
+import { findBinaries, findNodeBinaries } from './controlplane/binaries.ts';
 import { BinariesError } from './controlplane/programs.ts';
 import { GO_TOOLS, goTool } from './go-tools/go-tools.ts';
 import { isLongRun } from './long-run.ts';
+import { nodeUnavailable } from './node/unavailable.ts';
 import { MAIN_VARIABLE } from './operator.ts';
 import { EXAMPLE, saysWhySlow } from './slow-titles.ts';
 
@@ -227,9 +228,11 @@ async function main(words: readonly string[]): Promise<number> {
   const byTitle = suites.every((suite) => select(suite, pattern, false).files.length === 0);
   const chosen = suites.map((suite) => select(suite, pattern, byTitle)).filter(({ files }) => files.length > 0);
   if (chosen.some(({ suite }) => suite !== 'unit')) {
-    await findBinaries((line) => console.log(line));
+    const log = (line: string): void => console.log(line);
+    const binaries = await findBinaries(log);
+    if (nodeUnavailable() === undefined) await findNodeBinaries(binaries, log);
     // Now, because a build takes longer than a test may.
-    for (const tool of GO_TOOLS) await goTool(tool, (line) => console.log(line));
+    for (const tool of GO_TOOLS) await goTool(tool, log);
     // Tests run the compiled operator, as in the image.
     process.env[MAIN_VARIABLE] = await buildOperator();
   }

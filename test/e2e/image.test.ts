@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { chownSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
@@ -10,11 +11,14 @@ import { buildLocalBases } from '../../tools/image/local-bases.ts';
 import { OPERATOR_NAMESPACE, waitForOperator, writeServiceAccount } from '../../tools/operator.ts';
 import { npmSbom } from '../../tools/release/npm.ts';
 import { completeSbom } from '../../tools/release/sbom.ts';
+import { CHART, openHelm } from '../support/chart/helm.ts';
+import type { TestCluster } from '../support/cluster.ts';
 import { type Container, startContainer } from '../support/container.ts';
 import { eventually } from '../support/eventually.ts';
 import { imageEnvironment } from '../support/image.ts';
 import { installation } from '../support/installation.ts';
 import { missing } from '../support/missing.ts';
+import { skipWithoutNode, startTestNode, type TestNode } from '../support/node.ts';
 import { inParallel } from '../support/parallel.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
@@ -53,9 +57,16 @@ const title =
   'the image, built from the Dockerfile by buildah and run by runc as the Deployment runs it (60 s: the build copies Node.js several times)';
 
 describe(title, { skip: missing.containers() ?? false }, () => {
-  const world = installation({ operator: false, watched: false });
+  let node: TestNode | undefined;
+  const startCluster = async (): Promise<TestCluster> => (node = await startTestNode());
+  const world = installation({
+    operator: false,
+    watched: false,
+    ...(skipWithoutNode() === false ? { startCluster } : {}),
+  });
   let rootfs = '';
   let config: ImageConfig;
+  let archive = '';
 
   before(async () => {
     const folder = await scratchFolder('image');
@@ -64,6 +75,8 @@ describe(title, { skip: missing.containers() ?? false }, () => {
     await store.build({ tag: TAG, dockerfile: join(ROOT, 'Dockerfile'), context: ROOT, args: { ...args } });
     config = await store.config(TAG);
     rootfs = await store.unpack(TAG);
+    archive = join(folder, 'operator.tar');
+    if (node !== undefined) await store.archive(TAG, archive);
   });
 
   let started = 0;
@@ -201,7 +214,58 @@ describe(title, { skip: missing.containers() ?? false }, () => {
     world.proxy.faults = { onRequest: () => never };
     t.diagnostic(`stopped in ${await stop(container)}`);
   });
+
+  test('runs on a node as the chart installs it, and its certificates reach the pods that mount them (30 s: the image is imported, and helm replaces deploy/)', {
+    skip: skipWithoutNode(),
+  }, async (t) => {
+    assert.ok(node !== undefined);
+    const { kubectl } = world.cluster;
+    await kubectl(['delete', '--wait', '-k', join(ROOT, 'deploy')]);
+    await node.importImages(archive);
+    const helm = await openHelm('helm', world.cluster.kubeconfig);
+    const [repository, tag] = TAG.split(':');
+    const began = performance.now();
+    await helm.run(['install', 'mtls-operator', CHART, `--namespace=${OPERATOR_NAMESPACE}`, '--create-namespace'], {
+      image: { repository, tag, pullPolicy: 'Never' },
+    });
+    await kubectl(['-n', OPERATOR_NAMESPACE, 'rollout', 'status', 'deployment/mtls-operator', '--timeout=120s']);
+    t.diagnostic(`available ${((performance.now() - began) / 1000).toFixed(1)} s after helm install`);
+
+    const namespace = await world.cluster.namespace('shop');
+    const tenant = world.tenantOf(namespace);
+    await eventually(() => world.authority('default'), { message: 'the operator has created no authority' });
+    await tenant.issue('payments', { server: { service: 'payments' } });
+    const mounted = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'payments', namespace },
+      spec: {
+        terminationGracePeriodSeconds: 0,
+        containers: [
+          {
+            name: 'payments',
+            image: 'localhost/busybox:1',
+            imagePullPolicy: 'Never',
+            command: ['sleep', '3600'],
+            volumeMounts: [{ name: 'tls', mountPath: '/tls' }],
+          },
+        ],
+        volumes: [{ name: 'tls', secret: { secretName: 'payments-server-tls' } }],
+      },
+    };
+    await kubectl(['apply', '-f', '-'], { input: JSON.stringify(mounted) });
+    await kubectl(['-n', namespace, 'wait', 'pod/payments', '--for=condition=Ready', '--timeout=60s']);
+    const read = (): Promise<string> => kubectl(['-n', namespace, 'exec', 'payments', '--', 'cat', '/tls/tls.crt']);
+    assert.equal(serialIn(await read()), (await tenant.serials('payments'))['server']);
+    await tenant.rotate('payments', 'again');
+    await tenant.ready('payments');
+    const next = (await tenant.serials('payments'))['server'];
+    await eventually(async () => assert.equal(serialIn(await read()), next));
+  });
 });
+
+/** The serial number of the first certificate, in lower-case hex. */
+const serialIn = (pem: string): string => new X509Certificate(pem).serialNumber.toLowerCase();
 
 const peakResidentKiB = (pid: number): number =>
   Number(/^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);

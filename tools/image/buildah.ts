@@ -41,6 +41,8 @@ export interface ImageStore {
   unpack(tag: string): Promise<string>;
   /** Writes an image as an OCI layout with compressed layers. Returns the bytes of the layers. */
   export(tag: string, folder: string): Promise<number>;
+  /** Writes an image as an archive that container runtimes import. */
+  archive(tag: string, file: string): Promise<void>;
   /** Removes what `unpack` has made and all images. */
   clear(): Promise<void>;
 }
@@ -91,6 +93,10 @@ export function openImageStore(folder: string): ImageStore {
       const { manifests } = JSON.parse(readFileSync(join(target, 'index.json'), 'utf8')) as Index;
       const [manifest] = manifests.map(({ digest }) => blob(digest) as Manifest);
       return manifest?.layers.reduce((sum, { size }) => sum + size, 0) ?? 0;
+    },
+    async archive(tag, file) {
+      // The format of Docker keeps the whole name.
+      await buildah('push', '--quiet', tag, `docker-archive:${file}:${tag}`);
     },
     async clear() {
       await buildah('rm', '--all');

@@ -1,4 +1,4 @@
-import { mkdirSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { type ImageSpec, writeImage } from './image.ts';
@@ -8,12 +8,12 @@ import { type InsideProgram, NODE_IP, POD_SUBNET, type Sandbox } from './sandbox
 const SOCKET = '/run/containerd/containerd.sock';
 export const RUNTIME_ENDPOINT = `unix://${SOCKET}`;
 
-const OVERLAYFS = 0x794c7630;
-
 /** A running containerd. */
 export interface Containerd {
   /** Makes the image available to pods. */
   load(image: ImageSpec): Promise<void>;
+  /** Makes the images of an archive available (OCI image layout, or that of Docker). */
+  importArchive(file: string): Promise<void>;
 }
 
 /** Starts containerd, with its files in `folder`. Pods get a network by the CNI plugins in `plugins`. */
@@ -22,20 +22,24 @@ export async function startContainerd(sandbox: Sandbox, folder: string, plugins:
   const network = join(folder, 'cni');
   mkdirSync(network, { recursive: true });
   writeFileSync(join(network, '10-bridge.conflist'), JSON.stringify(NETWORK));
-  // An overlay cannot be the upper folder of another one.
-  const snapshotter = statfsSync(folder).type === OVERLAYFS ? 'native' : 'overlayfs';
-  writeFileSync(config, configuration({ folder, plugins, network, snapshotter }));
+  writeFileSync(config, configuration({ folder, plugins, network }));
 
   const ctr = (args: readonly string[]) => sandbox.run('ctr', ['--address', SOCKET, '--namespace', 'k8s.io', ...args]);
   const program: InsideProgram = sandbox.start('containerd', 'containerd', ['--config', config]);
   await program.waitUntilReady(async () => (await ctr(['version'])).code === 0);
 
+  async function importArchive(file: string): Promise<void> {
+    const { code, stderr } = await ctr(['images', 'import', file]);
+    if (code !== 0) throw new Error(`containerd cannot import ${file}: ${stderr}`);
+  }
+
   return {
+    importArchive,
     async load(image) {
       const archive = join(folder, 'images', `${image.name.replaceAll(/[^a-z0-9.]+/gi, '-')}.tar`);
       await writeImage(archive, image);
-      const { code, stderr } = await ctr(['images', 'import', '--snapshotter', snapshotter, archive]);
-      if (code !== 0) throw new Error(`containerd cannot import the image ${image.name}: ${stderr}`);
+      await importArchive(archive);
+      rmSync(archive);
     },
   };
 }
@@ -63,14 +67,14 @@ interface Settings {
   readonly folder: string;
   readonly plugins: string;
   readonly network: string;
-  readonly snapshotter: string;
 }
 
 /** Version 2 of the format, which containerd 1.4 to 2 read. */
-function configuration({ folder, plugins, network, snapshotter }: Settings): string {
+function configuration({ folder, plugins, network }: Settings): string {
   const cri = 'plugins."io.containerd.grpc.v1.cri"';
   const text = JSON.stringify;
   return `version = 2
+# In memory: it needs no cleanup, and an overlay on top of it works everywhere.
 root = "/run/containerd-root"
 state = "/run/containerd"
 [grpc]
@@ -87,7 +91,7 @@ disable_hugetlb_controller = true
 bin_dir = ${text(plugins)}
 conf_dir = ${text(network)}
 [${cri}.containerd]
-snapshotter = ${text(snapshotter)}
+snapshotter = "overlayfs"
 default_runtime_name = "runc"
 [${cri}.containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"

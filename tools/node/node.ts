@@ -52,6 +52,8 @@ export interface TestNode extends ControlPlane {
   readonly kubeletLog: string;
   /** Makes an image available to pods and returns its name. */
   loadImage(image: ImageSpec): Promise<string>;
+  /** Makes the images of an archive available to pods (OCI image layout, or that of Docker). */
+  importImages(archive: string): Promise<void>;
   /** Stops only kubelet. Containers keep running. */
   stopKubelet(): Promise<void>;
   startKubelet(): Promise<void>;
@@ -133,6 +135,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       await containerd.load(image);
       return image.name;
     },
+    importImages: (archive) => containerd.importArchive(archive),
     stopKubelet,
     startKubelet: startAgain,
     async restartKubelet() {
