@@ -74,6 +74,16 @@ export const annotations = {
   outputs: `${group}/outputs`,
 } as const;
 
+/** Keys of `userAnnotations` of a podCertificate volume. Each value is a list with commas. */
+export const podAnnotations = {
+  /** Services of the namespace that select the pod. The certificate has their names. */
+  services: `${group}/services`,
+  /** DNS names. Each needs a grant, except `<hostname of the pod>.<name of a Service in services>`. */
+  dnsNames: `${group}/dns-names`,
+  /** IP addresses. Each needs a grant. */
+  ipAddresses: `${group}/ip-addresses`,
+} as const;
+
 /** Annotations by which other programs are asked to fill the `caBundle` of an object. The operator leaves such an object alone. */
 export const otherInjectors = [
   'cert-manager.io/inject-ca-from',

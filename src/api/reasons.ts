@@ -403,3 +403,126 @@ export type AuthorityEvent =
    * @action Rotate the root: peers refuse these certificates when their root is no longer trusted.
    */
   | 'CertificatesNotListed';
+
+/** Reasons of the condition PodCertificatesServed of an MtlsAuthority. */
+export type PodCertificatesReason =
+  /** The operator answers the requests of pods. The condition is True. */
+  | 'Serving'
+  /** `spec.podCertificates` is not set. Nothing answers requests for the signer of the authority. */
+  | 'NotRequested'
+  /**
+   * The operator runs without `--pod-certificates`.
+   * @action Set `podCertificates.enabled` in the chart, or add the flag and its rights.
+   */
+  | 'NotEnabled'
+  /**
+   * The API server does not serve certificates.k8s.io/v1 PodCertificateRequests.
+   * @action Use Kubernetes 1.37 or later, or enable the API.
+   */
+  | 'NotServed'
+  /**
+   * The API server forbids the operator to watch PodCertificateRequests. With `--watch-namespaces`, the message names the namespaces.
+   * @action Set `podCertificates.enabled` in the chart, or grant the rights that its Roles have.
+   */
+  | 'Forbidden'
+  /** The first list of the requests is not complete yet. */
+  | 'Pending'
+  /**
+   * The authority cannot sign. Requests wait.
+   * @action Fix the authority: see its condition `Ready`.
+   */
+  | 'AuthorityNotReady';
+
+/**
+ * Why a PodCertificateRequest is denied or waits. A denial is final for the pod, because kubelet does not ask again. So the
+ * operator denies only what the author of the pod has to change. A reason that an administrator has to remove denies the request of
+ * a new pod. For a pod that already runs, the request waits.
+ */
+export type PodCertificateReason =
+  /**
+   * Denied. The pod of the request does not exist, or has another UID, ServiceAccount or node. Kubelet makes no such request.
+   * @action Do not create PodCertificateRequests by hand.
+   */
+  | 'PodMismatch'
+  /** Denied. The pod has ended. */
+  | 'PodFinished'
+  /**
+   * Denied. The pod has no podCertificate volume with this signer and these userAnnotations.
+   * @action Do not create PodCertificateRequests by hand.
+   */
+  | 'VolumeMismatch'
+  /**
+   * Denied. `userAnnotations` of the volume has a key that the operator does not know, or a value that is not valid.
+   * @action Correct the volume, and create the pod again.
+   */
+  | 'InvalidUnverifiedUserAnnotations'
+  /**
+   * The authority does not issue certificates for keys of this type.
+   * @action Set another `keyType` in the volume and create the pod again, or add the type to `podCertificates.keyTypes` of the authority.
+   */
+  | 'UnsupportedKeyType'
+  /**
+   * The namespace may not use the authority, or may not have its certificates in pods.
+   * @action Change the labels of the namespace or the selectors of the authority, and create the pod again.
+   */
+  | 'NamespaceNotSelected'
+  /**
+   * The pod may not have a requested name.
+   * @action Request a name from the message, or have an administrator grant this one (`issuance.allow` of the authority). Create the pod again.
+   */
+  | 'NamesDenied'
+  /**
+   * Waits. A Service in `mtls-operator.io/services` does not exist.
+   * @action Create the Service, or correct the volume.
+   */
+  | 'ServiceNotFound'
+  /**
+   * Waits. A Service in `mtls-operator.io/services` does not select the pod.
+   * @action Correct the labels of the pod, the selector of the Service, or the volume.
+   */
+  | 'ServiceDoesNotSelectPod'
+  /**
+   * Waits. The authority cannot sign. The message has its reason.
+   * @action Fix the authority: see its condition `Ready`.
+   */
+  | 'AuthorityNotReady'
+  /**
+   * Waits. Kubernetes demands a lifetime of at least an hour, and the root or a CA above it expires earlier.
+   * @action Rotate the root.
+   */
+  | 'RootExpiresSoon'
+  /**
+   * Waits. Kubernetes demands a lifetime of at least an hour, and `issuance.maxDuration` of the authority is shorter.
+   * @action Raise `issuance.maxDuration`, or use another authority.
+   */
+  | 'LifetimeTooShort'
+  /**
+   * Waits. The name constraints of the root exclude a name.
+   * @action Use another authority, or remove the name.
+   */
+  | 'NameConstrained'
+  /**
+   * Waits. The operator may not read the labels of the namespace, the pod or a Service.
+   * @action Grant the operator the rights that the chart gives with `podCertificates.enabled`.
+   */
+  | 'Forbidden'
+  /** Waits. The operator has not read the root or the namespace yet. It passes by itself. */
+  | 'Pending'
+  /**
+   * Waits. The certificate could not be signed, or the API server refused it. The message has the error.
+   * @action If the error names a time, compare the clocks of the operator and the API server. They may differ by two minutes.
+   */
+  | 'IssuanceFailed';
+
+/** Reasons of the events of pods. Both are Warnings. The note begins with the reason. */
+export type PodEvent =
+  /**
+   * The request for a certificate of the pod was denied. Kubelet does not ask again.
+   * @action Correct what the note names, and create the pod again.
+   */
+  | 'PodCertificateDenied'
+  /**
+   * The request for a certificate of the pod waits. The operator retries it.
+   * @action Correct what the note names.
+   */
+  | 'PodCertificatePending';

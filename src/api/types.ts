@@ -89,6 +89,14 @@ export interface MtlsAuthoritySpec {
    */
   readonly rotation: Rotation;
   /**
+   * Makes the authority the signer mtls-operator.io/<name of the authority> for PodCertificateRequests: a pod gets a
+   * certificate through a projected volume with a podCertificate source, without a Secret. The certificate has the
+   * SPIFFE ID of the pod's ServiceAccount, and the names that the userAnnotations of the source request. The operator
+   * needs the flag --pod-certificates, and the cluster must serve certificates.k8s.io/v1 PodCertificateRequests.
+   * Default none.
+   */
+  readonly podCertificates?: PodCertificates;
+  /**
    * Where the operator publishes the trusted roots in addition to the Secrets, for programs that verify certificates
    * but have none of their own, and which roots of other CAs the programs trust too. Default nowhere and none.
    */
@@ -296,6 +304,32 @@ export interface Rotation {
 }
 
 /**
+ * Makes the authority the signer mtls-operator.io/<name of the authority> for PodCertificateRequests: a pod gets a
+ * certificate through a projected volume with a podCertificate source, without a Secret. The certificate has the
+ * SPIFFE ID of the pod's ServiceAccount, and the names that the userAnnotations of the source request. The operator
+ * needs the flag --pod-certificates, and the cluster must serve certificates.k8s.io/v1 PodCertificateRequests. Default
+ * none.
+ */
+export interface PodCertificates {
+  /**
+   * The namespaces whose pods get certificates, selected by their labels. The namespace must also match
+   * issuance.namespaceSelector. Default all namespaces; an empty selector ({}) also selects all.
+   */
+  readonly namespaceSelector?: LabelSelector;
+  /**
+   * The types of keys for which the authority issues certificates, as Kubernetes names them. The operator denies a
+   * request with a key of another type. Default all of them.
+   */
+  readonly keyTypes: readonly ('ECDSAP256' | 'ECDSAP384' | 'ECDSAP521' | 'ED25519' | 'RSA3072' | 'RSA4096')[];
+  /**
+   * The longest lifetime of a pod's certificate, as a Go duration in h, m, s and ms, from 1h to 2184h (91 days). A
+   * certificate gets the shortest of this, what the pod requests (24h by default), issuance.maxDuration and the rest
+   * of the root's lifetime. Default no further limit.
+   */
+  readonly maxDuration?: string;
+}
+
+/**
  * Where the operator publishes the trusted roots in addition to the Secrets, for programs that verify certificates but
  * have none of their own, and which roots of other CAs the programs trust too. Default nowhere and none.
  */
@@ -392,14 +426,20 @@ export interface MtlsAuthorityStatus {
    * Ready is True when the root is valid and the authority signs with it, and Unknown before the operator has
    * processed the resource. Rotating is True during a root rotation; its message says what the rotation waits for.
    * TrustPublished is True when every bundle of spec.trustBundle is published. AdditionalRootsAccepted is False when a
-   * certificate of spec.trustBundle.additional was left out. IssuerKeyMissing and CrlNearlyFull are True when there is
-   * a problem. A condition that was set once stays, as False with a reason. A condition that was never set is absent.
+   * certificate of spec.trustBundle.additional was left out. PodCertificatesServed is True when the operator answers
+   * the requests of pods. IssuerKeyMissing and CrlNearlyFull are True when there is a problem. A condition that was
+   * set once stays, as False with a reason. A condition that was never set is absent.
    */
   readonly conditions?: readonly Condition[];
   /** The root that signs now. */
   readonly activeRoot?: Root;
   /** The trusted roots, the active root first. The list has at most 64 entries; the field trustBundle has all roots. */
   readonly roots?: readonly Root[];
+  /**
+   * The certificates of pods. The operator writes this field at most once in 10 seconds, and a crash may lose the
+   * changes of the last seconds. Absent until spec.podCertificates was set.
+   */
+  readonly podCertificates?: PodCertificatesStatus;
   /**
    * The certificates of the authority's own trusted roots, as PEM. The ca.crt of every Secret begins with this text.
    * The roots of spec.trustBundle.additional follow there.
@@ -442,6 +482,40 @@ export interface Root {
   /** When the root becomes valid. */
   readonly notBefore: string;
   /** When the root expires. */
+  readonly notAfter: string;
+}
+
+/**
+ * The certificates of pods. The operator writes this field at most once in 10 seconds, and a crash may lose the
+ * changes of the last seconds. Absent until spec.podCertificates was set.
+ */
+export interface PodCertificatesStatus {
+  /** How many certificates the authority has issued to pods. */
+  readonly issued: number;
+  /** Why requests wait, by reason. The operator retries each of them. Absent when no request waits. */
+  readonly pending?: readonly PendingPodCertificates[];
+  /**
+   * The roots that have issued certificates to pods which may still be valid. A rotation trusts an old root at least
+   * until its notAfter here.
+   */
+  readonly roots?: readonly PodCertificateRoot[];
+}
+
+/** The requests that wait for one reason. */
+export interface PendingPodCertificates {
+  /** The reason, as in the events of the pods. */
+  readonly reason: string;
+  /** How many requests wait for this reason. */
+  readonly count: number;
+  /** One of the pods, as namespace/name. */
+  readonly example: string;
+}
+
+/** A root, and until when its certificates for pods may be valid. */
+export interface PodCertificateRoot {
+  /** The SHA-256 of the root's DER, in lower-case hexadecimal. */
+  readonly fingerprint: string;
+  /** No certificate that this root has issued to a pod is valid after this time. The operator rounds it up. */
   readonly notAfter: string;
 }
 
