@@ -51,6 +51,11 @@ async function run(config: Config, log: ReturnType<typeof createLog>, signal: Ab
       },
       queueObserver: (controller) => runtime.queueObserver(controller),
       onIssued: (role, reason) => metrics.issued.inc({ role, reason }),
+      onPodCertificateIssued(authority, seconds) {
+        metrics.podCertificatesIssued.inc({ authority });
+        metrics.podCertificateSeconds.observe(seconds);
+      },
+      onPodCertificateDenied: (authority, reason) => metrics.podCertificatesDenied.inc({ authority, reason }),
       onReflectorError: (resource, code) => metrics.watchErrors.inc({ resource, code }),
       onListed: (count) => collection.worked(count),
     },

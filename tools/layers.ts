@@ -41,6 +41,7 @@ export const folders: Readonly<Record<string, Folder>> = {
       ['rotation'],
       ['authority'],
       ['trust'],
+      ['pods'],
     ],
     hasFace: true,
   },
@@ -69,7 +70,7 @@ export const folders: Readonly<Record<string, Folder>> = {
     layers: [
       ['objects'],
       ['cache'],
-      ['certificate', 'authority', 'trust'],
+      ['certificate', 'authority', 'trust', 'pods'],
       ['event-handlers.ts', 'replica.ts'],
       ['reconcilers.ts'],
       ['leader-term.ts'],

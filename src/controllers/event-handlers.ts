@@ -6,6 +6,7 @@ import {
   crlIntervalMs,
   type InjectionRecord,
   type NamespaceRecord,
+  type PodRequestRecord,
   selects,
   type TrustRecord,
 } from '../plan/index.ts';
@@ -13,6 +14,7 @@ import type { AuthorityChange } from './cache/authority-states.ts';
 import type { CacheChange } from './cache/caches.ts';
 import { type Caches, requestsKeystores, requestsRevocation, type SourceKind } from './cache/caches.ts';
 import { injectionKey } from './objects/injection-objects.ts';
+import { podRequestKey } from './objects/pod-objects.ts';
 import { isSameJson } from './objects/same-json.ts';
 import { secretKeysOf } from './objects/secret-names.ts';
 import { trustKey } from './objects/trust-key.ts';
@@ -23,6 +25,8 @@ export interface Queues {
   readonly certificate: WorkQueue;
   /** Targets of trust bundles, see trustKey. */
   readonly trust: WorkQueue;
+  /** PodCertificateRequests, see podRequestKey. */
+  readonly pods: WorkQueue;
 }
 
 /** Delay before an authority counts its certificates again. Only people read `status.certificates`, so it may lag. */
@@ -61,6 +65,7 @@ export class EventHandlers {
       configMaps.store.subscribe((before, after) => this.#onConfigMap(before, after)),
       clusterTrustBundles.store.subscribe((before, after) => this.#onClusterTrustBundle(before, after)),
       caches.injections.subscribe((before, after) => this.#onInjection(before, after)),
+      caches.podRequests.store.subscribe((_, after) => this.#onPodRequest(after)),
       caches.subscribe((change) => this.#onCacheChange(change)),
     ];
   }
@@ -76,6 +81,7 @@ export class EventHandlers {
     this.#queues.authority.add(name);
     if (!isSameJson(rulesIn(before), rulesIn(after))) this.usersOf(name);
     if (!isSameJson(publishingOf(before), publishingOf(after))) this.trustOf(name);
+    if (!isSameJson(podRulesIn(before), podRulesIn(after))) this.podRequestsOf(name);
   }
 
   #onRootSecret(secretName: string): void {
@@ -113,6 +119,8 @@ export class EventHandlers {
     const isSelectedAlike = before?.terminating === after?.terminating && isSameJson(before?.labels, after?.labels);
     if (isSelectedAlike) return;
     this.#labelsChanged(before, after);
+    for (const request of this.#caches.podRequests.store.by('namespace', (after ?? before)?.name ?? ''))
+      this.#onPodRequest(request);
     const { name: namespace } = after ?? before ?? { name: '' };
     for (const { name, spec } of this.#caches.authorities.values()) {
       if (spec.trustBundle?.configMap !== undefined) this.#queues.trust.add(trustKey(name, namespace));
@@ -144,7 +152,17 @@ export class EventHandlers {
       if (authority !== undefined && this.#caches.authorities.has(authority)) this.trustChanged(authority);
   }
 
+  /** A request that is gone needs no answer. */
+  #onPodRequest(request: PodRequestRecord | undefined): void {
+    if (request !== undefined) this.#queues.pods.add(podRequestKey(request));
+  }
+
   #onCacheChange(change: CacheChange): void {
+    if (change === 'podRequestsChanged') {
+      for (const { name, spec } of this.#caches.authorities.values())
+        if (spec.podCertificates !== undefined) this.#queues.authority.add(name);
+      return;
+    }
     if (change === 'injectionChanged') {
       for (const name of this.#caches.authorities.keys()) this.trustChanged(name);
       return;
@@ -161,6 +179,7 @@ export class EventHandlers {
     this.#queues.certificate.putOff();
     for (const key of certificates.keys()) this.#queues.certificate.addInBackground(key);
     for (const name of authorities.keys()) this.trustOf(name);
+    for (const request of this.#caches.podRequests.store.values()) this.#onPodRequest(request);
   }
 
   /** Adds the targets to which an authority publishes its bundle, and the targets that still hold one from earlier. */
@@ -193,6 +212,17 @@ export class EventHandlers {
     }
     this.usersOf(authority);
     this.trustOf(authority);
+    this.podRequestsOf(authority);
+  }
+
+  /** Adds the requests of pods to an authority. */
+  podRequestsOf(authority: string): void {
+    for (const request of this.#caches.podRequests.store.by('authority', authority)) this.#onPodRequest(request);
+  }
+
+  /** Status should report the certificates of pods after a delay. */
+  podReportDue(authority: string, delayMs: number): void {
+    this.#queues.authority.addAfter(authority, delayMs);
   }
 
   /** The CRLs of an authority changed: adds the certificates that use or await them, and the targets that publish them. */
@@ -280,6 +310,10 @@ function rulesIn(authority: AuthorityRecord | undefined) {
   const { trustDomain, clusterDomain, issuance } = authority.spec;
   return { trustDomain, clusterDomain, issuance };
 }
+
+/** The fields of an authority that the answers to pods depend on, apart from the root. */
+const podRulesIn = (record: AuthorityRecord | undefined) =>
+  record === undefined ? undefined : [rulesIn(record), record.spec.podCertificates];
 
 /** True when a change of a resource affects no other resource. */
 const isSameClaim = (before: CertificateRecord | undefined, after: CertificateRecord | undefined): boolean =>

@@ -13,6 +13,9 @@ import type { RotationReport } from '../plan/index.ts';
 import { InitialAuthorities } from './authority/initial-authorities.ts';
 import { MetricsCertificate, type MetricsService } from './certificate/metrics-certificate.ts';
 import type { Queues } from './event-handlers.ts';
+import { nodeOfKey } from './objects/pod-objects.ts';
+import type { PendingPodRequests } from './pods/pending-pod-requests.ts';
+import type { PodCertificateMetrics } from './pods/pod-certificate-reconciler.ts';
 import { beginTerm, type Reconcilers } from './reconcilers.ts';
 import type { Replica } from './replica.ts';
 
@@ -39,7 +42,7 @@ export interface LeaderTermOptions {
 }
 
 /** Receives what a term reports for metrics. */
-export interface LeaderObserver {
+export interface LeaderObserver extends PodCertificateMetrics {
   onReconcile(controller: string, record: ReconcileRecord): void;
   onIssued(role: string, reason: string): void;
   /** Returns the observer of a controller's queue. */
@@ -58,7 +61,12 @@ export interface ControllerState {
 }
 
 /** The names of the controllers. */
-export const controllerNames = ['authority', 'certificate', 'trust'] as const satisfies readonly (keyof Queues)[];
+export const controllerNames = [
+  'authority',
+  'certificate',
+  'trust',
+  'pods',
+] as const satisfies readonly (keyof Queues)[];
 
 /** One namespace gets at most 1/4 of the workers: the others stay free while it floods the API server with writes. */
 const namespaceShare = 4;
@@ -81,18 +89,20 @@ export class LeaderTerm {
   constructor(options: LeaderTermOptions) {
     this.#options = options;
     const { client, identity, workers, log, observer } = options;
-    const queue = (name: keyof Queues, maxPerFlow?: number) =>
-      new WorkQueue({ maxPerFlow, observer: observer.queueObserver?.(name) });
+    const queue = (name: keyof Queues, maxPerFlow?: number, subflowOf?: (key: string) => string) =>
+      new WorkQueue({ maxPerFlow, subflowOf, observer: observer.queueObserver?.(name) });
+    const share = Math.ceil(workers / namespaceShare);
     this.#queues = {
       authority: queue('authority'),
-      certificate: queue('certificate', Math.ceil(workers / namespaceShare)),
+      certificate: queue('certificate', share),
       trust: queue('trust'),
+      pods: queue('pods', share, nodeOfKey),
     };
     this.#recorder = new EventRecorder({
       client,
       reportingController: managerName,
       reportingInstance: identity,
-      isBusy: () => this.#queues.certificate.length > 0,
+      isBusy: () => this.#queues.certificate.length > 0 || this.#queues.pods.length > 0,
       log,
     });
   }
@@ -114,12 +124,18 @@ export class LeaderTerm {
   }
 
   get #workers(): Readonly<Record<keyof Queues, number>> {
-    return { authority: authorityWorkers, certificate: this.#options.workers, trust: trustWorkers };
+    const { workers } = this.#options;
+    return { authority: authorityWorkers, certificate: workers, trust: trustWorkers, pods: workers };
   }
 
   /** The rotations in progress by name of authority. */
   get rotations(): ReadonlyMap<string, RotationReport> {
     return this.#reconcilers?.authority.rotations ?? new Map();
+  }
+
+  /** Why requests of pods wait, by name of authority. */
+  get pendingPodRequests(): ReturnType<PendingPodRequests['groups']> {
+    return this.#reconcilers?.pendingPods.groups() ?? new Map();
   }
 
   /** Runs until `leadership` aborts. Resolves when the reconciles in progress have ended. `lost` aborts those reconciles. */

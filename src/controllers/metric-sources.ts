@@ -88,6 +88,10 @@ export function metricSources(operator: Operator, now: () => Date): MetricSource
       for (const [authority, { done, total }] of operator.term?.rotations ?? [])
         yield { labels: [authority], value: total - done };
     },
+    *podCertificatesPending(): Samples {
+      for (const [authority, groups] of operator.term?.pendingPodRequests ?? [])
+        for (const { reason, count } of groups) yield { labels: [authority, reason], value: count };
+    },
     *unreadableNamespaces(): Samples {
       for (const { namespace, kind } of operator.caches.unreadable()) yield { labels: [namespace, kind], value: 1 };
     },

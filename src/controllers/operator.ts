@@ -12,6 +12,8 @@ export interface OperatorOptions extends Omit<LeaderTermOptions, 'replica'> {
   readonly watchNamespaces?: readonly string[];
   /** See ReplicaOptions. */
   readonly injectCa?: boolean;
+  /** See ReplicaOptions. */
+  readonly podCertificates?: boolean;
   readonly log: Log;
   readonly observer: OperatorObserver;
 }
@@ -53,7 +55,7 @@ export class Operator {
   }
 
   /** The term of this replica; undefined while it does not lead. */
-  get term(): Pick<LeaderTerm, 'controllers' | 'rotations'> | undefined {
+  get term(): Pick<LeaderTerm, 'controllers' | 'rotations' | 'pendingPodRequests'> | undefined {
     return this.#term;
   }
 

@@ -15,7 +15,12 @@ import { StepRunner } from './certificate/step-runner.ts';
 import { EventHandlers, type Queues } from './event-handlers.ts';
 import type { Recorder } from './objects/event-sink.ts';
 import { injectionOf } from './objects/injection-objects.ts';
+import { podRequestKey } from './objects/pod-objects.ts';
 import { inClusterTrustBundle, inConfigMap } from './objects/trust-objects.ts';
+import { PendingPodRequests } from './pods/pending-pod-requests.ts';
+import { type PodCertificateMetrics, PodCertificateReconciler } from './pods/pod-certificate-reconciler.ts';
+import { PodCertificateReports } from './pods/pod-certificate-reports.ts';
+import { PodRequestObserver } from './pods/pod-request-observer.ts';
 import type { Replica } from './replica.ts';
 import { InjectionReconciler } from './trust/injection-reconciler.ts';
 import { TrustPublications } from './trust/trust-publications.ts';
@@ -31,7 +36,7 @@ export interface ReconcilersOptions {
   /** How many RSA keys are generated at the same time. */
   readonly rsaKeyWorkers: number;
   readonly recorder: Recorder;
-  readonly observer: { onIssued(role: string, reason: string): void };
+  readonly observer: { onIssued(role: string, reason: string): void } & PodCertificateMetrics;
   readonly log: Log;
   readonly now: () => Date;
 }
@@ -41,6 +46,8 @@ export interface Reconcilers {
   readonly authority: AuthorityReconciler;
   readonly certificate: CertificateReconciler;
   readonly trust: Pick<TrustReconciler, 'reconcile' | 'outcome'>;
+  readonly pods: PodCertificateReconciler;
+  readonly pendingPods: PendingPodRequests;
   readonly eventHandlers: EventHandlers;
   /** Ends the term: events queue nothing any more, and the RSA keys that are still ordered are not generated. */
   stop(): void;
@@ -60,7 +67,13 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
   const leadingSince = now();
   const sources = { client, namespace, caches, authorityStates, publications, now, leadingSince };
   const observer = new AuthorityObserver(sources);
-  const authority = authorityReconciler(options, eventHandlers, observer, publications);
+  const pendingPods = new PendingPodRequests();
+  const podReports = new PodCertificateReports(
+    pendingPods,
+    (name, delayMs) => eventHandlers.podReportDue(name, delayMs),
+    () => caches.monotonicMs(),
+  );
+  const authority = authorityReconciler(options, eventHandlers, observer, publications, podReports);
   const keys = new RsaKeyPool({
     concurrency: options.rsaKeyWorkers,
     onReady: (owner) => queues.certificate.add(owner),
@@ -71,10 +84,15 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
     onCrlAwaited: (name) => eventHandlers.crlAwaited(name),
     onRetry: (key) => queues.certificate.add(key),
   });
+  const pods = podCertificateReconciler(options, pendingPods, podReports);
+  const stopForgetting = caches.podRequests.store.subscribe((before, after) => {
+    if (before !== undefined && after === undefined) pods.forget(podRequestKey(before));
+  });
   authorityStates.clear();
   await replica.refreshRoots(signal, observer);
   eventHandlers.all();
   const stop = (): void => {
+    stopForgetting();
     eventHandlers.stop();
     keys.stop();
   };
@@ -83,7 +101,7 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
     reconcile: (key, context) =>
       injectionOf(key) === undefined ? trust.reconcile(key, context) : injection.reconcile(key, context),
   };
-  return { authority, certificate, trust: publish, eventHandlers, stop };
+  return { authority, certificate, trust: publish, pods, pendingPods, eventHandlers, stop };
 }
 
 function trustReconciler(
@@ -124,7 +142,9 @@ function authorityReconciler(
   eventHandlers: EventHandlers,
   observer: AuthorityObserver,
   publications: TrustPublications,
+  podReports: PodCertificateReports,
 ): AuthorityReconciler {
+  const { podRequests } = replica.caches;
   return new AuthorityReconciler({
     client,
     authorities: replica.caches.authorities,
@@ -133,7 +153,39 @@ function authorityReconciler(
     writer: new RootSecretWriter({ client, namespace, recorder, log, now }),
     onChange: (authority, change) => eventHandlers.authorityChanged(authority, change),
     trustConditions: (authority) => publications.conditions(authority),
+    podReport: (authority) => podReports.report(authority),
+    podRequestsAccess: () => podRequests.access,
     recorder,
+    now,
+  });
+}
+
+function podCertificateReconciler(
+  { client, replica, recorder, observer, log, now }: ReconcilersOptions,
+  pending: PendingPodRequests,
+  reports: PodCertificateReports,
+): PodCertificateReconciler {
+  const { caches, authorityStates } = replica;
+  const { authorities, namespaces } = caches;
+  return new PodCertificateReconciler({
+    client,
+    requests: caches.podRequests.store,
+    observer: new PodRequestObserver({
+      client,
+      authorities,
+      namespaces,
+      namespace: (name) => caches.namespace(name),
+      authorityStates,
+    }),
+    pending,
+    onIssued: ({ authority }) => reports.issued(authorities.get(authority)),
+    onPendingChanged: (name) => {
+      const authority = authorities.get(name);
+      if (authority !== undefined) reports.changed(authority);
+    },
+    recorder,
+    metrics: observer,
+    log,
     now,
   });
 }

@@ -15,6 +15,8 @@ export interface ReplicaOptions {
   readonly watchNamespaces?: readonly string[] | undefined;
   /** See Config. Default: false. */
   readonly injectCa?: boolean | undefined;
+  /** See Config. Default: false. */
+  readonly podCertificates?: boolean | undefined;
   readonly log: Log;
   readonly now: () => Date;
   /** A monotonic clock in milliseconds. Default: `performance.now()`. */
@@ -28,10 +30,11 @@ export class Replica {
   readonly #log: Log;
   readonly #observer: AuthorityObserver;
 
-  constructor({ client, namespace, watchNamespaces, injectCa, log, now, monotonicMs }: ReplicaOptions) {
+  constructor(options: ReplicaOptions) {
+    const { client, namespace, watchNamespaces, injectCa, podCertificates, log, now, monotonicMs } = options;
     this.#log = log;
     const watched = watchNamespaces && [...watchNamespaces, namespace];
-    this.caches = new Caches(this.roots, monotonicMs, watched, injectCa);
+    this.caches = new Caches(this.roots, monotonicMs, watched, injectCa, podCertificates);
     const { caches, authorityStates } = this;
     const publications = new TrustPublications(client, caches, authorityStates);
     this.#observer = new AuthorityObserver({ client, namespace, caches, authorityStates, publications, now });

@@ -23,6 +23,7 @@ export {
   apiServices,
   type ClusterTrustBundle,
   type ConfigMap,
+  type ContainerStatus,
   type CustomResourceDefinition,
   clusterTrustBundles,
   configMaps,

@@ -5,6 +5,7 @@ export {
   prepareLeaf,
   prepareRoot,
   type RootProfile,
+  type Validity,
 } from './issue/prepare-certificate.ts';
 export { prepareCrl } from './issue/prepare-crl.ts';
 export { type Issuer, type IssuerInspection, inspectIssuer, type RootProblem } from './issuer/issuer.ts';
@@ -14,6 +15,7 @@ export {
   offeredRootsLimits,
   readOfferedRoots,
 } from './issuer/offered-roots.ts';
+export { parsePublicKey, publicKeyInRequest } from './keys/certification-request.ts';
 export { generatePrivateKey } from './keys/generate-key.ts';
 export {
   describeKey,

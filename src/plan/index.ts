@@ -34,6 +34,26 @@ export {
 } from './certificate/secret-outputs.ts';
 export type { BlockedStep, SecretStep } from './certificate/secret-step.ts';
 export { stepCanWait } from './certificate/step-obstacles.ts';
+export {
+  type DenyPodCertificate,
+  type IssuePodCertificate,
+  isAboutPod,
+  type ObservedPodRequest,
+  type PodCertificatePlan,
+  passesByItself,
+  planPodCertificate,
+  retryTime,
+  type WaitForCertificate,
+} from './pods/pod-certificate-plan.ts';
+export { type PodRequestsAccess, podCertificatesCondition } from './pods/pod-certificates-condition.ts';
+export {
+  type ObservedPod,
+  type ObservedService,
+  type PodCertificateSource,
+  type PodRequestRecord,
+  sourceOfRequest,
+} from './pods/pod-request.ts';
+export { readUserAnnotations } from './pods/user-annotations.ts';
 export { issuancePolicy } from './policy/grant.ts';
 export { selects } from './policy/label-selector.ts';
 export { clientName, isMetricsClient } from './policy/metrics-client.ts';

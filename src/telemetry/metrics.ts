@@ -20,6 +20,7 @@ export interface MetricSources extends RuntimeSources {
   rotationPhase(): Samples;
   rotationRemaining(): Samples;
   unreadableNamespaces(): Samples;
+  podCertificatesPending(): Samples;
 }
 
 export interface MetricsOptions {
@@ -28,6 +29,9 @@ export interface MetricsOptions {
   /** Whether each certificate has series of its own, `mtls_operator_certificate_*`. */
   readonly perCertificate: boolean;
 }
+
+/** Kubelet retries the mount of a pod after seconds, and requests are deleted after 15 minutes. */
+const issueSeconds = [0.5, 1, 2, 5, 10, 30, 60, 300, 900];
 
 /** The metrics of the operator. */
 export class Metrics {
@@ -39,6 +43,22 @@ export class Metrics {
     'mtls_operator_issued_total',
     ['role', 'reason'],
     'Certificates issued, by the reason to issue them',
+  );
+  readonly podCertificatesIssued = this.#registry.counter(
+    'mtls_operator_pod_certificates_issued_total',
+    ['authority'],
+    'Certificates issued to pods',
+  );
+  readonly podCertificatesDenied = this.#registry.counter(
+    'mtls_operator_pod_certificates_denied_total',
+    ['authority', 'reason'],
+    'PodCertificateRequests that were denied, by reason',
+  );
+  readonly podCertificateSeconds = this.#registry.histogram(
+    'mtls_operator_pod_certificate_issue_seconds',
+    [],
+    'Seconds from the creation of a PodCertificateRequest, which has whole seconds, until its certificate is issued',
+    issueSeconds,
   );
   readonly watchErrors = this.#registry.counter(
     'mtls_operator_watch_errors_total',
@@ -154,6 +174,12 @@ export class Metrics {
         ['namespace', 'resource'],
         '1 while the API server forbids to list or watch this resource in a namespace of --watch-namespaces, otherwise absent',
         () => sources.unreadableNamespaces(),
+      ],
+      [
+        'pod_certificates_pending',
+        ['authority', 'reason'],
+        'PodCertificateRequests that wait, by reason',
+        () => sources.podCertificatesPending(),
       ],
     ];
     for (const [name, labels, help, samples] of gauges)

@@ -51,7 +51,13 @@ describe('the reference of conditions and events', () => {
   });
 
   test('lists every reason, with a meaning', () => {
-    const events = new Set(['CertificateEvent', 'AuthorityEvent', 'InjectionEvent']);
+    const events = new Set([
+      'CertificateEvent',
+      'AuthorityEvent',
+      'PodEvent',
+      'PodCertificateReason',
+      'InjectionEvent',
+    ]);
     for (const { name, members } of inReasons)
       for (const member of members)
         assert.match(page(events.has(name) ? 'events' : 'conditions'), new RegExp(`^\\| \`${member}\` \\| \\S`, 'm'));

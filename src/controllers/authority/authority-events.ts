@@ -32,6 +32,7 @@ const quietReasons: Readonly<Record<string, readonly string[]>> = {
   Rotating: ['NoRotation', 'RotationCompleted', 'RotationAborted'],
   TrustPublished: ['Pending', 'AuthorityNotReady', 'NotRequested'],
   AdditionalRootsAccepted: ['NotRequested'],
+  PodCertificatesServed: ['NotRequested', 'Pending', 'AuthorityNotReady'],
 };
 
 /** True for a condition that reports a problem when it is True. All other conditions report it when they are False. */

@@ -1,10 +1,13 @@
+import type { MtlsAuthorityStatus } from '../../api/types.ts';
 import { type GuardedClient, KubeError, type Store } from '../../kube/index.ts';
 import {
   type AuthorityPlan,
   type AuthorityRecord,
   type DesiredCondition,
+  type PodRequestsAccess,
   planAuthority,
   planAuthorityStatus,
+  podCertificatesCondition,
   type RotationReport,
 } from '../../plan/index.ts';
 import type { AuthorityChange, AuthorityStates } from '../cache/authority-states.ts';
@@ -26,6 +29,11 @@ export interface AuthorityContext {
   readonly onChange: (authority: string, change: AuthorityChange) => void;
   /** The conditions about the published bundles of an authority. */
   readonly trustConditions: (authority: AuthorityRecord) => readonly DesiredCondition[];
+  /** What status reports about the certificates of pods. Undefined for an authority that never was a signer for pods. */
+  readonly podReport: (
+    authority: AuthorityRecord,
+  ) => Pick<NonNullable<MtlsAuthorityStatus['podCertificates']>, 'issued' | 'pending'> | undefined;
+  readonly podRequestsAccess: () => PodRequestsAccess;
   readonly recorder: Recorder;
   readonly now: () => Date;
 }
@@ -112,11 +120,20 @@ export class AuthorityReconciler {
     { observed, plan, plannedAt }: Settled,
     signal: AbortSignal,
   ): Promise<{ requeueAt: Date } | undefined> {
-    const { client, authorities, trustConditions, recorder, now } = this.#context;
+    const { client, authorities, trustConditions, podReport, podRequestsAccess, recorder, now } = this.#context;
     const { authority } = observed;
     // Use the time of the plan. If a deadline has passed since then, requeueAt is in the past and the key is queued at once.
     const { status: planned, requeueAt } = planAuthorityStatus(observed, plan, plannedAt);
-    const status = { ...planned, conditions: [...planned.conditions, ...trustConditions(authority)] };
+    const podCertificates = podReport(authority);
+    const status = {
+      ...planned,
+      ...(podCertificates === undefined ? {} : { podCertificates }),
+      conditions: [
+        ...planned.conditions,
+        ...trustConditions(authority),
+        ...podCertificatesCondition(authority, podRequestsAccess(), plan.verdict),
+      ],
+    };
     const writer = { client, resource: authorityResource, store: authorities };
     if (!(await writeStatus(writer, authority, status, now(), signal))) return undefined;
     for (const event of remarkEvents(authority, plan.rotation)) recorder.record(event);

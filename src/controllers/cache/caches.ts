@@ -29,6 +29,7 @@ import {
 } from '../objects/secret-names.ts';
 import { compactSecretForm } from './compact-secret.ts';
 import { InjectionCache } from './injection-cache.ts';
+import { PodRequestCache } from './pod-request-cache.ts';
 import { examined, SecretExaminer } from './secret-examiner.ts';
 import { TrustCache } from './trust-cache.ts';
 import { type WatchedKind, WatchedNamespaces } from './watched-namespaces.ts';
@@ -59,9 +60,15 @@ const sourceKey = (kind: SourceKind, name: string): string => `${kind}/${name}`;
 /**
  * `clusterTrustBundlesServed`: the API server starts or stops serving ClusterTrustBundles. `passwordsListed`: the Secrets that
  * may hold keystore passwords are listed. `accessChanged`: the operator may now read a kind in a watched namespace, or no longer.
- * `injectionChanged`: the same for a kind of object into which it injects roots.
+ * `injectionChanged`: the same for a kind of object into which it injects roots. `podRequestsChanged`: the same for the requests of
+ * pods.
  */
-export type CacheChange = 'clusterTrustBundlesServed' | 'passwordsListed' | 'accessChanged' | 'injectionChanged';
+export type CacheChange =
+  | 'clusterTrustBundlesServed'
+  | 'passwordsListed'
+  | 'accessChanged'
+  | 'injectionChanged'
+  | 'podRequestsChanged';
 const watchedKinds: readonly WatchedKind[] = ['namespaces', 'mtlscertificates', 'secrets', 'configmaps'];
 
 type CacheListener = (change: CacheChange) => void;
@@ -101,6 +108,7 @@ export class Caches {
   readonly configMaps: TrustCache;
   readonly clusterTrustBundles: TrustCache;
   readonly injections: InjectionCache;
+  readonly podRequests: PodRequestCache;
   /** The reflectors that Caches asks for their state. keepCaches sets them. */
   readonly reflectors: {
     clusterTrustBundles?: { readonly isServed: boolean | undefined };
@@ -123,12 +131,14 @@ export class Caches {
    * @param roots returns the roots that are known now and may have signed leaves
    * @param watched the namespaces to watch; default: all
    * @param injectCa whether the operator injects roots into webhooks, APIServices and CRDs
+   * @param podCertificates whether the operator answers the requests of pods
    */
   constructor(
     roots: () => readonly Certificate[],
     monotonicMs: () => number = () => performance.now(),
     watched?: readonly string[],
     injectCa = false,
+    podCertificates = false,
   ) {
     this.monotonicMs = monotonicMs;
     this.watched = new WatchedNamespaces(watched, (namespace) => {
@@ -139,6 +149,7 @@ export class Caches {
     this.examiner = new SecretExaminer(this, roots);
     this.configMaps = new TrustCache(monotonicMs);
     this.clusterTrustBundles = new TrustCache(monotonicMs);
+    this.podRequests = new PodRequestCache(podCertificates, () => this.publish('podRequestsChanged'));
     this.injections = new InjectionCache(injectCa, monotonicMs, () => this.publish('injectionChanged'));
     this.namespaces.subscribe((before, after) => {
       if (before === undefined && after !== undefined) this.watched.retry(after.name);

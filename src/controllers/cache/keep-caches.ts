@@ -9,16 +9,19 @@ import {
   OptionalReflector,
   onAbort,
   PermittedReflector,
+  type PodCertificateRequest,
+  podCertificateRequests as podRequestResource,
   Reflector,
   type ReflectorOptions,
   type Store,
   type StoreRecord,
   secrets as secretResource,
 } from '../../kube/index.ts';
-import { type AuthorityRecord, injectionKinds } from '../../plan/index.ts';
+import { type AuthorityRecord, injectionKinds, type PodRequestRecord } from '../../plan/index.ts';
 import { injectedKinds, injectionRecord } from '../objects/injection-objects.ts';
 import { leafSecretSelector } from '../objects/leaf-secret.ts';
 import { passwordMark, passwordSelector } from '../objects/password-secret.ts';
+import { podRequestRecord } from '../objects/pod-objects.ts';
 import {
   authorityRecord,
   authorities as authorityResource,
@@ -73,6 +76,8 @@ export async function keepCaches(
   running.push(allSynced(certificates).then((areSynced) => (areSynced ? runAll(secrets, signal) : undefined)));
   const passwords = passwordReflectors(caches, sources);
   running.push(first(caches.certificates, requestsKeystores, signal).then(() => runAll(passwords, signal)));
+  const podRequests = podRequestReflectors(caches, sources);
+  running.push(first(caches.authorities, isPodSigner, signal).then(() => runAll(podRequests, signal)));
   const configMaps = sourceReflector(caches, sources);
   running.push(first(caches.authorities, namesSourceConfigMap, signal).then(() => configMaps.run(signal)));
   if ((await allSynced(certificates)) && (await allSynced([...bundles, ...secrets]))) {
@@ -247,6 +252,36 @@ function passwordReflectors(caches: Caches, sources: CacheSources): Keeper[] {
   };
   return reflectors;
 }
+
+/** One reflector for all namespaces, or one for each watched namespace. They start when an authority is a signer for pods. */
+function podRequestReflectors({ podRequests, watched }: Caches, sources: CacheSources): Keeper[] {
+  const { store, isOn } = podRequests;
+  const names = watched.names ?? [undefined];
+  return (isOn ? names : []).map((namespace) => {
+    const part = namespace ?? '';
+    const reflector = new PermittedReflector<PodCertificateRequest, PodRequestRecord>({
+      ...common(sources, 'podcertificaterequests'),
+      resource: podRequestResource,
+      namespace,
+      skipsLarge: true,
+      transform: podRequestRecord,
+      store: namespace === undefined ? store : store.part(namespace),
+      onListed(count) {
+        sources.onListed(count);
+        podRequests.note(part, 'permitted');
+      },
+      onError(code) {
+        sources.onError('podcertificaterequests', code);
+        if (code === 'NotFound') podRequests.note(part, 'unserved');
+      },
+      onPermitted: (isPermitted) => podRequests.note(part, isPermitted ? 'permitted' : 'forbidden'),
+    });
+    if (namespace !== undefined) watched.onRetry(namespace, () => reflector.retry());
+    return reflector;
+  });
+}
+
+const isPodSigner = ({ spec }: AuthorityRecord): boolean => spec.podCertificates !== undefined;
 
 /** Only reports changes: the authority's reconcile reads a source itself, also before the first list. */
 function sourceReflector(caches: Caches, sources: CacheSources): Keeper {

@@ -143,6 +143,7 @@ export interface Pod extends KubeObject {
 export interface ContainerStatus {
   /** Empty before the container was created. */
   readonly containerID?: string | undefined;
+  readonly state?: { readonly running?: object | undefined; readonly terminated?: object | undefined } | undefined;
 }
 
 /** core/v1 Service, the fields that this program reads. */

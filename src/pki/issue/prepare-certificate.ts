@@ -37,6 +37,13 @@ export const backdateMs = 5 * 60 * 1000;
 export interface IssueContext {
   readonly now: Date;
   readonly serialSeed: Uint8Array;
+  /** The validity of a leaf. Default: from `backdateMs` before `now` to the end of the duration in the profile. */
+  readonly validity?: Validity;
+}
+
+export interface Validity {
+  readonly notBefore: Date;
+  readonly notAfter: Date;
 }
 
 /**
@@ -49,7 +56,7 @@ export function prepareLeaf(
   profile: LeafProfile,
   key: KeyObject,
   issuer: Issuer,
-  { now, serialSeed }: IssueContext,
+  { now, serialSeed, validity }: IssueContext,
 ): Prepared<Certificate> {
   const { certificate: ca } = issuer;
   const path = pathOf(issuer);
@@ -57,8 +64,9 @@ export function prepareLeaf(
   if (now < limits.notBefore || now >= limits.notAfter) {
     throw new PkiError('IssuerRefuses', 'the issuer or a CA above it is not valid now');
   }
-  const notBefore = wholeSeconds(Math.max(now.getTime() - backdateMs, limits.notBefore.getTime()));
-  const notAfter = wholeSeconds(Math.min(now.getTime() + profile.durationMs, limits.notAfter.getTime()));
+  const requested = validity ?? defaultValidity(profile, now);
+  const notBefore = wholeSeconds(Math.max(requested.notBefore.getTime(), limits.notBefore.getTime()));
+  const notAfter = wholeSeconds(Math.min(requested.notAfter.getTime(), limits.notAfter.getTime()));
   const { subject, subjectAltNames, keyUsage, extendedKeyUsage } = encodedLeafProfile(profile, describeKey(key));
   const refused = namesOutsidePath(path, profile.names, profile.subject);
   if (refused.length > 0) {
@@ -91,6 +99,11 @@ export function prepareLeaf(
   lintLeaf(prepared.fields, profile, path);
   return prepared;
 }
+
+const defaultValidity = ({ durationMs }: LeafProfile, now: Date): Validity => ({
+  notBefore: new Date(now.getTime() - backdateMs),
+  notAfter: new Date(now.getTime() + durationMs),
+});
 
 /** The subject and lifetime of a new self-signed root. */
 export interface RootProfile {

@@ -149,7 +149,10 @@ function requestedNames(spec: MtlsCertificateSpec, role: Role, scope: PolicyScop
   };
   const dns = (name: string) => dnsLabels(name)?.join('.');
   const names: SubjectAltNames = {
-    dnsNames: normalised([...namesOfService(asked.service, role, scope), ...(asked.dnsNames ?? [])], dns),
+    dnsNames: normalised(
+      [...(asked.service === undefined ? [] : namesOfService(asked.service, role, scope)), ...(asked.dnsNames ?? [])],
+      dns,
+    ),
     ipAddresses: normalised(asked.ipAddresses, normaliseIpAddress),
     uris: normalised([...idsOfServiceAccount(asked.serviceAccount, scope), ...(asked.uris ?? [])], normaliseUri),
     emailAddresses: normalised(asked.emailAddresses, normaliseEmailAddress),
@@ -177,13 +180,10 @@ interface AskedNames {
 }
 
 /** The own names of a Service. A peer also gets the bare name, if a grant allows it. */
-const namesOfService = (service: string | undefined, role: Role, scope: PolicyScope): string[] =>
-  service === undefined
-    ? []
-    : [
-        ...(grantsDnsName(grantsFor(scope.issuance, scope.labels), service) ? [service] : []),
-        ...serviceNames(service, role, scope),
-      ];
+export const namesOfService = (service: string, role: Role, scope: PolicyScope): string[] => [
+  ...(grantsDnsName(grantsFor(scope.issuance, scope.labels), service) ? [service] : []),
+  ...serviceNames(service, role, scope),
+];
 
 /**
  * True when a grant may allow the bare name of a peer's Service, depending on namespace labels that the operator has

@@ -7,6 +7,7 @@ type ConditionType =
   | 'Rotating'
   | 'TrustPublished'
   | 'AdditionalRootsAccepted'
+  | 'PodCertificatesServed'
   | 'IssuerKeyMissing'
   | 'CrlNearlyFull';
 

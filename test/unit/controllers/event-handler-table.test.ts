@@ -61,6 +61,7 @@ class World {
   readonly authority = new Recorder();
   readonly certificate = new Recorder();
   readonly trust = new Recorder();
+  readonly pods = new Recorder();
   readonly eventHandlers = new EventHandlers(this.caches, this);
   #revision = 0;
 
@@ -75,7 +76,13 @@ class World {
   }
 
   take(): Added {
-    const added = { authority: this.authority.take(), certificate: this.certificate.take(), trust: this.trust.take() };
+    const { authority, certificate, trust, pods } = this;
+    const added = {
+      authority: authority.take(),
+      certificate: certificate.take(),
+      trust: trust.take(),
+      pods: pods.take(),
+    };
     return Object.fromEntries(Object.entries(added).filter(([, keys]) => keys.length > 0));
   }
 

@@ -30,7 +30,12 @@ const taken = async (queue: WorkQueue): Promise<string[]> => (await inOrder(queu
  */
 async function world(issuance: Issuance) {
   const caches = new Caches(() => []);
-  const queues = { authority: new WorkQueue(), certificate: new WorkQueue(), trust: new WorkQueue() };
+  const queues = {
+    authority: new WorkQueue(),
+    certificate: new WorkQueue(),
+    trust: new WorkQueue(),
+    pods: new WorkQueue(),
+  };
   const eventHandlers = new EventHandlers(caches, queues);
   let revision = 0;
   const next = () => ({ resourceVersion: String(++revision) });
@@ -141,6 +146,7 @@ describe('a request to revoke', () => {
           authority: authorities,
           certificate: new WorkQueue({ clock }),
           trust: new WorkQueue({ clock }),
+          pods: new WorkQueue({ clock }),
         });
         const askedAt: number[] = [];
         const readAt: number[] = [];

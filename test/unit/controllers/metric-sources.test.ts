@@ -135,7 +135,7 @@ test('a leader shows the reconcile in progress, for how long it runs, and the ke
   await until(() =>
     assert.deepEqual(
       operator.term?.controllers.map(({ activeWorkers }) => activeWorkers),
-      [0, 0, 0],
+      [0, 0, 0, 0],
     ),
   );
   memory.onRequest = async (request, moment) => {

@@ -78,6 +78,7 @@ describe('the state of a leader', () => {
         ['authority', 'authority'],
         ['certificate', 'certificate'],
         ['trust', 'trust'],
+        ['pods', 'pods'],
       ],
     );
     assert.deepEqual(
@@ -86,6 +87,7 @@ describe('the state of a leader', () => {
         { labels: ['authority'], value: 2 },
         { labels: ['certificate'], value: 4 },
         { labels: ['trust'], value: 4 },
+        { labels: ['pods'], value: 4 },
       ],
     );
     const { term } = operator;
@@ -94,7 +96,7 @@ describe('the state of a leader', () => {
     await deliverCertificates(20);
     const states = term?.controllers.map(({ queued, activeWorkers }) => [queued, activeWorkers]);
     const idle = [0, 0];
-    assert.deepEqual(states, [idle, idle, idle], 'an ended term queues and reconciles nothing');
+    assert.deepEqual(states, [idle, idle, idle, idle], 'an ended term queues and reconciles nothing');
     assert.deepEqual([...sources.queueDepth(), ...sources.activeWorkers()], []);
   });
 

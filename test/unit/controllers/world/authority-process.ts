@@ -91,6 +91,8 @@ export class AuthorityProcess {
       writer: this.writer,
       onChange: (_, change) => this.changes.push(change),
       trustConditions: (record) => publications.conditions(record),
+      podReport: () => undefined,
+      podRequestsAccess: () => caches.podRequests.access,
       recorder,
       now: clock,
     });

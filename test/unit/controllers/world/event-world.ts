@@ -267,7 +267,7 @@ export class EventWorld {
 
   #newQueues(): Queues {
     const queue = () => new WorkQueue({ clock: this.clock, random: () => 0.5 });
-    return { authority: queue(), certificate: queue(), trust: queue() };
+    return { authority: queue(), certificate: queue(), trust: queue(), pods: queue() };
   }
 
   async #create<T extends KubeObject>(resource: Resource<T>, object: T): Promise<void> {

@@ -61,6 +61,8 @@ export async function standby(
     observer: {
       onReconcile: (controller, { key }) => reconciled.push(`${controller} ${key}`),
       onIssued: () => undefined,
+      onPodCertificateIssued: () => undefined,
+      onPodCertificateDenied: () => undefined,
       onReflectorError: () => undefined,
       onListed: () => undefined,
     },

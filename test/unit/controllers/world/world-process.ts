@@ -36,7 +36,7 @@ const reflectorPauseMs = 10_000;
 function idleQueues(): Queues {
   const clock = { now: () => 0, monotonicMs: () => 0, schedule: () => () => undefined };
   const queue = () => new WorkQueue({ clock });
-  return { authority: queue(), certificate: queue(), trust: queue() };
+  return { authority: queue(), certificate: queue(), trust: queue(), pods: queue() };
 }
 
 /** One process of the operator. keepCaches fills its caches, which are stale until its watches deliver. */
@@ -66,7 +66,11 @@ export class WorldProcess {
       replica: this.replica,
       rsaKeyWorkers: 1,
       recorder: { record: () => undefined },
-      observer: { onIssued: (_, reason) => onIssued(reason) },
+      observer: {
+        onIssued: (_, reason) => onIssued(reason),
+        onPodCertificateIssued: () => undefined,
+        onPodCertificateDenied: () => undefined,
+      },
       log: silentLog,
       now,
       queues,

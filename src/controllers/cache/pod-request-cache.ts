@@ -1,0 +1,37 @@
+import { Store } from '../../kube/index.ts';
+import type { PodRequestRecord, PodRequestsAccess } from '../../plan/index.ts';
+
+type Access = PodRequestsAccess['access'];
+
+/** The PodCertificateRequests that wait for an answer of this operator. */
+export class PodRequestCache {
+  readonly store = new Store<PodRequestRecord, 'authority' | 'namespace'>({
+    indexes: { authority: ({ authority }) => [authority], namespace: ({ namespace }) => [namespace] },
+  });
+  readonly isOn: boolean;
+  /** By watched namespace; the name is empty when one watch covers all namespaces. */
+  readonly #access = new Map<string, Access>();
+  readonly #onChange: () => void;
+
+  /** @param onChange called after the access changed */
+  constructor(isOn: boolean, onChange: () => void) {
+    this.isOn = isOn;
+    this.#onChange = onChange;
+  }
+
+  note(namespace: string, access: Access): void {
+    if (this.#access.get(namespace) === access) return;
+    this.#access.set(namespace, access);
+    this.#onChange();
+  }
+
+  /** The access in all namespaces: the worst of them, and the namespaces that have it. */
+  get access(): PodRequestsAccess {
+    if (!this.isOn) return { access: 'off', namespaces: [] };
+    for (const access of ['unserved', 'forbidden', 'unknown'] as const) {
+      const namespaces = [...this.#access].flatMap(([name, one]) => (one === access ? [name] : []));
+      if (namespaces.length > 0) return { access, namespaces: namespaces.filter((name) => name !== '') };
+    }
+    return { access: this.#access.size === 0 ? 'unknown' : 'permitted', namespaces: [] };
+  }
+}

@@ -1,0 +1,57 @@
+import type { PodCertificateReason } from '../../api/reasons.ts';
+import type { PodRequestRecord } from '../../plan/index.ts';
+
+/** The requests of one authority that wait for one reason. */
+export interface PendingGroup {
+  readonly reason: PodCertificateReason;
+  readonly count: number;
+  /** One of the pods, as namespace/name. */
+  readonly example: string;
+}
+
+interface Pending {
+  readonly authority: string;
+  readonly reason: PodCertificateReason;
+  readonly pod: string;
+}
+
+/** Why requests wait, by key, for status and metrics. It has at most one entry for each request in the cache. */
+export class PendingPodRequests {
+  readonly #byKey = new Map<string, Pending>();
+
+  /** Records why a request waits. Returns true when the reason is new. */
+  note(key: string, { authority, namespace, podName }: PodRequestRecord, reason: PodCertificateReason): boolean {
+    const before = this.#byKey.get(key);
+    if (before?.reason === reason) return false;
+    this.#byKey.set(key, { authority, reason, pod: `${namespace}/${podName}` });
+    return true;
+  }
+
+  /** Forgets a request that has its answer or is gone. Returns its authority if it was waiting. */
+  forget(key: string): string | undefined {
+    const { authority } = this.#byKey.get(key) ?? {};
+    this.#byKey.delete(key);
+    return authority;
+  }
+
+  /** The groups by name of authority, sorted by reason. The example is the first pod in the alphabet, so that it rarely changes. */
+  groups(): ReadonlyMap<string, readonly PendingGroup[]> {
+    const groups = new Map<string, Map<PodCertificateReason, { count: number; example: string }>>();
+    for (const { authority, reason, pod } of this.#byKey.values()) {
+      const ofAuthority = groups.get(authority) ?? new Map();
+      groups.set(authority, ofAuthority);
+      const known = ofAuthority.get(reason);
+      if (known === undefined) ofAuthority.set(reason, { count: 1, example: pod });
+      else {
+        known.count += 1;
+        if (pod < known.example) known.example = pod;
+      }
+    }
+    return new Map(
+      [...groups].map(([authority, reasons]) => [
+        authority,
+        [...reasons].map(([reason, rest]) => ({ reason, ...rest })).sort((a, b) => (a.reason < b.reason ? -1 : 1)),
+      ]),
+    );
+  }
+}

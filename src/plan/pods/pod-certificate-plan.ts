@@ -1,0 +1,203 @@
+import type { PodCertificateReason } from '../../api/reasons.ts';
+import type { MtlsAuthoritySpec } from '../../api/types.ts';
+import { anchorId, type LeafProfile } from '../../pki/index.ts';
+import type { AuthorityState } from '../certificate/authority-state.ts';
+import { selectorText, selects } from '../policy/label-selector.ts';
+import type { KnownNamespace } from '../records/namespace-record.ts';
+import { truncate } from '../text/message-text.ts';
+import { labelsRightHint } from '../text/missing-right.ts';
+import { podLeafRequest } from './pod-leaf-request.ts';
+import { type ObservedPod, type ObservedService, type PodRequestRecord, sourceOfRequest } from './pod-request.ts';
+import { type PodValidity, podValidity } from './pod-validity.ts';
+import { readUserAnnotations } from './user-annotations.ts';
+
+/** The kinds of keys in requests, as Kubernetes names them, by the name that describeKey has for them. */
+const keyTypes: Readonly<Record<string, KeyType>> = {
+  'ECDSA-256': 'ECDSAP256',
+  'ECDSA-384': 'ECDSAP384',
+  'ECDSA-521': 'ECDSAP521',
+  Ed25519: 'ED25519',
+  'RSA-3072': 'RSA3072',
+  'RSA-4096': 'RSA4096',
+};
+
+type PodCertificates = NonNullable<MtlsAuthoritySpec['podCertificates']>;
+type KeyType = PodCertificates['keyTypes'][number];
+
+/** Everything that the answer to a request depends on. */
+export interface ObservedPodRequest {
+  readonly request: PodRequestRecord;
+  /** The kind of the request's key, as describeKey names it. Undefined when its public key cannot be used. */
+  readonly keyKind: string | undefined;
+  readonly podCertificates: PodCertificates;
+  readonly authority: AuthorityState;
+  /** Undefined while the cache does not have it. */
+  readonly namespace: KnownNamespace | undefined;
+  /** Read from the API server for this request. Undefined when it does not exist. */
+  readonly pod: ObservedPod | undefined;
+  /** By name: the Services that the pod requests, read from the API server. Undefined when a Service does not exist. */
+  readonly services: ReadonlyMap<string, ObservedService | undefined>;
+}
+
+/** The answer to a request. */
+export type PodCertificatePlan = IssuePodCertificate | DenyPodCertificate | WaitForCertificate;
+
+export interface IssuePodCertificate {
+  readonly step: 'issue';
+  readonly profile: LeafProfile;
+  readonly validity: PodValidity;
+  /** The anchor identity of the root that signs. */
+  readonly anchorId: string;
+}
+
+export interface DenyPodCertificate {
+  readonly step: 'deny';
+  readonly reason: PodCertificateReason;
+  readonly message: string;
+  /** The decision depends on the authority's spec or the namespace's labels, which a cache may have in an old version. */
+  readonly dependsOnCaches: boolean;
+}
+
+export interface WaitForCertificate {
+  readonly step: 'wait';
+  readonly reason: PodCertificateReason;
+  readonly message: string;
+}
+
+/** A pending or denied request whose pod exists: the pod gets an event about it. */
+export const isAboutPod = ({ reason }: { readonly reason: PodCertificateReason }): boolean => reason !== 'PodMismatch';
+
+/** Reasons that pass without a person. */
+const passing: ReadonlySet<PodCertificateReason> = new Set<PodCertificateReason>(['Pending']);
+export const passesByItself = ({ reason }: { readonly reason: PodCertificateReason }): boolean => passing.has(reason);
+
+/** Plans the answer. A denial is final, so that only what the author of the pod has to change leads to one. */
+export function planPodCertificate(observed: ObservedPodRequest, now: Date): PodCertificatePlan {
+  const { request, pod } = observed;
+  const forged = requestProblem(request, pod);
+  if (forged !== undefined || pod === undefined) return forged ?? mismatch(request, 'does not exist');
+  const source = sourceOfRequest(request, pod);
+  if (source === undefined) return missingVolume(request);
+  const names = readUserAnnotations(source.annotations);
+  if ('problem' in names) return deny('InvalidUnverifiedUserAnnotations', names.problem);
+  const { authority, namespace } = observed;
+  if (authority.state === 'missing' || authority.state === 'unknown')
+    return wait('Pending', 'the operator has not read the root of the authority yet');
+  if (namespace === undefined)
+    return wait('Pending', `the operator has not read namespace ${request.namespace} yet; its labels decide`);
+  const refused = keyProblem(observed) ?? selectionProblem(observed, namespace);
+  if (refused !== undefined) return refused.step === 'wait' || !pod.hasStarted ? refused : later(refused);
+  for (const name of names.services) {
+    const problem = serviceProblem(name, observed.services.get(name), pod);
+    if (problem !== undefined) return problem;
+  }
+  if (authority.state === 'notReady') return wait('AuthorityNotReady', `${authority.reason}: ${authority.message}`);
+  if (authority.issuancePaused !== undefined) {
+    const { reason, message } = authority.issuancePaused;
+    return wait('AuthorityNotReady', `${reason}: ${message}`);
+  }
+  const { maxDuration } = observed.podCertificates;
+  const validity = podValidity(authority, { requestedMs: request.maxExpirationMs, maxDuration }, now);
+  if ('reason' in validity) return wait(validity.reason, validity.message);
+  const durationMs = validity.notAfter.getTime() - validity.notBefore.getTime();
+  const scope = scopeOf(observed, namespace, authority);
+  const planned = podLeafRequest(names, pod, { authority, scope, durationMs });
+  if ('profile' in planned)
+    return { step: 'issue', profile: planned.profile, validity, anchorId: anchorId(authority.anchor) };
+  const { reason, message } = planned;
+  if (reason === 'NameConstrained') return wait(reason, message);
+  const denial = deny(reason, message, reason === 'NamesDenied');
+  return reason === 'NamesDenied' && pod.hasStarted ? later(denial) : denial;
+}
+
+/** Why a request does not come from the kubelet of a live pod. */
+function requestProblem(request: PodRequestRecord, pod: ObservedPod | undefined): DenyPodCertificate | undefined {
+  if (pod === undefined) return mismatch(request, 'does not exist');
+  if (pod.uid !== request.podUid) return mismatch(request, `has the UID ${pod.uid}, not ${truncate(request.podUid)}`);
+  if (pod.serviceAccountName !== request.serviceAccountName) return mismatch(request, 'has another ServiceAccount');
+  if (pod.nodeName !== request.nodeName) return mismatch(request, 'is on another node');
+  return pod.isFinished ? deny('PodFinished', `pod ${request.podName} has ended`) : undefined;
+}
+
+const mismatch = ({ podName }: PodRequestRecord, how: string): DenyPodCertificate =>
+  deny('PodMismatch', `pod ${podName} ${how}`);
+
+const missingVolume = ({ podName, authority }: PodRequestRecord): DenyPodCertificate =>
+  deny(
+    'VolumeMismatch',
+    `pod ${podName} has no podCertificate volume with the signer of MtlsAuthority ${authority} and these userAnnotations`,
+  );
+
+function keyProblem({ request, keyKind, podCertificates }: ObservedPodRequest): DenyPodCertificate | undefined {
+  const type = keyKind === undefined ? undefined : keyTypes[keyKind];
+  if (type !== undefined && podCertificates.keyTypes.includes(type)) return undefined;
+  const what = type ?? keyKind ?? 'of an unknown type';
+  const allowed = podCertificates.keyTypes.join(', ');
+  const message = `the key is ${what}, and MtlsAuthority ${request.authority} issues certificates for keys of type ${allowed}`;
+  return deny('UnsupportedKeyType', message, type !== undefined);
+}
+
+function selectionProblem(
+  { request, podCertificates, authority }: ObservedPodRequest,
+  { labels }: KnownNamespace,
+): DenyPodCertificate | WaitForCertificate | undefined {
+  const { namespace, authority: name } = request;
+  if (labels === undefined) {
+    const message = `the operator may not read the labels of namespace ${namespace}; ${labelsRightHint(namespace)}`;
+    return wait('Forbidden', message);
+  }
+  const issuance = 'issuance' in authority ? authority.issuance.namespaceSelector : undefined;
+  const selectors = [
+    ['podCertificates.namespaceSelector', podCertificates.namespaceSelector],
+    ['issuance.namespaceSelector', issuance],
+  ] as const;
+  for (const [field, selector = {}] of selectors) {
+    if (selects(selector, labels)) continue;
+    const text = truncate(selectorText(selector), 1024);
+    const message = `pods of namespace ${namespace} get no certificates of MtlsAuthority ${name}: ${field} requires the labels ${text}`;
+    return deny('NamespaceNotSelected', message, true);
+  }
+  return undefined;
+}
+
+/** A Service may be created or corrected at any time, so the request waits. */
+function serviceProblem(
+  name: string,
+  service: ObservedService | undefined,
+  { labels }: ObservedPod,
+): WaitForCertificate | undefined {
+  if (service === undefined) return wait('ServiceNotFound', `Service ${name} does not exist`);
+  const { selector = {} } = service;
+  // As in Kubernetes: a Service without selector selects no pod.
+  const isSelected = Object.keys(selector).length > 0 && selects({ matchLabels: selector }, labels);
+  return isSelected ? undefined : wait('ServiceDoesNotSelectPod', `Service ${name} does not select the pod`);
+}
+
+const scopeOf = (
+  { request }: ObservedPodRequest,
+  { labels }: KnownNamespace,
+  { trustDomain, clusterDomain, issuance }: Extract<AuthorityState, { state: 'ready' }>,
+) => ({ namespace: request.namespace, labels, authority: request.authority, trustDomain, clusterDomain, issuance });
+
+const deny = (reason: PodCertificateReason, message: string, dependsOnCaches = false): DenyPodCertificate => ({
+  step: 'deny',
+  reason,
+  message,
+  dependsOnCaches,
+});
+
+const wait = (reason: PodCertificateReason, message: string): WaitForCertificate => ({ step: 'wait', reason, message });
+
+/** For a pod that runs: kubelet would never renew the certificate of the pod again after a denial. */
+const later = ({ reason, message }: DenyPodCertificate): WaitForCertificate =>
+  wait(reason, `${message}; the pod runs, so the request waits until an administrator allows it again`);
+
+const shortestRetryMs = 1000;
+const longestRetryMs = 120_000;
+
+/** When a request that waits is planned again without an event: half of its age later. */
+export function retryTime({ creationTimestamp }: PodRequestRecord, now: Date): Date {
+  const ageMs = now.getTime() - Date.parse(creationTimestamp);
+  const delayMs = Math.min(Math.max(ageMs / 2, shortestRetryMs), longestRetryMs);
+  return new Date(now.getTime() + (Number.isFinite(delayMs) ? delayMs : longestRetryMs));
+}
