@@ -218,9 +218,14 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     {
       title:
         'have every field that the API server would add to matchConstraints, so that another field manager has no conflict',
+      values: {
+        injectCA: { enabled: true },
+        podCertificates: { enabled: true },
+        podEvidence: { enabled: true, restartWorkloads: true },
+      },
       expect(rendered) {
         const policies = rendered.all('ValidatingAdmissionPolicy');
-        assert.equal(policies.length, 3);
+        assert.equal(policies.length, 6);
         for (const policy of policies) {
           const { spec } = policy as never as { spec: { matchConstraints: Record<string, unknown> } };
           const { resourceRules, ...defaults } = spec.matchConstraints;
@@ -698,6 +703,11 @@ describe('the notes of the chart', () => {
   test('warn of missing CRDs', async () => {
     assert.match(await notes({ crds: { enabled: false } }), /no CRDs .* type: kubectl apply --server-side -k crds\n/);
     assert.doesNotMatch(await notes({}), /WARNING/);
+  });
+
+  test('warn of pod certificates in a cluster whose API server does not serve their requests', async () => {
+    const warning = /WARNING: podCertificates.enabled is true, and this cluster does not serve/;
+    assert.match(await notes({ podCertificates: { enabled: true } }), warning);
   });
 
   test('warn of an installation without a replica', async () => {

@@ -57,7 +57,9 @@ describe('the chart with each set of values', () => {
         await api.create(paths.authorities(), authority('default'));
       }
       const started = performance.now();
-      await helm.run(['install', release, CHART, `--namespace=${namespace}`, '--create-namespace'], valuesOf(set));
+      const install = ['install', release, CHART, `--namespace=${namespace}`, '--create-namespace'];
+      const notes = await helm.run(install, valuesOf(set));
+      assert.doesNotMatch(notes, /this cluster does not serve/);
       const pod = await world.startPod(namespace, set.deployment);
       // Also after a failure, so that the next set starts in an empty cluster.
       context.after(async () => {

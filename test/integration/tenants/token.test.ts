@@ -7,7 +7,8 @@ import { type Api, openApi, paths } from '../../support/api.ts';
 import { openHelm } from '../../support/chart/helm.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation, type Tenant } from '../../support/installation.ts';
-import { isAllowed } from '../../support/permissions/granted.ts';
+import { isAllowed, userName } from '../../support/permissions/granted.ts';
+import { openPods, type Pod, type PodCertificateRequest, type PodWorld } from '../../support/pods/pods.ts';
 import {
   allowedAttempts,
   type Confined,
@@ -44,6 +45,7 @@ const renamed: Release = {
   confine: applyRenamed,
 };
 
+const renamedAccount = { namespace: renamed.namespace, name: renamed.account };
 const releases = [deployed, renamed];
 const deploy = join(import.meta.dirname, '../../../deploy');
 
@@ -181,6 +183,50 @@ async function writeKubeconfig(path: string, { namespace, account }: Confined): 
   for (const user of config.users) user.user = { token: token.trim() };
   writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
 }
+
+describe('a PodCertificateRequest', () => {
+  let pods: PodWorld;
+  let pod: Pod;
+  before(async () => {
+    pods = await openPods(world.cluster);
+    pod = await pods.create('shop', { node: 'node-a' });
+  });
+  after(() => pods?.close());
+
+  const onlyNodes = /only the node of a pod requests a certificate for it/;
+
+  test('of our signer can be created by the node of the pod', async () => void (await pods.request(pod)));
+
+  test('of our signer cannot be created by another node', async () => {
+    const { api } = await pods.node('node-b');
+    await assert.rejects(pods.requestAs(api, 'shop', await pods.specFor(pod)), onlyNodes);
+  });
+
+  test('of our signer cannot be created by an administrator of the namespace, one of another signer can', async () => {
+    const api = await pods.namespaceAdmin('shop');
+    const spec = await pods.specFor(pod);
+    await assert.rejects(pods.requestAs(api, 'shop', spec), onlyNodes);
+    await pods.requestAs(api, 'shop', { ...spec, signerName: 'example.com/other' });
+  });
+
+  test('can be answered by a stolen token of the operator only if it is of our signer', async () => {
+    const [ours, theirs] = await Promise.all(
+      ['mtls-operator.io/default', 'example.com/other'].map((signerName) => pods.request(pod, { signerName })),
+    );
+    const now = new Date().toISOString();
+    const denied = { type: 'Denied', status: 'True', reason: 'Attempt', message: 'attempt', lastTransitionTime: now };
+    const answer = ({ metadata, ...request }: PodCertificateRequest): Promise<string> => {
+      const path = `${paths.podCertificateRequests('shop', metadata.name)}/status`;
+      const input = JSON.stringify({ ...request, metadata, status: { conditions: [denied] } });
+      return world.cluster.kubectl(['replace', '--raw', path, '-f', '-', `--as=${userName(renamedAccount)}`], {
+        input,
+      });
+    };
+    assert.ok(ours !== undefined && theirs !== undefined);
+    await answer(ours);
+    await assert.rejects(answer(theirs), /not permitted to \\*"sign\\*" for signer \\*"example.com\/other/);
+  });
+});
 
 describe('the operator, restricted by its policies,', () => {
   let tenant: Tenant;
