@@ -54,6 +54,8 @@ export const annotations = {
   injectCaFrom: `${group}/inject-ca-from`,
   /** On a root Secret: the state of the rotation in progress, as JSON, written together with the keys. */
   rotation: `${group}/rotation`,
+  /** On a root Secret: until when pods may hold certificates that are in no Secret, by the CA that issued them, as JSON. */
+  podCertificates: `${group}/pod-certificates`,
   /** On a root Secret: the id of the rotation that ended last. */
   endedRotation: `${group}/ended-rotation`,
   /** On a Secret: its own name. A copy under another name carries the name of the original, and the operator never deletes it. */

@@ -32,6 +32,9 @@ export interface Queues {
 /** Delay before an authority counts its certificates again. Only people read `status.certificates`, so it may lag. */
 const countDelayMs = 5000;
 
+/** Certificates for pods that need a longer record of the root Secret wait at most so long, unless they are the first. */
+const podLeavesIntervalMs = 1000;
+
 /** Delay before an authority reports its published bundles: one status write then covers many targets. */
 const trustDelayMs = 1000;
 
@@ -48,6 +51,8 @@ export class EventHandlers {
    * the future.
    */
   readonly #crlReads = new Map<string, number>();
+  /** By name of authority, in monotonic milliseconds: as #crlReads, for requests to record how long certificates of pods are valid. */
+  readonly #podLeafReads = new Map<string, number>();
 
   constructor(caches: Caches, queues: Queues) {
     this.#caches = caches;
@@ -77,7 +82,7 @@ export class EventHandlers {
 
   #onAuthority(before: AuthorityRecord | undefined, after: AuthorityRecord | undefined): void {
     const { name } = after ?? before ?? { name: '' };
-    if (after === undefined) this.#crlReads.delete(name);
+    if (after === undefined) for (const reads of [this.#crlReads, this.#podLeafReads]) reads.delete(name);
     this.#queues.authority.add(name);
     if (!isSameJson(rulesIn(before), rulesIn(after))) this.usersOf(name);
     if (!isSameJson(publishingOf(before), publishingOf(after))) this.trustOf(name);
@@ -204,12 +209,13 @@ export class EventHandlers {
     for (const name of this.#caches.authorities.keys()) this.#queues.trust.add(trustKey(name, ''));
   }
 
-  /** The root, bundle or CRLs of an authority changed: adds the keys that depend on them. */
+  /** The root, bundle, CRLs or pod leaves of an authority changed: adds the keys that depend on them. */
   authorityChanged(authority: string, change: AuthorityChange): void {
     if (change === 'crl') {
       this.crlChanged(authority);
       return;
     }
+    if (change === 'podLeaves') return;
     this.usersOf(authority);
     this.trustOf(authority);
     this.podRequestsOf(authority);
@@ -238,10 +244,22 @@ export class EventHandlers {
    * after a pause: each reconcile reads the root Secret, and any user can request as often as they like.
    */
   crlAwaited(authority: string): void {
+    this.#addAtIntervals(authority, this.#crlReads, crlIntervalMs);
+  }
+
+  /**
+   * Certificates for pods wait until the root Secret of an authority records how long they are valid. As for CRLs, later requests are
+   * queued after a pause: a user decides how long the certificates of their pods are valid.
+   */
+  podLeavesAwaited(authority: string): void {
+    this.#addAtIntervals(authority, this.#podLeafReads, podLeavesIntervalMs);
+  }
+
+  #addAtIntervals(authority: string, reads: Map<string, number>, intervalMs: number): void {
     const nowMs = this.#caches.monotonicMs();
-    const knownMs = this.#crlReads.get(authority) ?? Number.NEGATIVE_INFINITY;
-    const nextMs = knownMs > nowMs ? knownMs : Math.max(nowMs, knownMs + crlIntervalMs);
-    this.#crlReads.set(authority, nextMs);
+    const knownMs = reads.get(authority) ?? Number.NEGATIVE_INFINITY;
+    const nextMs = knownMs > nowMs ? knownMs : Math.max(nowMs, knownMs + intervalMs);
+    reads.set(authority, nextMs);
     // Add the key even if this time is already set: the queue may have replaced it by an earlier time, which has passed.
     this.#queues.authority.addAfter(authority, nextMs - nowMs);
   }

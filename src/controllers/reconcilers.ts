@@ -1,6 +1,7 @@
 import type { GuardedClient, Log } from '../kube/index.ts';
 import { AuthorityObserver } from './authority/authority-observer.ts';
 import { AuthorityReconciler } from './authority/authority-reconciler.ts';
+import { PodLeafRequests } from './authority/pod-leaf-requests.ts';
 import { RootSecretWriter } from './authority/root-secret-writer.ts';
 import { deletionEvent } from './certificate/certificate-events.ts';
 import { CertificateMemory } from './certificate/certificate-memory.ts';
@@ -65,7 +66,8 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
   const injection = injectionReconciler(options, eventHandlers);
   const publications = new TrustPublications(client, caches, authorityStates, trust, injection);
   const leadingSince = now();
-  const sources = { client, namespace, caches, authorityStates, publications, now, leadingSince };
+  const podLeafRequests = new PodLeafRequests((name) => eventHandlers.podLeavesAwaited(name));
+  const sources = { client, namespace, caches, authorityStates, publications, podLeafRequests, now, leadingSince };
   const observer = new AuthorityObserver(sources);
   const pendingPods = new PendingPodRequests();
   const podReports = new PodCertificateReports(
@@ -73,7 +75,13 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
     (name, delayMs) => eventHandlers.podReportDue(name, delayMs),
     () => caches.monotonicMs(),
   );
-  const authority = authorityReconciler(options, eventHandlers, observer, publications, podReports);
+  const authority = authorityReconciler(
+    { ...options, podLeafRequests },
+    eventHandlers,
+    observer,
+    publications,
+    podReports,
+  );
   const keys = new RsaKeyPool({
     concurrency: options.rsaKeyWorkers,
     onReady: (owner) => queues.certificate.add(owner),
@@ -138,7 +146,15 @@ const injectionReconciler = (
   });
 
 function authorityReconciler(
-  { client, namespace, replica, recorder, log, now }: ReconcilersOptions,
+  {
+    client,
+    namespace,
+    replica,
+    podLeafRequests,
+    recorder,
+    log,
+    now,
+  }: ReconcilersOptions & { readonly podLeafRequests: PodLeafRequests },
   eventHandlers: EventHandlers,
   observer: AuthorityObserver,
   publications: TrustPublications,
@@ -151,6 +167,7 @@ function authorityReconciler(
     authorityStates: replica.authorityStates,
     observer,
     writer: new RootSecretWriter({ client, namespace, recorder, log, now }),
+    podLeafRequests,
     onChange: (authority, change) => eventHandlers.authorityChanged(authority, change),
     trustConditions: (authority) => publications.conditions(authority),
     podReport: (authority) => podReports.report(authority),

@@ -83,6 +83,16 @@ export {
   ownerOf,
   retainsSecrets,
 } from './records/ownership.ts';
+export {
+  encodePodLeaves,
+  livePodLeaves,
+  mergePodLeaves,
+  noPodLeaves,
+  type PodLeaves,
+  parsePodLeaves,
+  recordedUntil,
+  roundUp,
+} from './records/pod-leaves.ts';
 export { defaultSecretName, roles, rolesOf, secretNameOf } from './records/roles.ts';
 export {
   type CachedSecret,
@@ -103,6 +113,7 @@ export { publishedState } from './revocation/published-crls.ts';
 export { encodeRevocations, parseRevocations } from './revocation/revocation-record.ts';
 export type { Revocation, RevocationState } from './revocation/revocation-state.ts';
 export type { ObservedRoot, RootSecret } from './rotation/observed-root.ts';
+export { longestPodLifetimeMs } from './rotation/pod-lifetime.ts';
 export {
   type IssuedSecret,
   issuedSecret,

@@ -2,7 +2,9 @@ import { type Secret, secrets as secretResource } from '../../kube/index.ts';
 import type { Crl, Issuer } from '../../pki/index.ts';
 import {
   type AuthorityRecord,
+  mergePodLeaves,
   type ObservedAuthority,
+  type PodLeaves,
   planAuthority,
   publishedState,
   type RevocationState,
@@ -12,6 +14,7 @@ import {
 import type { AuthorityStates } from '../cache/authority-states.ts';
 import { publishedCrls, revocationReader } from '../objects/root-crl.ts';
 import { rootSecret } from '../objects/root-secret.ts';
+import type { PodLeafRequests } from './pod-leaf-requests.ts';
 import { RolloutObserver, type RolloutSources } from './rollout-observer.ts';
 import { RootSources } from './root-sources.ts';
 
@@ -19,6 +22,8 @@ export interface AuthorityObserverOptions extends RolloutSources {
   /** The operator's namespace, which holds the root Secrets. */
   readonly namespace: string;
   readonly authorityStates: AuthorityStates;
+  /** The certificates for pods that wait for a record. Only a leader signs any. */
+  readonly podLeafRequests?: PodLeafRequests;
   readonly now: () => Date;
   /** Start of the leader's term. Default, for a replica that does not lead: the epoch. */
   readonly leadingSince?: Date;
@@ -67,10 +72,27 @@ export class AuthorityObserver {
     const root = { ...common, ...(live === undefined ? {} : { secret: rootSecret(live, now()) }) };
     const isRotating = root.secret?.rotation !== undefined || authority.status.rotation !== undefined;
     const sources = await this.#sources.observe(authority, isRotating, signal);
+    const podLeaves = this.#podLeaves(root);
     const revocation = this.#readRevocation(live);
     const revocationBefore = await this.#revocationBefore(authority, revocation, signersIn(root), signal);
-    const observed = { ...root, revocation, revocationBefore, ...(sources === undefined ? {} : { sources }) };
+    const requestedPodLeaves = this.#options.podLeafRequests?.of(authority.name);
+    const observed = {
+      ...root,
+      ...(podLeaves === undefined ? {} : { podLeaves }),
+      ...(requestedPodLeaves === undefined ? {} : { requestedPodLeaves }),
+      revocation,
+      revocationBefore,
+      ...(sources === undefined ? {} : { sources }),
+    };
     return { observed, live };
+  }
+
+  /** Until when pods may hold certificates, from the root Secret and from what it said before another client overwrote it. */
+  #podLeaves({ authority, secret }: Pick<ObservedAuthority, 'authority' | 'secret'>): PodLeaves | undefined {
+    const state = this.#options.authorityStates.get(authority.name);
+    const known = state.state === 'ready' ? state.podLeaves : undefined;
+    const records = [secret?.podLeaves, known].filter((one) => one !== undefined);
+    return records.length === 0 ? undefined : mergePodLeaves(...records);
   }
 
   /** Forgets a deleted authority. */

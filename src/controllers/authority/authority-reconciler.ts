@@ -16,6 +16,7 @@ import { authorities as authorityResource } from '../objects/resources.ts';
 import { writeStatus } from '../objects/status-writer.ts';
 import { problemEvents, remarkEvents } from './authority-events.ts';
 import type { AuthorityObservation, AuthorityObserver } from './authority-observer.ts';
+import type { PodLeafRequests } from './pod-leaf-requests.ts';
 import type { RootSecretWriter } from './root-secret-writer.ts';
 
 /** The dependencies of the reconciler. reconcilers.ts creates them. */
@@ -25,6 +26,8 @@ export interface AuthorityContext {
   readonly authorityStates: AuthorityStates;
   readonly observer: AuthorityObserver;
   readonly writer: RootSecretWriter;
+  /** The certificates for pods that wait for a record in the root Secret. */
+  readonly podLeafRequests: Pick<PodLeafRequests, 'answered' | 'forget'>;
   /** Called when the certificates and the published bundles of an authority have to be reconciled. */
   readonly onChange: (authority: string, change: AuthorityChange) => void;
   /** The conditions about the published bundles of an authority. */
@@ -65,14 +68,15 @@ export class AuthorityReconciler {
     const authority = this.#context.authorities.get(name);
     if (authority === undefined) return this.#forget(name);
     const settled = await this.#settle(authority, signal);
-    this.#publish(authority, settled.plan);
+    this.#publish(authority, settled);
     return this.#writeStatus(settled, signal);
   }
 
   #forget(name: string): undefined {
-    const { authorityStates, observer, onChange } = this.#context;
+    const { authorityStates, observer, podLeafRequests, onChange } = this.#context;
     this.#rotations.delete(name);
     observer.forget(name);
+    podLeafRequests.forget(name);
     authorityStates.delete(name);
     onChange(name, 'whole');
   }
@@ -108,12 +112,12 @@ export class AuthorityReconciler {
   }
 
   /** Makes the verdict available to certificates, and the rotation to metrics. */
-  #publish(authority: AuthorityRecord, { verdict, rotation }: AuthorityPlan): void {
-    const { authorityStates, onChange } = this.#context;
+  #publish(authority: AuthorityRecord, { observed, plan: { verdict, rotation } }: Settled): void {
+    const { authorityStates, podLeafRequests, onChange } = this.#context;
     if (rotation === undefined) this.#rotations.delete(authority.name);
     else this.#rotations.set(authority.name, rotation);
-    const change = authorityStates.set(authority, verdict);
-    if (change !== 'none') onChange(authority.name, change);
+    podLeafRequests.answered(authority.name, observed.requestedPodLeaves);
+    for (const change of authorityStates.set(authority, verdict)) onChange(authority.name, change);
   }
 
   async #writeStatus(

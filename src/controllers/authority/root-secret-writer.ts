@@ -21,6 +21,7 @@ import {
 import {
   type AuthorityStep,
   type CrlPlan,
+  encodePodLeaves,
   type ObservedAuthority,
   planCrls,
   signersAfter,
@@ -62,6 +63,7 @@ export class RootSecretWriter {
       else if (step.step === 'remember') await this.#remember(observed, step, signal);
       else if (step.step === 'rotate' && live !== undefined) await this.#rotate(observed, step, live, signal);
       else if (step.step === 'signCrls') await this.#signCrls(observed, step, signal);
+      else if (step.step === 'recordPodLeaves') await this.#recordPodLeaves(observed, step, signal);
     } catch (error) {
       if (!isKubeError(error, 'AlreadyExists', 'Conflict')) throw error;
     }
@@ -115,6 +117,19 @@ export class RootSecretWriter {
     const data = await signCrls(step.plan, signersIn(observed));
     await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { metadata, data }, { signal });
     this.#reportRevoked(observed, step.plan);
+  }
+
+  /** Records until when pods may hold certificates. Only after this write are certificates signed that are valid so long. */
+  async #recordPodLeaves(
+    observed: ObservedAuthority,
+    { resourceVersion, podLeaves }: Step<'recordPodLeaves'>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const metadata = {
+      resourceVersion,
+      annotations: { [annotations.podCertificates]: encodePodLeaves(podLeaves) },
+    };
+    await this.#options.client.mergePatch(secretResource, this.#refOf(observed), { metadata }, { signal });
   }
 
   #reportRevoked(observed: ObservedAuthority, plan: CrlPlan): void {

@@ -4,6 +4,7 @@ import {
   type AuthorityRecord,
   type AuthorityVerdict,
   type CrlBundle,
+  encodePodLeaves,
   type RootState,
   rootsInStatus,
 } from '../../plan/index.ts';
@@ -18,10 +19,14 @@ interface Entry {
   readonly comparable: unknown;
   /** The part of the CRLs that certificates depend on, for comparison. */
   readonly comparableCrl?: string;
+  readonly comparablePodLeaves?: string;
 }
 
-/** How a state differs from the previous one: `none` not at all, `crl` in its CRLs only, `whole` in anything else. */
-export type AuthorityChange = 'none' | 'crl' | 'whole';
+/**
+ * How a state differs from the previous one: `crl` in its CRLs, `podLeaves` in how long certificates for pods may be valid, `whole` in
+ * anything else. `whole` includes the others.
+ */
+export type AuthorityChange = 'crl' | 'podLeaves' | 'whole';
 
 /**
  * The state of each authority: the last verdict on its root. Only this class keeps signing keys, as opaque objects. A state and
@@ -31,13 +36,12 @@ export class AuthorityStates {
   readonly #entries = new Map<string, Entry>();
 
   /** Sets the state of an authority from a verdict. Returns how it changed. */
-  set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict): AuthorityChange {
+  set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict): readonly AuthorityChange[] {
     const entry = entryOf(status, verdict);
     const before = this.#entries.get(name);
-    const isSame = before !== undefined && isDeepStrictEqual(before.comparable, entry.comparable);
-    if (isSame && before.comparableCrl === entry.comparableCrl) return 'none';
-    this.#entries.set(name, entry);
-    return isSame ? 'crl' : 'whole';
+    const changes = before === undefined ? (['whole'] as const) : changesBetween(before, entry);
+    if (changes.length > 0) this.#entries.set(name, entry);
+    return changes;
   }
 
   /** Forgets a deleted authority. */
@@ -78,16 +82,32 @@ export class AuthorityStates {
   }
 }
 
+function changesBetween(before: Entry, after: Entry): AuthorityChange[] {
+  if (!isDeepStrictEqual(before.comparable, after.comparable)) return ['whole'];
+  return [
+    ...(before.comparableCrl === after.comparableCrl ? [] : (['crl'] as const)),
+    ...(before.comparablePodLeaves === after.comparablePodLeaves ? [] : (['podLeaves'] as const)),
+  ];
+}
+
 function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): Entry {
   if (verdict.state === 'notReady') return { state: verdict, roots: rootsInStatus(status), comparable: verdict };
-  const { issuer, bundle, crl, ...rest } = verdict;
+  const { issuer, bundle, crl, podLeaves, ...rest } = verdict;
   const { certificate, intermediates, anchor } = issuer;
   const published = { bundle, ...(crl === undefined ? {} : { crl }) };
   return {
-    state: { ...rest, ...published, issuer: certificate, intermediates, anchor },
+    state: {
+      ...rest,
+      ...published,
+      issuer: certificate,
+      intermediates,
+      anchor,
+      ...(podLeaves === undefined ? {} : { podLeaves }),
+    },
     material: rest.issuancePaused === undefined ? { ...published, issuer: { root: issuer, bundle } } : published,
     roots: bundle.roots,
     ...(crl === undefined ? {} : { comparableCrl: comparableCrl(crl) }),
+    ...(podLeaves === undefined ? {} : { comparablePodLeaves: encodePodLeaves(podLeaves) }),
     comparable: { ...rest, path: pathOf(issuer).map(({ fingerprint }) => fingerprint), bundle: bundle.digest },
   };
 }

@@ -11,7 +11,13 @@ import {
   PkiError,
   parseTrustAnchors,
 } from '../../pki/index.ts';
-import { encodeRotationState, parseRotationState, type RootSecret, type RotationStep } from '../../plan/index.ts';
+import {
+  encodeRotationState,
+  parsePodLeaves,
+  parseRotationState,
+  type RootSecret,
+  type RotationStep,
+} from '../../plan/index.ts';
 import { base64, dataText } from './secret-data.ts';
 
 /** A root that was just generated. */
@@ -39,6 +45,7 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
   const rotation = parseRotationState(metadata.annotations?.[annotations.rotation], [...known, ...signers]);
   const endedRotation = metadata.annotations?.[annotations.endedRotation];
   const handledToken = metadata.annotations?.[annotations.rotateRoot];
+  const podLeaves = metadata.annotations?.[annotations.podCertificates];
   return {
     ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
     resourceVersion: metadata.resourceVersion ?? '',
@@ -48,6 +55,7 @@ export function rootSecret(secret: Secret, now: Date): RootSecret {
     ...(rotation === undefined ? {} : { rotation }),
     ...(endedRotation === undefined ? {} : { endedRotation }),
     ...(handledToken === undefined ? {} : { handledToken }),
+    ...(podLeaves === undefined ? {} : { podLeaves: parsePodLeaves(podLeaves) }),
   };
 }
 

@@ -1,4 +1,5 @@
-import { type Certificate, caId, type Issuer, subjectText } from '../../pki/index.ts';
+import { anchorId, type Certificate, caId, type Issuer, subjectText } from '../../pki/index.ts';
+import { exceeds, livePodLeaves, mergePodLeaves, noPodLeaves, type PodLeaves, roundUp } from '../records/pod-leaves.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { crlBundle } from '../revocation/crl-bundle.ts';
 import type { CrlPlan } from '../revocation/crl-plan.ts';
@@ -7,6 +8,7 @@ import { withLaterCrls } from '../revocation/published-crls.ts';
 import type { RevocationState } from '../revocation/revocation-state.ts';
 import { issuersInUse } from '../rotation/live-leaves.ts';
 import type { RootSecret } from '../rotation/observed-root.ts';
+import { longestPodLifetimeMs } from '../rotation/pod-lifetime.ts';
 import type { RotationStep } from '../rotation/rotation-step.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { type AdditionalRootsPlan, planAdditionalRoots } from './additional-roots.ts';
@@ -17,13 +19,21 @@ import { planRoot, type RootPlan, type RootStep, type RootVerdict } from './root
 export type AuthorityStep =
   | RootStep
   /** A leaf has to be revoked, or a CRL is missing or expires soon. */
-  | { readonly step: 'signCrls'; readonly resourceVersion: string; readonly plan: CrlPlan };
+  | { readonly step: 'signCrls'; readonly resourceVersion: string; readonly plan: CrlPlan }
+  /** Certificates for pods are to be signed that are valid longer than the root Secret says. */
+  | { readonly step: 'recordPodLeaves'; readonly resourceVersion: string; readonly podLeaves: PodLeaves };
 
 /** Whether the authority may sign, and the reason if it may not. */
 export type AuthorityVerdict =
   | Exclude<RootVerdict, { state: 'ready' }>
   /** `crl` is absent when no signing CA may sign CRLs. */
-  | (Extract<RootVerdict, { state: 'ready' }> & { readonly crl?: CrlBundle });
+  | (Extract<RootVerdict, { state: 'ready' }> & {
+      readonly crl?: CrlBundle;
+      /** Until when certificates for pods may be valid, as the root Secret records it. */
+      readonly podLeaves?: PodLeaves;
+      /** The longest lifetime that a rotation allows for certificates of pods, in milliseconds. Absent when it sets no limit. */
+      readonly longestPodLifetimeMs?: number;
+    });
 
 export interface AuthorityPlan extends Pick<RootPlan, 'rotation' | 'problem'> {
   readonly step: AuthorityStep;
@@ -33,13 +43,54 @@ export interface AuthorityPlan extends Pick<RootPlan, 'rotation' | 'problem'> {
   readonly nextCrlsAt?: Date;
   /** The roots of other CAs that peers trust too. Absent when spec requests none. */
   readonly additional?: AdditionalRootsPlan;
+  /** Until when pods may hold certificates, without the entries that are over. */
+  readonly podLeaves?: PodLeaves;
 }
 
 /** Plans the step for the root Secret. A step for the root comes before a step for the CRLs. */
 export function planAuthority(observed: ObservedAuthority, now: Date): AuthorityPlan {
   const additional = observed.sources === undefined ? undefined : planAdditionalRoots(observed.sources, now);
-  const plan = planOwn(observed, now, additional?.roots);
+  const plan = withPodLeaves(planOwn(observed, now, additional?.roots), observed, now);
   return additional === undefined ? plan : { ...plan, additional };
+}
+
+/** Adds the records of certificates for pods, and the step that writes them if no other step is due. */
+function withPodLeaves(plan: AuthorityPlan, observed: ObservedAuthority, now: Date): AuthorityPlan {
+  const { secret, podLeaves: known = noPodLeaves } = observed;
+  const live = livePodLeaves(known, now);
+  const common = live.roots.size + live.issuers.size === 0 ? plan : { ...plan, podLeaves: live };
+  const { verdict } = common;
+  if (secret === undefined || verdict.state === 'notReady') return common;
+  const { podLeaves: written } = secret;
+  const longest = longestPodLifetimeMs(secret.rotation);
+  const decided = {
+    ...common,
+    verdict: {
+      ...verdict,
+      ...(written === undefined ? {} : { podLeaves: written }),
+      ...(longest === undefined ? {} : { longestPodLifetimeMs: longest }),
+    },
+  };
+  const podLeaves = recordFor(verdict, live, observed.requestedPodLeaves);
+  if (plan.step.step !== 'keep' || !exceeds(podLeaves, written ?? noPodLeaves)) return decided;
+  return { ...decided, step: { step: 'recordPodLeaves', resourceVersion: secret.resourceVersion, podLeaves } };
+}
+
+/** What the root Secret has to record: what is known, and what the signing CA is about to sign. */
+function recordFor(
+  { issuer, issuancePaused }: AuthorityVerdict & { state: 'ready' },
+  live: PodLeaves,
+  requested: ObservedAuthority['requestedPodLeaves'],
+): PodLeaves {
+  if (issuancePaused !== undefined) return live;
+  const root = anchorId(issuer.anchor);
+  const notAfter = requested?.get(root);
+  const roots = new Map(notAfter === undefined ? [] : [[root, roundUp(notAfter)]]);
+  const recorded = mergePodLeaves(live, { roots, issuers: new Map() });
+  const until = recorded.roots.get(root);
+  // An intermediate may have been replaced since the time of its root was recorded.
+  const issuers = new Map(until === undefined ? [] : [[caId(issuer.certificate), until]]);
+  return mergePodLeaves(recorded, { roots: new Map(), issuers });
 }
 
 function planOwn(

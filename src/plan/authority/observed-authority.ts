@@ -13,6 +13,8 @@ export interface ObservedAuthority extends ObservedRoot {
   readonly revocationBefore?: RevocationState;
   /** Leaves to revoke. The CRLs may already list some of them. */
   readonly requestedRevocations: readonly Revocation[];
+  /** The latest notAfter of the certificates for pods that wait for a record, by the identity of the root. */
+  readonly requestedPodLeaves?: ReadonlyMap<string, Date>;
   /** The sources of `spec.trustBundle.additional`. Absent when there are none. */
   readonly sources?: ObservedSources;
 }

@@ -1,5 +1,6 @@
 import type { Certificate, TrustBundle } from '../../pki/index.ts';
 import type { IssuancePolicy } from '../policy/grant.ts';
+import type { PodLeaves } from '../records/pod-leaves.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import type { Reissue } from './reissue.ts';
 
@@ -33,6 +34,10 @@ export interface ReadyRoot {
   readonly acceptedBundleDigests: readonly string[];
   /** The schedule on which certificates issued by other roots are issued again by the active root. */
   readonly reissue?: Reissue;
+  /** Until when certificates for pods may be valid. Absent when the root Secret records none. */
+  readonly podLeaves?: PodLeaves;
+  /** The longest lifetime that a rotation allows for certificates of pods, in milliseconds. Absent when it sets no limit. */
+  readonly longestPodLifetimeMs?: number;
   /** Why the operator issues no certificate now, although it keeps bundles up to date. */
   readonly issuancePaused?: { readonly reason: string; readonly message: string };
 }

@@ -1,5 +1,6 @@
 import type { Certificate, Issuer, IssuerInspection } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
+import type { PodLeaves } from '../records/pod-leaves.ts';
 import type { RolloutObservation } from './rollout-observation.ts';
 import type { RotationState } from './rotation-state.ts';
 
@@ -20,6 +21,8 @@ export interface RootSecret {
   readonly endedRotation?: string;
   /** The last value of rotate-root that the operator acted on. */
   readonly handledToken?: string;
+  /** Until when pods may hold certificates. Absent when the Secret records none. */
+  readonly podLeaves?: PodLeaves;
 }
 
 /** Everything that the plan of an MtlsAuthority's root depends on. */
@@ -29,6 +32,8 @@ export interface ObservedRoot {
   /** How many MtlsCertificates refer to the authority. */
   readonly certificates: number;
   readonly rollout: RolloutObservation;
+  /** Until when pods may hold certificates, from all records: another client may have overwritten the root Secret. */
+  readonly podLeaves?: PodLeaves;
   /** The root that signed before the Secret was overwritten, if this process still holds its key. */
   readonly issuerInMemory?: Issuer;
   /** When this process started to lead. */

@@ -623,6 +623,16 @@ table('independently of a change in a cache,', {
     ({ eventHandlers }) => eventHandlers.crlAwaited('org'),
     { authority: ['org'] },
   ],
+  'a certificate for a pod that waits for a longer record queues the authority at once': [
+    undefined,
+    ({ eventHandlers }) => eventHandlers.podLeavesAwaited('org'),
+    { authority: ['org'] },
+  ],
+  'a second certificate for a pod that waits for a longer record queues the authority a second after the first': [
+    ({ eventHandlers }) => eventHandlers.podLeavesAwaited('org'),
+    ({ eventHandlers }) => eventHandlers.podLeavesAwaited('org'),
+    { authority: ['org in 1 s'] },
+  ],
   'a certificate that waits for the CRL of another authority queues that authority at once': [
     ({ eventHandlers }) => eventHandlers.crlAwaited('org'),
     ({ eventHandlers }) => eventHandlers.crlAwaited('lab'),

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { crlKey, revocationsKey, secretKeys } from '../../../../src/api/constants.ts';
+import { annotations, crlKey, revocationsKey, secretKeys } from '../../../../src/api/constants.ts';
 import { isKubeError, secrets } from '../../../../src/kube/index.ts';
-import { intermediate, root } from '../../../support/fixtures/roots.ts';
-import { days, minutes, now } from '../../../support/fixtures/times.ts';
+import { encodePodLeaves, type PodLeaves, parsePodLeaves, recordedUntil } from '../../../../src/plan/index.ts';
+import { intermediate, issuerIdOf, root, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { days, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { AuthorityProcess, createRoot, patchRoot, readRoot, writeStatus } from '../world/authority-process.ts';
 
 const other = root({ name: 'Other' });
@@ -15,6 +16,12 @@ const count = ({ requests }: AuthorityProcess, wanted: string) => requests.filte
 const noRoot = { root: null };
 
 type Act = (process: AuthorityProcess) => Promise<unknown>;
+
+/** The signer of certificates for pods needs a record. */
+const askFor = (process: AuthorityProcess, notAfter: Date): void =>
+  process.podLeafRequests.request('default', rootIdOf(process.root()), notAfter);
+/** The record of another root. */
+const lapsed = (until: Date): PodLeaves => ({ roots: new Map([[rootIdOf(other), until]]), issuers: new Map() });
 
 /** A rotation has started, and status names its new root. */
 const rotate: Act = async (process) => {
@@ -239,6 +246,34 @@ const rows: Record<string, Row> = {
     ready: 'Ready',
     requeueAfterMs: days(10),
   },
+  'records how long a certificate for a pod is valid before it is signed, and reports it to pods only': {
+    given: async (process) => askFor(process, later(hours(24))),
+    requests: [readRoot, patchRoot, readRoot],
+    changes: ['podLeaves'],
+    events: [],
+    ready: 'Ready',
+    requeueAfterMs: days(10),
+  },
+  'records nothing for a certificate that is valid no longer than the record says': {
+    given: async (process) => {
+      askFor(process, later(hours(24) + 1));
+      await process.settle();
+      askFor(process, later(hours(24) + minutes(10)));
+    },
+    requests: [readRoot],
+    changes: [],
+    events: [],
+    ready: 'Ready',
+    requeueAfterMs: days(10),
+  },
+  'records nothing for a root that does not sign': {
+    given: async (process) => process.podLeafRequests.request('default', rootIdOf(other), later(hours(24))),
+    requests: [readRoot],
+    changes: [],
+    events: [],
+    ready: 'Ready',
+    requeueAfterMs: days(10),
+  },
   'counts a new certificate in its status': {
     given: (process) => process.addCertificate('payments'),
     requests: [readRoot, writeStatus],
@@ -248,6 +283,80 @@ const rows: Record<string, Row> = {
     requeueAfterMs: days(10),
   },
 };
+
+describe('the record of certificates for pods', () => {
+  const recorded = (process: AuthorityProcess) =>
+    parsePodLeaves(process.secret()?.metadata.annotations?.[annotations.podCertificates]);
+  const signs = (process: AuthorityProcess) => {
+    const state = process.replica.authorityStates.get('default');
+    return state.state === 'ready' ? recordedUntil(state.podLeaves, rootIdOf(process.root())) : undefined;
+  };
+
+  test('is in the root Secret before the operator may sign, for the root and for the key that signs', async (t) => {
+    const process = await AuthorityProcess.created(t);
+    assert.equal(signs(process), undefined);
+    askFor(process, later(hours(24) + 1));
+    process.before(patchRoot, async () => assert.equal(signs(process), undefined));
+    await process.settle();
+    const until = later(hours(24) + minutes(10));
+    const root = process.root();
+    assert.deepEqual(recorded(process), {
+      roots: new Map([[rootIdOf(root), until]]),
+      issuers: new Map([[issuerIdOf(root), until]]),
+    });
+    assert.deepEqual(signs(process), until);
+    assert.equal(process.podLeafRequests.of('default'), undefined);
+  });
+
+  test('stays unwritten, and the request waits, while the API server refuses the write', async (t) => {
+    const process = await AuthorityProcess.created(t);
+    askFor(process, later(hours(24)));
+    process.refuse(patchRoot, 'ServerError');
+    await process.deliver();
+    await assert.rejects(process.reconcile(), (error) => isKubeError(error, 'ServerError'));
+    assert.equal(signs(process), undefined);
+    await process.settle();
+    assert.deepEqual(signs(process), later(hours(24)));
+  });
+
+  test('loses the roots that are over with its next write, and never grows shorter', async (t) => {
+    const process = await AuthorityProcess.created(t);
+    askFor(process, later(hours(2)));
+    await process.settle();
+    askFor(process, later(hours(1)));
+    await process.settle();
+    assert.deepEqual(signs(process), later(hours(2)));
+    await process.changeRoot({
+      metadata: { annotations: { [annotations.podCertificates]: encodePodLeaves(lapsed(later(hours(1)))) } },
+    });
+    await process.settle();
+    process.nowMs += hours(1.5);
+    askFor(process, later(hours(3)));
+    await process.settle();
+    assert.deepEqual([...recorded(process).roots.keys()], [rootIdOf(process.root())]);
+  });
+
+  test('is written again when another client has removed it', async (t) => {
+    const process = await AuthorityProcess.created(t);
+    askFor(process, later(hours(2)));
+    await process.settle();
+    await process.changeRoot({ metadata: { annotations: { [annotations.podCertificates]: null } } });
+    await process.settle();
+    assert.deepEqual(recorded(process).roots.get(rootIdOf(process.root())), later(hours(2)));
+  });
+
+  test('names an intermediate as soon as it signs: its CRL has to stay fresh', async (t) => {
+    const process = await AuthorityProcess.created(t);
+    askFor(process, later(hours(2)));
+    await process.settle();
+    const first = process.root();
+    await process.putRoot('next', intermediate(first));
+    await process.settle();
+    const second = process.root();
+    assert.notEqual(issuerIdOf(second), issuerIdOf(first));
+    assert.deepEqual([...recorded(process).issuers.keys()].sort(), [issuerIdOf(first), issuerIdOf(second)].sort());
+  });
+});
 
 describe('an authority', () => {
   for (const [

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { AuthorityStates } from '../../../../src/controllers/cache/authority-states.ts';
 import { trustBundle } from '../../../../src/pki/index.ts';
-import type { AuthorityVerdict } from '../../../../src/plan/index.ts';
+import { type AuthorityVerdict, recordedUntil } from '../../../../src/plan/index.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
-import { intermediate, root } from '../../../support/fixtures/roots.ts';
-import { now } from '../../../support/fixtures/times.ts';
+import { intermediate, root, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { days, later, now } from '../../../support/fixtures/times.ts';
 
 const [a, b] = [root({ name: 'A' }), root({ name: 'B' })];
 const verdict = (...[active = a, ...others]: (typeof a)[]): AuthorityVerdict => ({
@@ -67,10 +67,25 @@ describe('the state of an authority', () => {
   for (const [title, before, after, changed] of changes) {
     test(`${changed ? 'changes' : 'does not change'} for ${title}`, () => {
       const authorityStates = new AuthorityStates();
-      assert.equal(authorityStates.set(authority(), before), 'whole');
-      assert.equal(authorityStates.set(authority(), after), changed ? 'whole' : 'none');
+      assert.deepEqual(authorityStates.set(authority(), before), ['whole']);
+      assert.deepEqual(authorityStates.set(authority(), after), changed ? ['whole'] : []);
     });
   }
+});
+
+test('the state of an authority changes only for pods when the root Secret records longer certificates', () => {
+  const authorityStates = new AuthorityStates();
+  const recorded = (until: Date): AuthorityVerdict => ({
+    ...(verdict(a) as AuthorityVerdict & { state: 'ready' }),
+    podLeaves: { roots: new Map([[rootIdOf(a), until]]), issuers: new Map() },
+  });
+  authorityStates.set(authority(), verdict(a));
+  assert.deepEqual(authorityStates.set(authority(), recorded(later(days(1)))), ['podLeaves']);
+  assert.deepEqual(authorityStates.set(authority(), recorded(later(days(1)))), []);
+  assert.deepEqual(authorityStates.set(authority(), recorded(later(days(2)))), ['podLeaves']);
+  const state = authorityStates.get('default');
+  assert.deepEqual(recordedUntil(state.state === 'ready' ? state.podLeaves : undefined, rootIdOf(a)), later(days(2)));
+  assert.deepEqual(authorityStates.set(authority(), bad), ['whole']);
 });
 
 test('the states of authorities are forgotten when a term begins', () => {
@@ -101,10 +116,10 @@ describe('an authority that waits', () => {
   test('changes state when it no longer waits, and when certificates start to switch', () => {
     const authorityStates = new AuthorityStates();
     authorityStates.set(authority(), waiting);
-    assert.equal(authorityStates.set(authority(), verdict(a, b)), 'whole');
+    assert.deepEqual(authorityStates.set(authority(), verdict(a, b)), ['whole']);
     const switching = { ...(verdict(a, b) as AuthorityVerdict & { state: 'ready' }), reissue };
-    assert.equal(authorityStates.set(authority(), switching), 'whole');
-    assert.equal(authorityStates.set(authority(), { ...switching, reissue: { ...reissue } }), 'none');
-    assert.equal(authorityStates.set(authority(), { ...switching, acceptedBundleDigests: ['x'] }), 'whole');
+    assert.deepEqual(authorityStates.set(authority(), switching), ['whole']);
+    assert.deepEqual(authorityStates.set(authority(), { ...switching, reissue: { ...reissue } }), []);
+    assert.deepEqual(authorityStates.set(authority(), { ...switching, acceptedBundleDigests: ['x'] }), ['whole']);
   });
 });

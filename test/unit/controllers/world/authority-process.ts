@@ -4,6 +4,7 @@ import { annotations, apiVersion, crlKey, rotationKeys, secretKeys } from '../..
 import type { MtlsAuthority, MtlsAuthoritySpec } from '../../../../src/api/types.ts';
 import { AuthorityObserver } from '../../../../src/controllers/authority/authority-observer.ts';
 import { AuthorityReconciler } from '../../../../src/controllers/authority/authority-reconciler.ts';
+import { PodLeafRequests } from '../../../../src/controllers/authority/pod-leaf-requests.ts';
 import { RootSecretWriter } from '../../../../src/controllers/authority/root-secret-writer.ts';
 import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
 import { base64 } from '../../../../src/controllers/objects/secret-data.ts';
@@ -62,6 +63,7 @@ export class AuthorityProcess {
   nowMs = now.getTime();
   /** How far the clock advances whenever the operator reads it. */
   stepMs = 0;
+  readonly podLeafRequests = new PodLeafRequests(() => undefined);
   readonly reconciler: AuthorityReconciler;
   readonly writer: RootSecretWriter;
   readonly #observer: AuthorityObserver;
@@ -81,7 +83,9 @@ export class AuthorityProcess {
     this.replica = new Replica({ ...common, monotonicMs: () => this.nowMs });
     const { caches, authorityStates } = this.replica;
     const publications = new TrustPublications(client, caches, authorityStates);
-    this.#observer = new AuthorityObserver({ ...common, caches, authorityStates, publications, leadingSince: now });
+    const { podLeafRequests } = this;
+    const sources = { ...common, caches, authorityStates, publications, podLeafRequests };
+    this.#observer = new AuthorityObserver({ ...sources, leadingSince: now });
     this.writer = new RootSecretWriter({ ...common, recorder });
     this.reconciler = new AuthorityReconciler({
       client,
@@ -89,6 +93,7 @@ export class AuthorityProcess {
       authorityStates,
       observer: this.#observer,
       writer: this.writer,
+      podLeafRequests,
       onChange: (_, change) => this.changes.push(change),
       trustConditions: (record) => publications.conditions(record),
       podReport: () => undefined,
