@@ -215,7 +215,10 @@ export class EventHandlers {
       this.crlChanged(authority);
       return;
     }
-    if (change === 'podLeaves') return;
+    if (change === 'podLeaves') {
+      this.podRequestsOf(authority);
+      return;
+    }
     this.usersOf(authority);
     this.trustOf(authority);
     this.podRequestsOf(authority);
