@@ -13,6 +13,12 @@ interface Hierarchy {
 /** kubelet limits pods with these. */
 const NEEDED = ['cpu', 'cpuset', 'memory', 'pids'];
 
+/** Sixteen times the default, of version 1 and of version 2. */
+const WEIGHTS = [
+  ['cpu.shares', '16384'],
+  ['cpu.weight', '1600'],
+] as const;
+
 /** The mounted hierarchies, by mountinfo in proc(5): with version 1 one for each set of controllers. */
 function hierarchies(): Hierarchy[] {
   return readFileSync('/proc/self/mountinfo', 'utf8')
@@ -48,6 +54,8 @@ export function createCgroup(name: string): void {
   for (const { path, version, controllers } of hierarchies()) {
     const group = join(path, name);
     mkdirSync(group, { recursive: true });
+    // One group counts as one process when processors are scarce. With its pods, it shall count as many.
+    for (const [file, weight] of WEIGHTS) if (existsSync(join(group, file))) writeFileSync(join(group, file), weight);
     if (version === 2) {
       // Only a group without processes may hand its controllers on, and this one has none.
       for (const controller of controllers) writeFileSync(join(group, 'cgroup.subtree_control'), `+${controller}`);

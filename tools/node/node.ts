@@ -27,7 +27,7 @@ import { startKubelet } from './kubelet.ts';
 import { API_SERVICE_IP, endSandbox, type InsideProgram, NODE_IP, type Sandbox, startSandbox } from './sandbox.ts';
 import { nodeUnavailable, pluginFolder, programPath } from './unavailable.ts';
 
-export type { ImageSpec } from './image.ts';
+export type { ImageFile, ImageSpec } from './image.ts';
 export { nodeUnavailable } from './unavailable.ts';
 
 const RELAY = fileURLToPath(new URL('relay.ts', import.meta.url));
