@@ -1,8 +1,8 @@
 #!/bin/sh
 # Process 1 of a node: prepares the mounts and the network of its namespaces, and reaps orphans. The kernel ends every process
-# and every mount of the node when this process ends. usage: init.sh FOLDER BRIDGE_ADDRESS LOCAL_ADDRESS
+# and every mount of the node when this process ends. usage: init.sh FOLDER BRIDGE_ADDRESS SERVICE_SUBNET
 set -eu
-folder=$1 bridge=$2 local=$3
+folder=$1 bridge=$2 services=$3
 
 # Shared among the node's programs, as kubelet expects it. The machine sees none of these mounts.
 mount --make-rshared /
@@ -20,8 +20,8 @@ for each in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oo
 done
 
 ip link set lo up
-# The first Service of the cluster, "kubernetes". The relay answers there.
-ip address add "$local" dev lo
+# The node answers at the addresses of all Services: relay.ts for "kubernetes", services.ts for the others.
+ip route add local "$services" dev lo
 ip link add cni0 type bridge
 ip address add "$bridge" dev cni0
 ip link set cni0 up

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { RUNTIME_ENDPOINT } from './containerd.ts';
-import { type InsideProgram, NODE_IP, type Sandbox } from './sandbox.ts';
+import { CLUSTER_DOMAIN, DNS_IP, type InsideProgram, NODE_IP, type Sandbox } from './sandbox.ts';
 
 export interface KubeletOptions {
   readonly program: string;
@@ -40,6 +40,8 @@ export async function startKubelet(sandbox: Sandbox, folder: string, options: Ku
       // Nothing of the machine: no iptables, no resolv.conf, no eviction because its disk is full.
       makeIPTablesUtilChains: false,
       resolvConf: '',
+      clusterDNS: [DNS_IP],
+      clusterDomain: CLUSTER_DOMAIN,
       evictionHard: { 'memory.available': '1Mi' },
       imageGCHighThresholdPercent: 100,
       imageGCLowThresholdPercent: 99,

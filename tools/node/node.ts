@@ -24,13 +24,23 @@ import { cgroupFolders, createCgroup, removeCgroups } from './cgroups.ts';
 import { type Containerd, startContainerd } from './containerd.ts';
 import { busyboxImage, type ImageSpec, pauseImage } from './image.ts';
 import { startKubelet } from './kubelet.ts';
-import { API_SERVICE_IP, endSandbox, type InsideProgram, NODE_IP, type Sandbox, startSandbox } from './sandbox.ts';
+import {
+  API_SERVICE_IP,
+  CLUSTER_DOMAIN,
+  DNS_IP,
+  endSandbox,
+  type InsideProgram,
+  NODE_IP,
+  type Sandbox,
+  startSandbox,
+} from './sandbox.ts';
 import { nodeUnavailable, pluginFolder, programPath } from './unavailable.ts';
 
 export type { ImageFile, ImageSpec } from './image.ts';
 export { nodeUnavailable } from './unavailable.ts';
 
 const RELAY = fileURLToPath(new URL('relay.ts', import.meta.url));
+const SERVICES = fileURLToPath(new URL('services.ts', import.meta.url));
 
 export interface NodeOptions extends Omit<ControlPlaneOptions, 'ipv6' | 'nodes'> {
   /** Images that pods can use in addition to `localhost/busybox:1`, with `imagePullPolicy: Never`. */
@@ -106,6 +116,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   const egress = egressSocketIn(controlPlane.dir);
   const relay = await startRelays({ sandbox, folder, guarded, egress, server: controlPlane.server });
   cleanup.defer(() => stopComponents([relay]));
+  sandbox.start('services', process.execPath, [SERVICES, controlPlane.kubeconfig, DNS_IP, CLUSTER_DOMAIN]);
   writeState(folder, { cgroup, processes: [relay, sandbox.init] });
 
   const kubeconfig = join(folder, 'kubelet.kubeconfig');
@@ -188,9 +199,11 @@ async function startRelays({ sandbox, folder, guarded, egress, server }: RelayOp
 
 /** Waits until pods can be scheduled to the node. */
 async function waitForNode({ kubectl }: ControlPlane): Promise<void> {
-  const ready = ['wait', 'node', NODE_NAME, '--for=condition=Ready', '--timeout=120s'];
-  const { code, stderr } = await kubectl(ready);
-  if (code !== 0) throw new Error(`the node is not ready: ${stderr}`);
+  // kubelet is healthy before it has created the Node.
+  for (const state of ['create', 'condition=Ready']) {
+    const { code, stderr } = await kubectl(['wait', 'node', NODE_NAME, `--for=${state}`, '--timeout=120s']);
+    if (code !== 0) throw new Error(`the node is not ready: ${stderr}`);
+  }
 }
 
 /** A connection to an address in the node's network, through the HTTP proxy on `path`. */

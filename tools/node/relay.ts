@@ -7,6 +7,8 @@
 import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type NetConnectOpts, type Socket } from 'node:net';
 
+import { joinStreams } from './streams.ts';
+
 const [side, apiSocket = '', ...rest] = process.argv.slice(2);
 
 if (side === 'machine') forward(apiSocket, addressOf(rest[0] ?? ''));
@@ -24,7 +26,7 @@ function addressOf(text: string): { host: string; port: number } {
 /** Sends each connection to `from` on to `to`. */
 function forward(from: string | { host: string; port: number }, to: NetConnectOpts): void {
   const server = createServer({ allowHalfOpen: true }, (socket) =>
-    join(socket, connect({ ...to, allowHalfOpen: true })),
+    joinStreams(socket, connect({ ...to, allowHalfOpen: true })),
   );
   server.listen(typeof from === 'string' ? { path: from } : from);
 }
@@ -37,7 +39,7 @@ function proxyInto(path: string): void {
     target.once('connect', () => {
       socket.write('HTTP/1.1 200 OK\r\n\r\n');
       target.write(head);
-      join(socket, target);
+      joinStreams(socket, target);
     });
     target.once('error', (error) => {
       socket.end(`HTTP/1.1 502 Bad Gateway\r\n\r\n${error.message}`);
@@ -45,18 +47,4 @@ function proxyInto(path: string): void {
     socket.on('error', () => target.destroy());
   });
   server.listen(path);
-}
-
-/** Copies bytes both ways, including the end of each direction. */
-function join(one: Socket, other: Socket): void {
-  for (const [from, to] of [
-    [one, other],
-    [other, one],
-  ] as const) {
-    from.setNoDelay(true);
-    from.pipe(to);
-    // An error is followed by "close".
-    from.on('error', () => {});
-    from.on('close', () => to.destroy());
-  }
 }

@@ -16,6 +16,11 @@ export const NODE_IP = '10.88.0.1';
 export const POD_SUBNET = '10.88.0.0/16';
 /** The address of the Service `kubernetes`, the first of the control plane's range. */
 export const API_SERVICE_IP = '10.96.0.1';
+/** Where pods ask for the names of Services. */
+export const DNS_IP = '10.96.0.10';
+export const CLUSTER_DOMAIN = 'cluster.local';
+/** The addresses of Services. */
+export const SERVICE_SUBNET = '10.96.0.0/16';
 
 /** Mount, process, network, host name and IPC namespaces. They and all they contain disappear with their process 1. */
 export interface Sandbox {
@@ -42,7 +47,7 @@ export interface InsideProgram {
 export async function startSandbox(folder: string, guarded: boolean): Promise<Sandbox> {
   mkdirSync(join(folder, 'kubelet'), { recursive: true });
   const namespaces = ['--mount', '--pid', '--net', '--uts', '--ipc', '--fork', '--kill-child', '--mount-proc'];
-  const init = ['sh', INIT, folder, `${NODE_IP}/16`, `${API_SERVICE_IP}/32`];
+  const init = ['sh', INIT, folder, `${NODE_IP}/16`, SERVICE_SUBNET];
   const unshare = startComponent('unshare', [...namespaces, ...init], folder, guarded, 'sandbox');
   await waitUntilReady(unshare, async () => existsSync(join(folder, 'ready')));
   const [pid] = childrenOf(unshare.pid);

@@ -159,6 +159,29 @@ describe('a node', { skip: skipWithoutNode() }, () => {
     }
   });
 
+  test('gives Services addresses and names', async () => {
+    await apply(
+      pod('files', { containers: [shell('mkdir /srv && echo served >/srv/text && httpd -f -p 8080 -h /srv')] }),
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'files' },
+        spec: { selector: { app: 'files' }, ports: [{ port: 80, targetPort: 8080 }] },
+      },
+      pod('visitor', {
+        containers: [
+          {
+            ...shell(
+              'until curl -sSf http://files/text http://files.default.svc.cluster.local/text; do sleep 1; done; sleep 3600',
+            ),
+            image: 'localhost/curl:1',
+          },
+        ],
+      }),
+    );
+    await eventually(async () => assert.match(await node.kubectl(['logs', 'visitor']), /served\nserved\n/));
+  });
+
   test('keeps its pods while kubelet restarts', async () => {
     const started = ['get', 'pods', '-o', 'jsonpath={.items[*].status.containerStatuses[0].containerID}'];
     const containers = await node.kubectl(started);
