@@ -52,9 +52,14 @@ const LONGEST = [
 
 /** Files that almost only wait for time-outs and pauses of the operator. They run one after another, next to the others. */
 const WAITING: ReadonlySet<string> = new Set(
-  ['behaviours/contested', 'behaviours/ownership', 'tenants/ownership', 'faults/quiet', 'faults/silence'].map(
-    (name) => `test/integration/${name}.test.ts`,
-  ),
+  [
+    'integration/behaviours/contested',
+    'integration/behaviours/ownership',
+    'integration/tenants/ownership',
+    'integration/faults/quiet',
+    'integration/faults/silence',
+    'e2e/node/bundle-by-name',
+  ].map((name) => `test/${name}.test.ts`),
 );
 
 const isLong = (file: string): boolean => LONGEST.some((end) => file.endsWith(end));
