@@ -11,7 +11,7 @@ import type { Operator } from './operator.ts';
 export function metricSources(operator: Operator, now: () => Date): MetricSources {
   const { certificates, authorities } = operator.caches;
   /** A condition of the authorities whose spec requests what it is about. */
-  function* whereRequested(type: 'TrustPublished' | 'AdditionalRootsAccepted'): Samples {
+  function* whereRequested(type: 'TrustPublished' | 'AdditionalRootsAccepted' | 'PodCertificatesServed'): Samples {
     for (const { name, status } of authorities.values()) {
       const condition = conditionOf(status, type);
       if (condition !== undefined && condition.reason !== 'NotRequested')
@@ -58,6 +58,16 @@ export function metricSources(operator: Operator, now: () => Date): MetricSource
     },
     trustPublished: () => whereRequested('TrustPublished'),
     additionalRootsAccepted: () => whereRequested('AdditionalRootsAccepted'),
+    podCertificatesServed: () => whereRequested('PodCertificatesServed'),
+    *podCertificatesOfOldRoots(): Samples {
+      for (const { name, status } of authorities.values()) {
+        const old = (status.podCertificates?.roots ?? []).filter(
+          ({ fingerprint }) => fingerprint !== status.activeRoot?.fingerprint,
+        );
+        if (old.length > 0)
+          yield { labels: [name], value: Math.max(...old.map(({ notAfter }) => Date.parse(notAfter))) / 1000 };
+      }
+    },
     *rootExpiry(): Samples {
       for (const [authority, root] of operator.authorityStates.issuers())
         yield { labels: [authority], value: commonValidity(pathOf(root)).notAfter.getTime() / 1000 };

@@ -21,6 +21,8 @@ export interface MetricSources extends RuntimeSources {
   rotationRemaining(): Samples;
   unreadableNamespaces(): Samples;
   podCertificatesPending(): Samples;
+  podCertificatesServed(): Samples;
+  podCertificatesOfOldRoots(): Samples;
 }
 
 export interface MetricsOptions {
@@ -180,6 +182,18 @@ export class Metrics {
         ['authority', 'reason'],
         'PodCertificateRequests that wait, by reason',
         () => sources.podCertificatesPending(),
+      ],
+      [
+        'pod_certificates_served',
+        ['authority'],
+        '1 while the condition PodCertificatesServed of an MtlsAuthority is True, otherwise 0; absent if it is no signer for pods',
+        () => sources.podCertificatesServed(),
+      ],
+      [
+        'pod_certificates_of_old_roots_expiry_seconds',
+        ['authority'],
+        'Unix time, rounded up, at which all certificates of pods issued by roots that no longer sign have expired; absent without such certificates',
+        () => sources.podCertificatesOfOldRoots(),
       ],
     ];
     for (const [name, labels, help, samples] of gauges)

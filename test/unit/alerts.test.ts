@@ -53,6 +53,9 @@ const rootExpiry = (at: number) => onBoth('mtls_operator_root_expiry_seconds', b
 const withoutRootRenewal = Object.fromEntries(
   Object.keys(rootRenewal(0)).map((name) => [name, undefined]),
 ) satisfies Change;
+const oldPods = (until: number) =>
+  onBoth('mtls_operator_pod_certificates_of_old_roots_expiry_seconds', byDefault, constant(until));
+const waiting = on('a', 'mtls_operator_pod_certificates_pending', `${byDefault},reason="ServiceNotFound"`);
 const notReady = (reason: string, count: number) =>
   onBoth('mtls_operator_certificates', `ready="False",reason="${reason}"`, constant(count));
 
@@ -155,6 +158,24 @@ const cases: readonly Case[] = [
       [on('b', 'mtls_operator_rotation_phase', `${byDefault},phase="Retiring"`)]: `_x124 0x${minutes - 125}`,
     },
     at: { '359m': [], '360m': [warning('MtlsRootRotationStuck', `${byDefault},phase="Draining"`)] },
+  },
+  {
+    when: 'the phase Draining lasts for 6 hours after the last certificate of a pod from the old root has expired',
+    change: {
+      [on('a', 'mtls_operator_rotation_phase', `${byDefault},phase="Draining"`)]: constant(1),
+      ...oldPods(5 * hour),
+    },
+    at: { '659m': [], '660m': [warning('MtlsRootRotationStuck', `${byDefault},phase="Draining"`)] },
+  },
+  {
+    when: 'an authority does not answer the requests of pods',
+    change: onBoth('mtls_operator_pod_certificates_served', byDefault, constant(0)),
+    at: { '14m': [], '15m': [critical('MtlsPodCertificatesNotServed', byDefault)] },
+  },
+  {
+    when: 'the request of a pod waits for 10 minutes',
+    change: { [waiting]: constant(2) },
+    at: { '9m': [], '10m': [warning('MtlsPodCertificatesPending', `${byDefault},reason="ServiceNotFound"`)] },
   },
   {
     when: 'the CRL ends in less than 14 days',
@@ -296,6 +317,8 @@ function justBelow(): Change {
     [on('b', 'mtls_operator_authority_ready', byDefault)]: constant(0),
     [on('b', 'mtls_operator_trust_published', byDefault)]: constant(0),
     [on('b', 'mtls_operator_authority_additional_roots_accepted', byDefault)]: constant(0),
+    [on('b', 'mtls_operator_pod_certificates_served', byDefault)]: constant(0),
+    [waiting]: short(60, 10, 3, 0),
     [on('b', 'mtls_operator_certificate_renewal_seconds', server)]: constant(0),
     [on('b', 'mtls_operator_certificate_expiry_seconds', server)]: constant(6 * hour),
     [on('a', 'mtls_operator_certificate_renewal_seconds', server)]: constant(hour),
@@ -385,6 +408,13 @@ function healthyDay(): Change {
       'mtls_operator_trust_published',
       byDefault,
       perMinute((at) => Number(!(renewed(at) && at % 100 > 95))),
+    ),
+    // Pods wait for Services, and the root is being repaired.
+    [waiting]: perMinute((at) => (at % 20 > 11 ? 5 : 'stale')),
+    ...onBoth(
+      'mtls_operator_pod_certificates_served',
+      byDefault,
+      perMinute((at) => Number(at % 60 > 13)),
     ),
     // A source is deleted and created again every 20 minutes.
     ...onBoth(

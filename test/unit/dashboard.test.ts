@@ -30,7 +30,7 @@ describe('the dashboard', () => {
   test('begins with what is wrong, and has a description and a unit for every panel', () => {
     assert.deepEqual(
       panels.filter(({ type }) => type === 'row').map(({ title }) => title),
-      ['What is wrong', 'Expiry', 'Rotation of the root', 'Issuing', 'Runtime', 'API server'],
+      ['What is wrong', 'Expiry', 'Rotation of the root', 'Issuing', 'Certificates of pods', 'Runtime', 'API server'],
     );
     assert.equal(new Set(shown.map(({ id }) => id)).size, shown.length);
     assert.equal(new Set(shown.map(({ title }) => title)).size, shown.length);

@@ -51,6 +51,7 @@ export const healthy: Series = {
   ...onBoth('mtls_operator_authority_ready', byDefault, constant(1)),
   ...onBoth('mtls_operator_trust_published', byDefault, constant(1)),
   ...onBoth('mtls_operator_authority_additional_roots_accepted', byDefault, constant(1)),
+  ...onBoth('mtls_operator_pod_certificates_served', byDefault, constant(1)),
   ...onBoth('mtls_operator_root_renewal_seconds', byDefault, constant(3285 * day)),
   ...onBoth('mtls_operator_root_expiry_seconds', byDefault, constant(3650 * day)),
   ...onBoth('mtls_operator_crl_next_update_seconds', byDefault, constant(30 * day)),

@@ -22,6 +22,13 @@ function certificateOf(name: string, renewalTime: string, ...conditions: readonl
   return { namespace: 'shop', name, status: { secrets, conditions } };
 }
 
+const rootStatus = (fingerprint: string) => ({
+  fingerprint,
+  subject: 'CN=Root',
+  notBefore: '2026-06-01T00:00:00Z',
+  notAfter: '2036-06-01T00:00:00Z',
+});
+
 const generated = root({ name: 'Generated' });
 const brought = root({ name: 'Brought' });
 
@@ -44,7 +51,17 @@ function sources() {
           condition('Ready', 'False', 'RootMissing'),
           condition('TrustPublished', 'True', 'Published'),
           condition('AdditionalRootsAccepted', 'True', 'Accepted'),
+          condition('PodCertificatesServed', 'True', 'Serving'),
         ],
+        activeRoot: rootStatus('new'),
+        podCertificates: {
+          issued: 7,
+          roots: [
+            { fingerprint: 'new', notAfter: '2026-06-14T00:00:00Z' },
+            { fingerprint: 'old', notAfter: '2026-06-11T00:00:00Z' },
+            { fingerprint: 'older', notAfter: '2026-06-10T00:00:00Z' },
+          ],
+        },
       },
     }),
     authority({
@@ -53,7 +70,10 @@ function sources() {
         conditions: [
           condition('TrustPublished', 'False', 'TrustConflict'),
           condition('AdditionalRootsAccepted', 'False', 'SourceMissing'),
+          condition('PodCertificatesServed', 'False', 'NotEnabled'),
         ],
+        activeRoot: rootStatus('new'),
+        podCertificates: { issued: 1, roots: [{ fingerprint: 'new', notAfter: '2026-06-14T00:00:00Z' }] },
       },
     }),
     authority({
@@ -63,6 +83,7 @@ function sources() {
         conditions: [
           condition('TrustPublished', 'False', 'NotRequested'),
           condition('AdditionalRootsAccepted', 'False', 'NotRequested'),
+          condition('PodCertificatesServed', 'False', 'NotRequested'),
         ],
       },
     }),
@@ -150,4 +171,14 @@ test('a leader shows the reconcile in progress, for how long it runs, and the ke
   assert.ok((asObject(gauges.longestRunning())['certificate/certificate'] ?? 0) > 0);
   resolve();
   await until(() => assert.deepEqual(asObject(gauges.certificates()), { 'True/Issued': 4 }));
+});
+
+test('an authority that is no signer for pods has no sample about them', () => {
+  assert.deepEqual(asObject(sources().podCertificatesServed()), { publishing: 1, blocked: 0 });
+});
+
+test('the last certificate of a pod counts only if its root no longer signs', () => {
+  assert.deepEqual(asObject(sources().podCertificatesOfOldRoots()), {
+    publishing: Date.parse('2026-06-11T00:00:00Z') / 1000,
+  });
 });

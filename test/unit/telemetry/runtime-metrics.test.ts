@@ -131,6 +131,9 @@ describe('the linter of Prometheus accepts the metrics', { skip }, () => {
     runtime.onTransition('mtls-operator', true);
     metrics.issued.inc({ role: 'server', reason: 'RenewalDue' });
     metrics.watchErrors.inc({ resource: 'secrets', code: '410' });
+    metrics.podCertificatesIssued.inc({ authority: 'default' });
+    metrics.podCertificatesDenied.inc({ authority: 'default', reason: 'VolumeMismatch' });
+    metrics.podCertificateSeconds.observe({}, 0.5);
     assert.equal(await lint(metrics), '');
     const text = [...(await metrics.expose()).body].join('');
     for (const { name } of metrics.describe())

@@ -22,6 +22,7 @@ import {
   renewals,
 } from './certificate-panels.ts';
 import { dashboardJson, type Panel, type Row, type Variable } from './grafana.ts';
+import { deniedPods, podCertificates, podTime, servedPods, waitingPods } from './pod-panels.ts';
 import { own } from './promql.ts';
 import {
   alerts,
@@ -78,6 +79,10 @@ const rows: readonly Row[] = [
   },
   { title: 'Rotation of the root', lines: [line(7, [9, phases], [5, remaining], [5, trust], [5, additionalRoots])] },
   { title: 'Issuing', lines: [line(8, [8, issued], [8, ready], [8, byNamespace])] },
+  {
+    title: 'Certificates of pods',
+    lines: [line(8, [5, podCertificates], [5, waitingPods], [5, deniedPods], [5, podTime], [4, servedPods])],
+  },
   {
     title: 'Runtime',
     lines: [
