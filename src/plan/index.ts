@@ -7,7 +7,7 @@ export {
   signersAfter,
   signersIn,
 } from './authority/authority-plan.ts';
-export { planAuthorityStatus } from './authority/authority-status.ts';
+export { planAuthorityStatus, podRootsStatus } from './authority/authority-status.ts';
 export type { ObservedAuthority } from './authority/observed-authority.ts';
 export { planRoot, type RootPlan, type RootVerdict } from './authority/root-plan.ts';
 export type { AuthorityRules, AuthorityState, ReadyAuthority, RootState } from './certificate/authority-state.ts';
@@ -103,7 +103,7 @@ export {
   type SecretRecord,
   type UnexaminedSecret,
 } from './records/secret-record.ts';
-export { anchorIdInStatus, rootsInStatus } from './records/status-roots.ts';
+export { anchorIdInStatus, podLeavesInStatus, rootsInStatus } from './records/status-roots.ts';
 export type { CrlBundle } from './revocation/crl-bundle.ts';
 export { type CrlPlan, planCrls } from './revocation/crl-plan.ts';
 export { crlIntervalMs } from './revocation/crl-rate-limit.ts';

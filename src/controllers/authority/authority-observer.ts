@@ -6,6 +6,7 @@ import {
   type ObservedAuthority,
   type PodLeaves,
   planAuthority,
+  podLeavesInStatus,
   publishedState,
   type RevocationState,
   rootsInStatus,
@@ -87,12 +88,14 @@ export class AuthorityObserver {
     return { observed, live };
   }
 
-  /** Until when pods may hold certificates, from the root Secret and from what it said before another client overwrote it. */
+  /** Until when pods may hold certificates, from the root Secret, and from status and memory in case another client overwrote it. */
   #podLeaves({ authority, secret }: Pick<ObservedAuthority, 'authority' | 'secret'>): PodLeaves | undefined {
     const state = this.#options.authorityStates.get(authority.name);
     const known = state.state === 'ready' ? state.podLeaves : undefined;
+    const inStatus = podLeavesInStatus(authority.status);
     const records = [secret?.podLeaves, known].filter((one) => one !== undefined);
-    return records.length === 0 ? undefined : mergePodLeaves(...records);
+    const isKnown = records.length > 0 || inStatus.roots.size > 0;
+    return isKnown ? mergePodLeaves(...records, inStatus) : undefined;
   }
 
   /** Forgets a deleted authority. */

@@ -8,6 +8,7 @@ import {
   planAuthority,
   planAuthorityStatus,
   podCertificatesCondition,
+  podRootsStatus,
   type RotationReport,
 } from '../../plan/index.ts';
 import type { AuthorityChange, AuthorityStates } from '../cache/authority-states.ts';
@@ -128,10 +129,13 @@ export class AuthorityReconciler {
     const { authority } = observed;
     // Use the time of the plan. If a deadline has passed since then, requeueAt is in the past and the key is queued at once.
     const { status: planned, requeueAt } = planAuthorityStatus(observed, plan, plannedAt);
-    const podCertificates = podReport(authority);
+    const podRoots = podRootsStatus(authority, plan);
+    const report = podReport(authority) ?? (podRoots.length === 0 ? undefined : { issued: 0 });
     const status = {
       ...planned,
-      ...(podCertificates === undefined ? {} : { podCertificates }),
+      ...(report === undefined
+        ? {}
+        : { podCertificates: { ...report, ...(podRoots.length === 0 ? {} : { roots: podRoots }) } }),
       conditions: [
         ...planned.conditions,
         ...trustConditions(authority),

@@ -1,5 +1,6 @@
 import { anchorId, type Certificate, caId, type Issuer, subjectText } from '../../pki/index.ts';
 import { exceeds, livePodLeaves, mergePodLeaves, noPodLeaves, type PodLeaves, roundUp } from '../records/pod-leaves.ts';
+import { podLeavesInStatus } from '../records/status-roots.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { crlBundle } from '../revocation/crl-bundle.ts';
 import type { CrlPlan } from '../revocation/crl-plan.ts';
@@ -29,7 +30,7 @@ export type AuthorityVerdict =
   /** `crl` is absent when no signing CA may sign CRLs. */
   | (Extract<RootVerdict, { state: 'ready' }> & {
       readonly crl?: CrlBundle;
-      /** Until when certificates for pods may be valid, as the root Secret records it. */
+      /** Until when certificates for pods may be valid, as both the root Secret and status record it. */
       readonly podLeaves?: PodLeaves;
       /** The longest lifetime that a rotation allows for certificates of pods, in milliseconds. Absent when it sets no limit. */
       readonly longestPodLifetimeMs?: number;
@@ -62,12 +63,13 @@ function withPodLeaves(plan: AuthorityPlan, observed: ObservedAuthority, now: Da
   const { verdict } = common;
   if (secret === undefined || verdict.state === 'notReady') return common;
   const { podLeaves: written } = secret;
+  const signable = written && inBoth(written, podLeavesInStatus(observed.authority.status));
   const longest = longestPodLifetimeMs(secret.rotation);
   const decided = {
     ...common,
     verdict: {
       ...verdict,
-      ...(written === undefined ? {} : { podLeaves: written }),
+      ...(signable === undefined ? {} : { podLeaves: signable }),
       ...(longest === undefined ? {} : { longestPodLifetimeMs: longest }),
     },
   };
@@ -75,6 +77,18 @@ function withPodLeaves(plan: AuthorityPlan, observed: ObservedAuthority, now: Da
   if (plan.step.step !== 'keep' || !exceeds(podLeaves, written ?? noPodLeaves)) return decided;
   return { ...decided, step: { step: 'recordPodLeaves', resourceVersion: secret.resourceVersion, podLeaves } };
 }
+
+/**
+ * A certificate is signed only when both records have it: if another client then overwrites the root Secret, status still
+ * remembers how long the roots have to be trusted.
+ */
+const inBoth = ({ roots, issuers }: PodLeaves, inStatus: PodLeaves): PodLeaves | undefined => {
+  const both = [...roots].flatMap(([root, until]) => {
+    const known = inStatus.roots.get(root);
+    return known === undefined ? [] : [[root, known < until ? known : until] as const];
+  });
+  return both.length === 0 ? undefined : { roots: new Map(both), issuers };
+};
 
 /** What the root Secret has to record: what is known, and what the signing CA is about to sign. */
 function recordFor(
@@ -104,7 +118,9 @@ function planOwn(
   // A step for the root signs the CRLs of its roots in the same write.
   const { roots: trusted } = plan.verdict.bundle;
   const signers = trustedSigners(observed, trusted);
-  const context = { before, trusted, isInUse: issuersInUse(observed.rollout, settleMsOf(observed), now) };
+  const isInSecret = issuersInUse(observed.rollout, settleMsOf(observed), now);
+  const isInUse = (issuer: string): boolean => isInPods(observed, issuer, now) || isInSecret(issuer);
+  const context = { before, trusted, isInUse };
   const publicationCount = () => observed.rollout.publications.length;
   const { plan: crls, nextAt } =
     plan.step.step === 'keep'
@@ -123,6 +139,10 @@ function planOwn(
     : undefined;
   return retirement === undefined ? decided : { ...decided, step: retirement };
 }
+
+/** True when a pod may hold a certificate of this CA. */
+const isInPods = ({ podLeaves }: ObservedAuthority, issuer: string, now: Date): boolean =>
+  (podLeaves?.issuers.get(issuer) ?? now) > now;
 
 const settleMsOf = ({ authority }: ObservedAuthority): number =>
   parseDurationMs(authority.spec.rotation.propagationDelay) ?? Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-import type { CrlStatus, MtlsAuthorityStatus, Root, RotationStatus } from '../../api/types.ts';
+import type { CrlStatus, MtlsAuthorityStatus, PodCertificateRoot, Root, RotationStatus } from '../../api/types.ts';
 import {
   anchorId,
   type Certificate,
@@ -33,6 +33,8 @@ const blockedPollMs = 600_000;
 /** How often the operator checks the gate of a rotation. A reconcile for every change that the gate waits for costs too much. */
 const rotationPollMs = 1000;
 const issuerPollMs = 30_000;
+/** Pods may hold certificates of a root for a day and longer. */
+const podsPollMs = 30_000;
 /** A check of a gate takes about a microsecond for each cached Secret. The pause between checks is fifty times as long. */
 const rotationPollMsPerSecret = 0.05;
 
@@ -109,6 +111,18 @@ export function planAuthorityStatus(
   return next === undefined ? { status } : { status, requeueAt: next };
 }
 
+/** The roots in status whose certificates pods may still hold. */
+export function podRootsStatus(
+  { status }: AuthorityRecord,
+  { podLeaves, verdict }: Pick<AuthorityPlan, 'podLeaves' | 'verdict'>,
+): readonly PodCertificateRoot[] {
+  const trusted = [...(verdict.state === 'ready' ? verdict.bundle.roots : []), ...rootsInStatus(status)];
+  return [...(podLeaves?.roots ?? [])].flatMap(([id, until]) => {
+    const root = trusted.find((one) => anchorId(one) === id);
+    return root === undefined ? [] : { fingerprint: root.fingerprint, notAfter: timestamp(until) };
+  });
+}
+
 /**
  * A root that is not valid yet becomes valid without an event. Every other problem ends with a write, which is an
  * event; the slower timer covers a missed event.
@@ -122,11 +136,12 @@ const renewalRecheck = (...[authority, anchor]: Parameters<typeof rootRenewalTim
 };
 
 function rotationRecheck(
-  { opensInMs = Infinity }: RotationReport,
+  { opensInMs = Infinity, waitsForPods }: RotationReport,
   { examinedSecrets }: RolloutObservation,
   now: Date,
 ): Date {
-  const pollMs = Math.max(rotationPollMs, examinedSecrets * rotationPollMsPerSecret);
+  const leastMs = waitsForPods === true ? podsPollMs : rotationPollMs;
+  const pollMs = Math.max(leastMs, examinedSecrets * rotationPollMsPerSecret);
   return new Date(now.getTime() + Math.min(pollMs, opensInMs + 1));
 }
 

@@ -91,7 +91,7 @@ export function planRoot(observed: ObservedRoot, now: Date, additional: readonly
   if ('problem' in anchors) return notReady('RootMalformed', `ca.crt of the root Secret: ${anchors.problem}`);
   if ('reason' in inspection) {
     if (inspection.reason !== 'RootExpired') return notReady(inspection.reason, inspection.message);
-    const input = { authority, secret, rollout: observed.rollout };
+    const input = { authority, secret, rollout: observed.rollout, ...podLeavesOf(observed) };
     // The active root may have been overwritten by a root that is already expired. Then the certificates of the
     // overwritten root still work.
     const valid = rootsInStatus(authority.status).filter(({ notAfter }) => notAfter > now);
@@ -120,7 +120,7 @@ function planWithIssuer(
   const { authority, rollout, leadingSince } = observed;
   const rotation = currentRotation(secret, active);
   const trusted = trustAnchors({ authority, secret, active, inSecret: anchors, rotation }, now);
-  const input = { authority, secret, active, trusted, rollout };
+  const input = { authority, secret, active, trusted, rollout, ...podLeavesOf(observed) };
   if (rotation === undefined) return planWithoutRotation({ ...input, acceptedDigests: [] }, additional, now);
 
   const signer = signerOf(observed, rotation, active);
@@ -148,6 +148,8 @@ function planWithIssuer(
     ...outcomeOf(plan),
   };
 }
+
+const podLeavesOf = ({ podLeaves }: ObservedRoot) => (podLeaves === undefined ? {} : { podLeaves });
 
 /** The moment, or the epoch if it is in the future because the clock was set back. */
 const notInFuture = (moment: Date, now: Date): Date => (moment <= now ? moment : new Date(0));

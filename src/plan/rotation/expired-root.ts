@@ -12,7 +12,7 @@ import {
   rotationStep,
 } from './rotation-step.ts';
 
-type Input = Pick<RotationInput, 'authority' | 'rollout' | 'secret'>;
+type Input = Pick<RotationInput, 'authority' | 'rollout' | 'podLeaves' | 'secret'>;
 
 /**
  * Plans the replacement of a root that has expired. Undefined when only an administrator can replace it. Certificates
@@ -72,7 +72,13 @@ function promoteNext(input: Input, root: Issuer, anchors: readonly Certificate[]
   const { rotation } = input.secret;
   const incoming = anchorId(root.anchor);
   const isComing = rotation?.phase === 'Distributing' && rotation.new === incoming;
-  const fresh = initialRotation(input, outgoingRoots(input, root), incoming, phaseOf(input, incoming, now), now);
+  const fresh = initialRotation(
+    input,
+    outgoingRoots(input, root),
+    incoming,
+    phaseOf({ ...input, trusted: anchors }, incoming, now),
+    now,
+  );
   const trusted = uniqueAnchors([...anchors, root.anchor]);
   const event = isComing
     ? {
@@ -102,7 +108,13 @@ function generateReplacement(input: Input, anchors: readonly Certificate[], now:
     ...stepOf(input, event, anchors),
     generate: { slot: 'active', ...request },
     move: { next: null, previous: 'active' },
-    rotation: initialRotation(input, outgoingRoots(input, undefined), '', phaseOf(input, '', now), now),
+    rotation: initialRotation(
+      input,
+      outgoingRoots(input, undefined),
+      '',
+      phaseOf({ ...input, trusted: anchors }, '', now),
+      now,
+    ),
   };
 }
 
@@ -115,9 +127,14 @@ function stepOf(input: Input, event: RotationStep['event'], trusted: readonly Ce
  * The phase in which the rotation starts. Before the incoming root signs, every peer that presents a live certificate of another
  * root must trust it, and status must name it: if the Secret is overwritten, only status remembers the root.
  */
-function phaseOf({ authority, rollout }: Input, incoming: string, now: Date): 'Distributing' | 'Switching' {
+function phaseOf(
+  input: Input & Pick<RotationInput, 'trusted'>,
+  incoming: string,
+  now: Date,
+): 'Distributing' | 'Switching' {
+  const { authority } = input;
   const isKnown = rootsInStatus(authority.status).some((root) => anchorId(root) === incoming);
-  return isKnown && !mayHaveLiveLeavesOfOtherRoots(rollout, incoming, now) ? 'Switching' : 'Distributing';
+  return isKnown && !mayHaveLiveLeavesOfOtherRoots(input, incoming, now) ? 'Switching' : 'Distributing';
 }
 
 /**

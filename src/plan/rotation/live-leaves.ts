@@ -1,3 +1,5 @@
+import { anchorId, type Certificate } from '../../pki/index.ts';
+import { type PodLeaves, recordedUntil } from '../records/pod-leaves.ts';
 import type { IssuedSecret, RolloutObservation } from './rollout-observation.ts';
 
 /**
@@ -32,11 +34,36 @@ export const hasLiveLeavesOfOtherRoots = ({ secrets }: RolloutObservation, root:
   secrets.some((secret) => isLive(secret, now) && isOfKnownRoot(secret) && secret.leaf?.root !== root);
 
 /**
- * As hasLiveLeavesOfOtherRoots, and also true when the operator could not read a Secret or a namespace. A new root that signs
- * at once needs this answer: peers in such a namespace may not trust the new root yet.
+ * As hasLiveLeavesOfOtherRoots, and also true when a pod may hold such a leaf, or the operator could not read a Secret or a
+ * namespace. A new root that signs at once needs this answer: peers in such a namespace may not trust the new root yet.
  */
-export const mayHaveLiveLeavesOfOtherRoots = (rollout: RolloutObservation, root: string, now: Date): boolean =>
-  mayHoldAnyLeaf(rollout) || hasLiveLeavesOfOtherRoots(rollout, root, now);
+export const mayHaveLiveLeavesOfOtherRoots = (
+  { rollout, podLeaves, trusted }: LeafSources,
+  root: string,
+  now: Date,
+): boolean =>
+  mayHoldAnyLeaf(rollout) ||
+  hasLiveLeavesOfOtherRoots(rollout, root, now) ||
+  rootsInPods(podLeaves, trusted, now).some((other) => other.root !== root);
+
+/** Where leaves can be: in Secrets and in pods. */
+interface LeafSources {
+  readonly rollout: RolloutObservation;
+  readonly podLeaves?: PodLeaves;
+  readonly trusted: readonly Certificate[];
+}
+
+/** The roots whose certificates pods may still hold. No certificate of a root that has expired or is not trusted works. */
+export const rootsInPods = (
+  podLeaves: PodLeaves | undefined,
+  trusted: readonly Certificate[],
+  now: Date,
+): { readonly root: string; readonly until: Date }[] =>
+  trusted.flatMap((certificate) => {
+    const root = anchorId(certificate);
+    const until = recordedUntil(podLeaves, root);
+    return until !== undefined && until > now && certificate.notAfter > now ? { root, until } : [];
+  });
 
 const mayHoldAnyLeaf = ({ secrets }: Pick<RolloutObservation, 'secrets'>): boolean =>
   secrets.some((secret) => secret.mayHoldAnyLeaf === true);

@@ -4,7 +4,7 @@ import { activeRootInStatus, rootsInStatus } from '../records/status-roots.ts';
 import { approveCommand, skipCommand } from '../text/kubectl-command.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { timestamp } from '../timing/timestamp.ts';
-import { hasLiveLeavesOfOtherRoots } from './live-leaves.ts';
+import { hasLiveLeavesOfOtherRoots, rootsInPods } from './live-leaves.ts';
 import type { RolloutObservation } from './rollout-observation.ts';
 import {
   countBundles,
@@ -22,6 +22,8 @@ interface Gate {
   readonly blockers: readonly string[];
   readonly progress: RolloutProgress;
   readonly opensInMs?: number;
+  /** See RotationReport. */
+  readonly waitsForPods?: true;
 }
 
 /**
@@ -69,12 +71,14 @@ const gates: Record<RotationPhase, (input: RotationInput, rotation: RotationStat
     return { progress, blockers: missingBlockers(progress, condition, authority, rotation) };
   },
   // The old root must stay trusted until every peer has loaded its new leaf.
-  Draining({ authority, rollout }, rotation, now) {
+  Draining({ authority, rollout, podLeaves, trusted }, rotation, now) {
     const count = (delayOf: DelayOf) => countLeaves(rollout, rotation.new, now, delayOf);
     const condition = `Secrets to hold a certificate issued by ${rootNames(rotation).incoming}`;
     const isKnown = activeRootInStatus(authority.status) === rotation.new;
     const unskippable = isKnown ? [] : [`status to name ${rootNames(rotation).incoming}`];
-    return { ...propagationGate(count, condition, { authority, rotation, now }), unskippable };
+    const gate = propagationGate(count, condition, { authority, rotation, now });
+    const context = { authority, rotation, podLeaves, trusted, now };
+    return { ...withPodLeaves(gate, context), unskippable };
   },
   Retiring({ authority, rollout, acceptedDigests: digests }, rotation, now) {
     const progress = countBundles(rollout, digests, now);
@@ -91,6 +95,43 @@ const onlyNewRootVerifies = (
 ): boolean =>
   trusted.every((root) => anchorId(root) === rotation.new || root.notAfter <= now) &&
   !hasLiveLeavesOfOtherRoots(rollout, rotation.new, now);
+
+/**
+ * Keeps a gate closed until the certificates of pods that an outgoing root has issued have expired: the operator cannot replace
+ * them, and kubelet does not say which of them it has replaced.
+ */
+function withPodLeaves(
+  gate: Gate,
+  {
+    authority,
+    rotation,
+    podLeaves,
+    trusted,
+    now,
+  }: Pick<RotationInput, 'authority' | 'trusted'> & {
+    readonly podLeaves: RotationInput['podLeaves'] | undefined;
+    readonly rotation: RotationState;
+    readonly now: Date;
+  },
+): Gate {
+  const moments = rootsInPods(podLeaves, trusted, now).flatMap(({ root, until }) =>
+    rotation.old.includes(root) ? until.getTime() : [],
+  );
+  if (moments.length === 0) return gate;
+  const until = Math.max(...moments);
+  const { blockers, opensInMs } = gate;
+  const condition = `the certificates that ${rootNames(rotation).outgoing} has issued to pods to expire`;
+  const hint = skipHint({ namespace: '' }, authority, rotation);
+  const waits = { ...gate, blockers: [...blockers, `${condition}: until ${timestamp(new Date(until))} (${hint})`] };
+  // Objects that are missing or that change need a check each time. A delay ends at a known time.
+  if (blockers.length > 0 && opensInMs === undefined) return waits;
+  const untilMs = until - now.getTime();
+  return {
+    ...waits,
+    opensInMs: Math.max(untilMs, opensInMs ?? 0),
+    ...(blockers.length === 0 ? { waitsForPods: true } : {}),
+  };
+}
 
 /** A gate that opens when every object meets the condition and pods have had time to load it. */
 function propagationGate(
@@ -180,7 +221,11 @@ function sampleByNamespace(objects: readonly RolloutObject[]): readonly RolloutO
 }
 
 /** The narrowest skip for this object. */
-function skipHint({ namespace }: RolloutObject, authority: AuthorityRecord, rotation: RotationState): string {
+function skipHint(
+  { namespace }: Pick<RolloutObject, 'namespace'>,
+  authority: AuthorityRecord,
+  rotation: RotationState,
+): string {
   const scope = namespace === '' ? `the phase ${rotation.phase}` : `namespace ${namespace}`;
   return `to skip ${scope}: ${skipCommand(authority, rotation, namespace)}`;
 }

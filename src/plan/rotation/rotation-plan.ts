@@ -38,6 +38,7 @@ export function planRotation(input: RotationInput, rotation: RotationState, now:
       done: gate.progress.done,
       total: gate.progress.total,
       ...(opensInMs === undefined ? {} : { opensInMs }),
+      ...(gate.waitsForPods === undefined ? {} : { waitsForPods: gate.waitsForPods }),
     },
   };
 }

@@ -85,7 +85,7 @@ function startWithStagedRoot(input: RotationInput, next: Certificate, now: Date)
  * every peer knows it, or at once when no certificate of another root is live.
  */
 function adoptOverwrite(input: RotationInput, now: Date): RotationStep {
-  const { authority, active, trusted, rollout } = input;
+  const { authority, active, trusted } = input;
   const event = {
     reason: 'RootReplaced',
     message: 'another root has overwritten the active root; both are trusted',
@@ -94,7 +94,7 @@ function adoptOverwrite(input: RotationInput, now: Date): RotationStep {
   const old = [...new Set([activeRootInStatus(authority.status) ?? '', ...interruptedRoots(input)])].filter(
     (root) => root !== incoming && trusted.some((one) => anchorId(one) === root),
   );
-  const phase = mayHaveLiveLeavesOfOtherRoots(rollout, incoming, now) ? 'Distributing' : 'Switching';
+  const phase = mayHaveLiveLeavesOfOtherRoots(input, incoming, now) ? 'Distributing' : 'Switching';
   // The key of the interrupted rotation's next root is useless. The operator keeps any other root in next.crt, because an
   // administrator put it there.
   const { next, rotation } = input.secret;

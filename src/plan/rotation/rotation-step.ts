@@ -1,5 +1,6 @@
 import { anchorId, type Certificate, type Issuer, type KeySpec, type RootProfile } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
+import type { PodLeaves } from '../records/pod-leaves.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import type { RootSecret } from './observed-root.ts';
 import type { RolloutObservation } from './rollout-observation.ts';
@@ -52,6 +53,8 @@ export interface RotationReport {
   readonly total: number;
   /** The time after which the gate opens without an event. */
   readonly opensInMs?: number;
+  /** The phase waits only until the certificates of pods expire, so it need not be checked often. */
+  readonly waitsForPods?: true;
 }
 
 /** A root Secret whose root may sign, and what its rotation depends on. */
@@ -64,6 +67,8 @@ export interface RotationInput {
   /** Digests of the bundles that meet the gate of the current phase. */
   readonly acceptedDigests: readonly string[];
   readonly rollout: RolloutObservation;
+  /** Until when pods may hold certificates. */
+  readonly podLeaves?: PodLeaves;
 }
 
 /** The plan for a rotation: a step, a report of the gate, a problem, or none when there is no rotation. */

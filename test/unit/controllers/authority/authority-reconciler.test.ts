@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { annotations, crlKey, revocationsKey, secretKeys } from '../../../../src/api/constants.ts';
+import { annotations, crlKey, revocationsKey, rotationKeys, secretKeys } from '../../../../src/api/constants.ts';
 import { isKubeError, secrets } from '../../../../src/kube/index.ts';
 import { encodePodLeaves, type PodLeaves, parsePodLeaves, recordedUntil } from '../../../../src/plan/index.ts';
 import { intermediate, issuerIdOf, root, rootIdOf } from '../../../support/fixtures/roots.ts';
@@ -246,9 +246,20 @@ const rows: Record<string, Row> = {
     ready: 'Ready',
     requeueAfterMs: days(10),
   },
-  'records how long a certificate for a pod is valid before it is signed, and reports it to pods only': {
+  'records how long a certificate for a pod will be valid, in the root Secret and then in status': {
     given: async (process) => askFor(process, later(hours(24))),
-    requests: [readRoot, patchRoot, readRoot],
+    requests: [readRoot, patchRoot, readRoot, writeStatus],
+    changes: [],
+    events: [],
+    ready: 'Ready',
+    requeueAfterMs: days(10),
+  },
+  'reports to pods only that both records have it': {
+    given: async (process) => {
+      askFor(process, later(hours(24)));
+      await process.settle();
+    },
+    requests: [readRoot],
     changes: ['podLeaves'],
     events: [],
     ready: 'Ready',
@@ -257,6 +268,7 @@ const rows: Record<string, Row> = {
   'records nothing for a certificate that is valid no longer than the record says': {
     given: async (process) => {
       askFor(process, later(hours(24) + 1));
+      await process.settle();
       await process.settle();
       askFor(process, later(hours(24) + minutes(10)));
     },
@@ -292,11 +304,13 @@ describe('the record of certificates for pods', () => {
     return state.state === 'ready' ? recordedUntil(state.podLeaves, rootIdOf(process.root())) : undefined;
   };
 
-  test('is in the root Secret before the operator may sign, for the root and for the key that signs', async (t) => {
+  test('is in the root Secret and in status before the operator may sign, for the root and for the key that signs', async (t) => {
     const process = await AuthorityProcess.created(t);
     assert.equal(signs(process), undefined);
     askFor(process, later(hours(24) + 1));
-    process.before(patchRoot, async () => assert.equal(signs(process), undefined));
+    for (const write of [patchRoot, writeStatus])
+      process.before(write, async () => assert.equal(signs(process), undefined));
+    await process.settle();
     await process.settle();
     const until = later(hours(24) + minutes(10));
     const root = process.root();
@@ -305,6 +319,8 @@ describe('the record of certificates for pods', () => {
       issuers: new Map([[issuerIdOf(root), until]]),
     });
     assert.deepEqual(signs(process), until);
+    const { fingerprint } = root.certificate;
+    assert.deepEqual(process.status().podCertificates?.roots, [{ fingerprint, notAfter: '2026-03-02T12:10:00Z' }]);
     assert.equal(process.podLeafRequests.of('default'), undefined);
   });
 
@@ -316,12 +332,14 @@ describe('the record of certificates for pods', () => {
     await assert.rejects(process.reconcile(), (error) => isKubeError(error, 'ServerError'));
     assert.equal(signs(process), undefined);
     await process.settle();
+    await process.settle();
     assert.deepEqual(signs(process), later(hours(24)));
   });
 
   test('loses the roots that are over with its next write, and never grows shorter', async (t) => {
     const process = await AuthorityProcess.created(t);
     askFor(process, later(hours(2)));
+    await process.settle();
     await process.settle();
     askFor(process, later(hours(1)));
     await process.settle();
@@ -343,6 +361,66 @@ describe('the record of certificates for pods', () => {
     await process.changeRoot({ metadata: { annotations: { [annotations.podCertificates]: null } } });
     await process.settle();
     assert.deepEqual(recorded(process).roots.get(rootIdOf(process.root())), later(hours(2)));
+  });
+
+  test('is known by a process that takes over when another client has overwritten the root Secret', async (t) => {
+    const process = await AuthorityProcess.created(t);
+    const first = process.root();
+    askFor(process, later(hours(2)));
+    await process.settle();
+    await process.removeRoot();
+    await process.putRoot('active', other);
+    const successor = await AuthorityProcess.begin(t, process.api);
+    await successor.settle();
+    assert.equal(successor.status().rotation?.phase, 'Distributing', 'a pod with the old root refuses the new one');
+    await successor.settle();
+    assert.deepEqual(recorded(successor).roots, new Map([[rootIdOf(first), later(hours(2))]]));
+    successor.nowMs += hours(2) - 1;
+    await successor.settle();
+    assert.equal(successor.status().rotation?.phase, 'Draining', 'a pod may present a certificate of the old root');
+  });
+
+  test('keeps the old root until its certificates in pods have expired, and is read every half minute', async (t) => {
+    const process = await AuthorityProcess.created(t);
+    askFor(process, later(hours(24)));
+    await process.settle();
+    await process.settle();
+    await rotate(process);
+    const phases = async (settles: number) => {
+      for (let n = 0; n < settles; n += 1) await process.settle();
+      return process.status().rotation?.phase;
+    };
+    assert.equal(await phases(3), 'Draining');
+    process.nowMs += minutes(4);
+    const result = await process.settle();
+    assert.equal(result?.requeueAt.getTime(), process.nowMs + 30_000);
+    assert.match(
+      process.status().rotation?.blockers?.[0] ?? '',
+      /^the certificates that the old root has issued to pods to expire: until 2026-03-02T12:00:00Z \(to skip the phase Draining: kubectl annotate /,
+    );
+    process.nowMs = later(hours(24) - 1).getTime();
+    assert.equal(await phases(1), 'Draining');
+    process.nowMs += 1;
+    assert.equal(await phases(2), undefined);
+  });
+
+  test('keeps the key of a replaced intermediate, whose CRL pods read', async (t) => {
+    const process = await AuthorityProcess.created(t);
+    const anchor = process.root();
+    await process.putRoot('active', intermediate(anchor));
+    await process.settle();
+    askFor(process, later(hours(24)));
+    await process.settle();
+    await process.putRoot('next', intermediate(anchor));
+    const isKept = async () => {
+      await process.settle();
+      await process.settle();
+      return process.secret()?.data?.[rotationKeys.previous.privateKey] !== undefined;
+    };
+    process.nowMs += hours(23);
+    assert.equal(await isKept(), true);
+    process.nowMs += hours(1);
+    assert.equal(await isKept(), false);
   });
 
   test('names an intermediate as soon as it signs: its CRL has to stay fresh', async (t) => {

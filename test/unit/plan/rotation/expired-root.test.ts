@@ -154,15 +154,22 @@ test('a root that has expired is not replaced while its authority is being delet
   assert.equal(planRoot(observed, at).step.step, 'rotate');
 });
 
-test('a root that has expired is replaced at once by a known root, and not while the operator may not read a namespace', () => {
-  const given: Situation = { ...quiet, trusted: [old, young], next: young, status: knows([old, young]), secrets: [] };
-  const phaseWith = (secrets: Situation['secrets']) => {
-    const { step } = planIn({ ...given, secrets }, at);
+test('a root that has expired is replaced at once by a known root, and not while a namespace or a pod may hold a certificate', () => {
+  const third = root({ name: 'Third', at: later(days(3500)) });
+  const trusted = [old, young, third];
+  const given: Situation = { ...quiet, trusted, next: young, status: knows(trusted), secrets: [] };
+  const phaseWith = (secrets: Situation['secrets'], inPods: Situation['inPods'] = []) => {
+    const { step } = planIn({ ...given, secrets, inPods }, at);
     assert.ok(step.step === 'rotate');
     return step.rotation?.phase;
   };
   assert.equal(phaseWith([]), 'Switching');
   assert.equal(phaseWith([unreadableNamespace('web', ['secrets'], 0)]), 'Distributing');
+  assert.equal(phaseWith([], [[third, new Date(at.getTime() + 1)]]), 'Distributing');
+  assert.equal(phaseWith([], [[third, at]]), 'Switching');
+  const longest = new Date(at.getTime() + days(1));
+  assert.equal(phaseWith([], [[old, longest]]), 'Switching', 'no certificate of an expired root works');
+  assert.equal(phaseWith([], [[young, longest]]), 'Switching', 'peers trust this root');
 });
 
 describe('a root that expires during a rotation', () => {

@@ -1,7 +1,7 @@
 import { describe } from 'node:test';
 import type { IssuedSecret, RotationStep } from '../../../../src/plan/index.ts';
 import { rootIdOf } from '../../../support/fixtures/roots.ts';
-import { days, earlier, minutes, now } from '../../../support/fixtures/times.ts';
+import { days, earlier, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { distributing, draining, overwritten, quiet, retiring, switching } from './rotation-phases.ts';
 import { next, old, other } from './rotation-roots.ts';
 import { knows, rotationIn, type Situation, secretsOf } from './rotation-situation.ts';
@@ -83,6 +83,31 @@ describe('a phase whose gate is met ends:', () => {
       drains,
     ),
     'Draining, and the old root is not trusted any more': goesOn(draining, retires),
+    'Draining as soon as the certificates of pods that the old root has issued have expired': goesOn(
+      { ...draining, inPods: [[old, now]] },
+      retires,
+    ),
+    'Draining while pods hold certificates of the new root and of a root that is not trusted': goesOn(
+      {
+        ...draining,
+        inPods: [
+          [next, later(days(1))],
+          [other, later(days(1))],
+        ],
+      },
+      retires,
+    ),
+    'Draining while pods hold certificates of the old root if its gate is skipped': {
+      given: {
+        ...draining,
+        rotation: rotationIn('Draining', { skipped: ['Draining'] }),
+        inPods: [[old, later(days(1))]],
+      },
+      plan: {
+        step: { ...retires, rotation: rotationIn('Retiring', { since, skipped: ['Draining'] }) },
+        verdict: verdicts.Draining,
+      },
+    },
     'Draining, and a root outside this rotation stays trusted': goesOn(
       { ...draining, trusted: [next, old, other] },
       rotationStep(['RotationRetiring', 'the operator removes the old root from every bundle'], [next, other], {

@@ -1,6 +1,7 @@
 import { describe } from 'node:test';
 import type { IssuedSecret } from '../../../../src/plan/index.ts';
-import { days, earlier, later, minutes } from '../../../support/fixtures/times.ts';
+import { rootIdOf } from '../../../support/fixtures/roots.ts';
+import { days, earlier, hours, later, minutes } from '../../../support/fixtures/times.ts';
 import { distributing, draining, overwritten, retiring, switching } from './rotation-phases.ts';
 import { bundleOf, next, old, other } from './rotation-roots.ts';
 import { knows, leafOf, rotationIn, type Situation, secretsOf } from './rotation-situation.ts';
@@ -14,7 +15,7 @@ const waits = (
   given: Situation,
   counts: readonly [done: number, total: number],
   reasons: readonly string[],
-  more: { opensInMs?: number; verdict?: Case['plan']['verdict'] } = {},
+  more: { opensInMs?: number; waitsForPods?: true; verdict?: Case['plan']['verdict'] } = {},
 ): Case => {
   const { verdict = verdicts[given.rotation?.phase as Gated], ...report } = more;
   return { given, plan: { ...waiting(given, counts, reasons, report), verdict } };
@@ -35,6 +36,8 @@ const inCluster = (changedAtMs: number) => ({
   changedAtMs,
   isClusterTrustBundle: true as const,
 });
+const inPods = (outgoing: string, until: string) =>
+  `the certificates that ${outgoing} has issued to pods to expire: until ${until}${toSkip('r1/Draining', 'the phase Draining')}`;
 const delay = (until: string, text = '3m') => `pods to load the last change: until ${until} (propagationDelay ${text})`;
 const unknownRoot = 'status to name the new root';
 
@@ -307,6 +310,42 @@ describe('the phase Draining', () => {
       { ...draining, status: knows([old, next]) },
       [2, 2],
       [unknownRoot],
+    ),
+    'waits for the certificates of pods that the old root has issued': waits(
+      { ...draining, inPods: [[old, later(hours(2))]] },
+      [2, 2],
+      [inPods('the old root', '2026-03-01T14:00:00Z')],
+      { opensInMs: hours(2), waitsForPods: true },
+    ),
+    'waits for pods to load the last certificate, and for the certificates of pods': waits(
+      { ...draining, secrets: [a, { ...b, changedAtMs: minutes(1) }], inPods: [[old, later(1)]] },
+      [1, 2],
+      [delay('2026-03-01T12:01:00Z'), inPods('the old root', '2026-03-01T12:00:00Z')],
+      { opensInMs: minutes(1) },
+    ),
+    'waits for the certificates of pods longer than for the last certificate': waits(
+      { ...draining, secrets: [a, { ...b, changedAtMs: minutes(1) }], inPods: [[old, later(hours(1))]] },
+      [1, 2],
+      [delay('2026-03-01T12:01:00Z'), inPods('the old root', '2026-03-01T13:00:00Z')],
+      { opensInMs: hours(1) },
+    ),
+    'names no time while a Secret is missing as well': waits(
+      { ...draining, secrets: [a, { ...b, leaf: leafOf(old) }], inPods: [[old, later(hours(1))]] },
+      [1, 2],
+      [
+        '1 of 2 Secrets to hold a certificate issued by the new root: shop/b',
+        inPods('the old root', '2026-03-01T13:00:00Z'),
+      ],
+    ),
+    'of an abort waits for the certificates of pods that the new root has issued': waits(
+      {
+        ...draining,
+        rotation: rotationIn('Draining', { old: [rootIdOf(old)], new: rootIdOf(next), aborting: true }),
+        inPods: [[old, later(hours(1))]],
+      },
+      [2, 2],
+      [inPods('the new root', '2026-03-01T13:00:00Z')],
+      { opensInMs: hours(1), waitsForPods: true },
     ),
     'does not wait for bundles, whose order may differ': waits(
       { ...draining, status: {}, secrets: [{ ...a, bundle: bundleOf(old, next).digest }, b] },

@@ -69,6 +69,17 @@ describe('a root that overwrote another one', () => {
         atOnce,
       ),
     'may sign by an intermediate': adopts({ ...over, signs: below }, [below, old], [old]),
+    'is distributed first when every certificate in Secrets has expired and pods may hold others': adopts(
+      { ...over, secrets: gone, inPods: [[old, later(1)]] },
+      [other, old],
+      [old],
+    ),
+    'signs at once when the certificates of pods have expired too': adopts(
+      { ...over, secrets: gone, inPods: [[old, later(0)]] },
+      [other, old],
+      [old],
+      atOnce,
+    ),
     'signs at once when every certificate has expired': adopts({ ...over, secrets: gone }, [other, old], [old], atOnce),
     'signs at once when it has issued every certificate': adopts(
       { ...over, secrets: secretsOf(other, other) },

@@ -42,6 +42,8 @@ export interface Situation {
   readonly monotonicMs?: number;
   readonly issuerInMemory?: TestIssuer;
   readonly leadingSince?: Date;
+  /** Until when pods may hold certificates, by root. */
+  readonly inPods?: readonly (readonly [root: Issuer, until: Date])[];
 }
 
 /** A status: the trusted roots, the signing one first, and the rotation. */
@@ -152,16 +154,22 @@ export function secretOf({
 
 export function observedIn(situation: Situation, at = now): ObservedRoot {
   const { tokens: asked, spec, status, secrets, publications = [], monotonicMs = 0, issuerInMemory } = situation;
-  const { examinedSecrets = secrets.length } = situation;
+  const { examinedSecrets = secrets.length, inPods } = situation;
   return {
     authority: authority({ ...asked, status, ...(spec === undefined ? {} : { spec }) }),
     secret: rootSecret(secretOf(situation), at),
     certificates: secrets.length,
     rollout: { secrets, publications, examinedSecrets, monotonicMs },
+    ...(inPods === undefined ? {} : { podLeaves: podLeavesOf(inPods) }),
     ...(issuerInMemory === undefined ? {} : { issuerInMemory: withoutKey(issuerInMemory) }),
     leadingSince: situation.leadingSince ?? earlier(minutes(30)),
   };
 }
+
+const podLeavesOf = (inPods: NonNullable<Situation['inPods']>) => ({
+  roots: new Map(inPods.map(([root, until]) => [rootIdOf(root), until])),
+  issuers: new Map<string, Date>(),
+});
 
 /** An issuer as the operator holds it, without access to its key. */
 const withoutKey = ({ certificate, signer, intermediates, anchor }: TestIssuer): Issuer => ({
