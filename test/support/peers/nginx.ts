@@ -30,8 +30,9 @@ async function startNginx(folder: string, crlFolder: string | undefined, port: n
   const prefix = await scratchFolder('nginx');
   const removePrefix = async (): Promise<void> => rm(prefix, { recursive: true, force: true });
   try {
-    await writeFile(join(prefix, 'nginx.conf'), configuration(folder, crlFolder, prefix, port));
-    const command = ['nginx', '-p', prefix, '-e', 'stderr', '-c', 'nginx.conf'] as const;
+    const configuration = nginxConfiguration({ folder, crlFolder, prefix, address: `127.0.0.1:${port}` });
+    await writeFile(join(prefix, 'nginx.conf'), configuration);
+    const command = ['nginx', '-p', prefix, '-e', 'stderr', '-c', 'nginx.conf', '-g', 'daemon off;'] as const;
     const server = await startProgram(command, /start worker process \d+/, { workers: true });
     const stop = async (): Promise<void> => {
       await server.stop();
@@ -46,22 +47,32 @@ async function startNginx(folder: string, crlFolder: string | undefined, port: n
   }
 }
 
-const configuration = (folder: string, crlFolder: string | undefined, prefix: string, port: number): string => `
-daemon off;
+export interface NginxFolders {
+  /** The folder of the Secret. */
+  readonly folder: string;
+  readonly crlFolder?: string | undefined;
+  /** The folder for all files that nginx writes. */
+  readonly prefix: string;
+  /** HOST:PORT. */
+  readonly address: string;
+}
+
+/** nginx.conf with the server block of the documentation. */
+export const nginxConfiguration = ({ folder, crlFolder, prefix, address }: NginxFolders): string => `
 pid ${prefix}/nginx.pid;
 error_log stderr info;
 events {}
 http {
   access_log off;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${prefix}/${kind};`).join('\n  ')}
-  ${serverBlock(folder, crlFolder, port)}
+  ${serverBlock(folder, crlFolder, address)}
 }
 `;
 
 /** The server block of the page. To check CRLs, it needs one more line. */
-function serverBlock(folder: string, crlFolder: string | undefined, port: number): string {
+function serverBlock(folder: string, crlFolder: string | undefined, address: string): string {
   const block = wholePage('docs/how-to/stacks/nginx.md').file('nginx.conf');
-  const filledIn = filled(block, { '8443': `127.0.0.1:${port}`, '/tls/': `${folder}/` });
+  const filledIn = filled(block, { '8443': address, '/tls/': `${folder}/` });
   if (crlFolder === undefined) return filledIn;
   return filledIn.replace('ssl_verify_client on;', `ssl_verify_client on;\n    ssl_crl ${crlFolder}/ca.crl;`);
 }

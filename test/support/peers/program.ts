@@ -9,7 +9,7 @@ const here = import.meta.dirname;
 
 /** A program of this project that is both server and client, in one language. All have the same arguments. */
 export interface PeerProgram extends ServerPeer, ClientPeer {
-  /** The command, which compiles the program first if needed. Go's and Node's can also run many clients, see round.ts. */
+  /** The command, which compiles the program first if needed. Those of Go, Node.js and Python can also run many clients, see round.ts. */
   readonly command: () => Command | Promise<Command>;
 }
 
