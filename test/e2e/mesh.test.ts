@@ -5,7 +5,7 @@ import { after, before, describe, type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
 import type { Phase, Rotation } from '../support/mesh/authority.ts';
 import { issueOf, rootsIn } from '../support/mesh/issue.ts';
-import type { Entry } from '../support/mesh/ledger.ts';
+import { allPairs, rootsSeen } from '../support/mesh/ledger.ts';
 import { peersOfMesh, type Role } from '../support/mesh/mesh.ts';
 import { type OperatedMesh, startOperatedMesh } from '../support/mesh/operated.ts';
 import { describeFailures, describeTraffic } from '../support/mesh/report.ts';
@@ -176,7 +176,7 @@ describe('the mesh, during rotations of the root (40 s: programs load new files 
     await mesh.settled();
     const settled = await mesh.ledger.everyPairMeets();
     assertNoneFailed();
-    assert.deepEqual(rootsSeen(settled), [`${root} ${root}`]);
+    assert.deepEqual(rootsSeen(settled), allPairs(root));
   }
 
   /**
@@ -205,13 +205,3 @@ describe('the mesh, during rotations of the root (40 s: programs load new files 
       `${describeTraffic(mesh)}; a Secret was in use after ${Math.round(mesh.slowestMs(startedAt))} ms at most`,
     );
 });
-
-/** The roots of server and client in successful handshakes. */
-function rootsSeen(entries: readonly Entry[]): string[] {
-  const met = entries.filter(({ error }) => error === undefined);
-  return [...new Set(met.map(({ serverRoot, clientRoot }) => `${serverRoot} ${clientRoot}`))].sort();
-}
-
-function allPairs(...roots: readonly string[]): string[] {
-  return roots.flatMap((server) => roots.map((client) => `${server} ${client}`)).sort();
-}

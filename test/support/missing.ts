@@ -23,6 +23,7 @@ export const missing = {
     'cryptography for Python is not installed (Debian: apt-get install python3-cryptography)',
     python('from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12'),
   ),
+  faketime: unless('faketime is not installed (Debian: apt-get install faketime)', ['faketime', '--version']),
   go: unless('Go is not installed (https://go.dev/dl)', ['go', 'version']),
   jdk: unless('no JDK is installed (Debian: apt-get install default-jdk-headless)', ['javac', '-version']),
   nginx: unless('nginx is not installed (Debian: apt-get install nginx)', ['nginx', '-v']),

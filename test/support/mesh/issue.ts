@@ -26,8 +26,11 @@ export function rootsIn(files: SecretFiles): string[] {
   return certificatesOf(files, 'ca.crt').map(fingerprintOf);
 }
 
-function certificatesOf(files: SecretFiles, name: string): X509Certificate[] {
+/** The certificates in a file of a Secret. */
+export function certificatesOf(files: SecretFiles, name: string): X509Certificate[] {
   return pemCertificates(Buffer.from(files[name] ?? []).toString()).map((pem) => new X509Certificate(pem));
 }
 
-const fingerprintOf = ({ fingerprint256 }: X509Certificate): string => fingerprint256.replaceAll(':', '').toLowerCase();
+/** The fingerprint in the format of status. */
+export const fingerprintOf = ({ fingerprint256 }: X509Certificate): string =>
+  fingerprint256.replaceAll(':', '').toLowerCase();

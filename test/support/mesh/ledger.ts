@@ -48,3 +48,14 @@ export function ledgerFor(clients: readonly string[], servers: readonly string[]
     },
   };
 }
+
+/** The roots of server and client in successful handshakes. */
+export function rootsSeen(entries: readonly Entry[]): string[] {
+  const met = entries.filter(({ error }) => error === undefined);
+  return [...new Set(met.map(({ serverRoot, clientRoot }) => `${serverRoot} ${clientRoot}`))].sort();
+}
+
+/** What `rootsSeen` returns if servers and clients with each of these roots have connected to each other. */
+export function allPairs(...roots: readonly string[]): string[] {
+  return roots.flatMap((server) => roots.map((client) => `${server} ${client}`)).sort();
+}

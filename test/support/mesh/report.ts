@@ -1,8 +1,21 @@
-import type { Entry } from './ledger.ts';
-import type { OperatedMesh } from './operated.ts';
+import type { RotatedAuthority } from './authority.ts';
+import type { Entry, Ledger } from './ledger.ts';
+
+/** What a report says about. */
+export interface ReportedMesh {
+  readonly ledger: Ledger;
+  readonly authority: RotatedAuthority;
+  readonly servers: readonly ReportedParty[];
+  readonly clients: readonly ReportedParty[];
+}
+
+interface ReportedParty {
+  readonly name: string;
+  readonly peer: { readonly name: string };
+}
 
 /** The number of handshakes by phase of the rotation. */
-export function describeTraffic({ ledger, authority }: OperatedMesh): string {
+export function describeTraffic({ ledger, authority }: ReportedMesh): string {
   const counts = new Map<string, { made: number; failed: number }>();
   for (const { at, error } of ledger.entries) {
     const phase = authority.phaseAt(at);
@@ -13,8 +26,8 @@ export function describeTraffic({ ledger, authority }: OperatedMesh): string {
 }
 
 /** The first failed handshakes, with time, phase, peers and error. */
-export function describeFailures({ ledger, authority, servers, clients }: OperatedMesh): string {
-  const programOf = (peers: readonly { name: string; peer: { name: string } }[], name: string): string | undefined =>
+export function describeFailures({ ledger, authority, servers, clients }: ReportedMesh): string {
+  const programOf = (peers: readonly ReportedParty[], name: string): string | undefined =>
     peers.find((candidate) => candidate.name === name)?.peer.name;
   const describe = ({ at, client, server, error }: Entry): string => {
     const pair = `client ${client} on ${programOf(clients, client)}, server ${server} on ${programOf(servers, server)}`;
