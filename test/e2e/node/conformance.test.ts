@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { before, describe, test } from 'node:test';
+
+import { agnhostImage } from '../../../tools/node/agnhost.ts';
+import { openHelm } from '../../support/chart/helm.ts';
+import { exampleImages } from '../../support/conformance/images.ts';
+import {
+  clientObjects,
+  inspectorPod,
+  mountTestPod,
+  type PodCertificateOptions,
+  serverObjects,
+} from '../../support/conformance/manifests.ts';
+import { runPage } from '../../support/docs/run-page.ts';
+import { eventually } from '../../support/eventually.ts';
+import { installation } from '../../support/installation.ts';
+import { skipWithoutNode, startTestNode } from '../../support/node.ts';
+
+const authority = 'conformance';
+const signerName = `mtls-operator.io/${authority}`;
+const HOUR_MS = 3_600_000;
+
+describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
+  const world = installation(
+    {
+      operator: false,
+      watched: false,
+      args: ['--pod-certificates'],
+      startCluster: async () => startTestNode({ images: [await agnhostImage(), ...exampleImages()] }),
+    },
+    async () => {
+      await apply(await rightsOfSigner());
+      await world.start();
+      await world.authorityIs('default', 'True');
+    },
+  );
+
+  runPage('docs/how-to/pod-certificates.md', world, {
+    notRun: {
+      'helm upgrade': 'the roles are installed, and the operator runs with the flag',
+      'podCertificates.roots': 'the operator does not write this field yet',
+    },
+    instead: {
+      // The client needs five seconds to print its first line.
+      'logs deployment/checkout': async ({ run }, command) =>
+        eventually(async () => assert.match(await run(command), /^hello, holder of the certificate [0-9A-F]+$/m)),
+    },
+  });
+
+  let namespace: string;
+  before(async () => {
+    await world.createAuthority(authority, {
+      secretName: authority,
+      root: {},
+      podCertificates: {},
+      trustBundle: { clusterTrustBundle: true },
+      issuance: { allow: [{ namespaceSelector: {}, dnsNames: ['*.conformance.example'] }] },
+    });
+    namespace = await world.cluster.namespace('projected-podcertificate');
+    await world.cluster.kubectl(['label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=baseline']);
+  });
+
+  const apply = (items: readonly object[]): Promise<string> =>
+    world.cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], {
+      input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }),
+    });
+  const logs = (object: string): Promise<string> => world.cluster.kubectl(['-n', namespace, 'logs', object]);
+
+  /** The certificate that a pod prints whose volume has these options. */
+  async function certificateOf(pod: string, options: Partial<PodCertificateOptions> = {}): Promise<X509Certificate> {
+    await apply([inspectorPod(namespace, pod, { signerName, ...options })]);
+    return eventually(async () => new X509Certificate(await logs(pod)), {
+      timeoutMs: 60_000,
+      message: `the pod ${pod} does not print its certificate`,
+    });
+  }
+
+  const lifetimeMs = ({ validFromDate, validToDate }: X509Certificate): number =>
+    validToDate.getTime() - validFromDate.getTime();
+
+  describe("Kubernetes' conformance scenarios, with this operator as the signer", () => {
+    test('a server and a client pod connect by mutual TLS', async () => {
+      await apply([...serverObjects(namespace, signerName), ...clientObjects(namespace, signerName)]);
+      for (const name of ['server', 'client'])
+        await world.cluster.kubectl(['-n', namespace, 'rollout', 'status', `deployment/${name}`, '--timeout=60s']);
+      const expected = `Got response body: Client Identity: spiffe://cluster.local/ns/${namespace}/sa/default`;
+      await eventually(async () => assert.match(await logs('deployment/client'), new RegExp(RegExp.escape(expected))), {
+        timeoutMs: 60_000,
+        message: 'the client does not log its own identity, as the server saw it',
+      });
+    });
+
+    test('the annotations of the volume reach the signer', async () => {
+      const name = 'custom-workload.conformance.example';
+      const { subjectAltName } = await certificateOf('annotated', {
+        userAnnotations: { 'mtls-operator.io/dns-names': name },
+      });
+      const expected = [`DNS:${name}`, `URI:spiffe://cluster.local/ns/${namespace}/sa/default`];
+      assert.deepEqual(new Set(subjectAltName?.split(', ')), new Set(expected));
+    });
+
+    test('a certificate is valid for 24 hours by default', async () => {
+      assert.equal(lifetimeMs(await certificateOf('default-duration')), 24 * HOUR_MS);
+    });
+
+    test('a certificate is valid for as long as the volume asks: 1 hour', async () => {
+      assert.equal(lifetimeMs(await certificateOf('one-hour', { maxExpirationSeconds: 3600 })), HOUR_MS);
+    });
+
+    for (const [seconds, message] of [
+      [91 * 86_400 + 1, 'maxExpirationSeconds must be <= 7862400'],
+      [3599, 'maxExpirationSeconds must be >= 3600'],
+    ] as const)
+      test(`a volume that asks for ${seconds} seconds is refused`, async () => {
+        const pod = inspectorPod(namespace, `seconds-${seconds}`, { signerName, maxExpirationSeconds: seconds });
+        await assert.rejects(apply([pod]), (error: Error) => error.message.includes(message));
+      });
+
+    test('only the group of the pod can read the key', async () => {
+      await apply([mountTestPod(namespace, 'mount-test', { signerName })]);
+      await eventually(
+        async () => {
+          const printed = await logs('mount-test');
+          assert.match(printed, /mode of file ".*": -rw-r-----/);
+          assert.match(printed, /owner GID of ".*": 1000/);
+        },
+        { timeoutMs: 60_000 },
+      );
+    });
+
+    test('an annotation that the signer does not know is refused, and the pod says why', async () => {
+      const annotation = 'spiffe/path-overriding';
+      await apply([
+        inspectorPod(namespace, 'unknown-annotation', { signerName, userAnnotations: { [annotation]: '/workload' } }),
+      ]);
+      await eventually(
+        async () => {
+          const events = await world.cluster.kubectl(['-n', namespace, 'events', '--for=pod/unknown-annotation']);
+          const mount = events.split('\n').find((line) => line.includes('FailedMount'));
+          assert.match(mount ?? '', /permanently denied: reason="InvalidUnverifiedUserAnnotations"/);
+          assert.ok(mount?.includes(annotation), events);
+        },
+        { timeoutMs: 60_000 },
+      );
+    });
+  });
+});
+
+/** The roles and policies that the chart adds for the signer. */
+async function rightsOfSigner(): Promise<readonly object[]> {
+  const rendered = await (await openHelm('helm')).render({ podCertificates: { enabled: true } });
+  const isNeeded = ({ kind }: { kind: string }) =>
+    /^((Cluster)?Role(Binding)?|ValidatingAdmissionPolicy(Binding)?)$/.test(kind);
+  return rendered.filter(isNeeded);
+}
