@@ -7,6 +7,7 @@ import { openHelm } from '../../support/chart/helm.ts';
 import { exampleImages } from '../../support/conformance/images.ts';
 import {
   clientObjects,
+  credentialsPath,
   inspectorPod,
   mountTestPod,
   type PodCertificateOptions,
@@ -15,19 +16,23 @@ import {
 import { runPage } from '../../support/docs/run-page.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation } from '../../support/installation.ts';
-import { skipWithoutNode, startTestNode } from '../../support/node.ts';
+import { skipWithoutNode, startTestNode, type TestNode } from '../../support/node.ts';
 
 const authority = 'conformance';
 const signerName = `mtls-operator.io/${authority}`;
 const HOUR_MS = 3_600_000;
 
 describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
+  let node: TestNode;
   const world = installation(
     {
       operator: false,
       watched: false,
       args: ['--pod-certificates'],
-      startCluster: async () => startTestNode({ images: [await agnhostImage(), ...exampleImages()] }),
+      startCluster: async () => {
+        node = await startTestNode({ images: [await agnhostImage(), ...exampleImages()] });
+        return node;
+      },
     },
     async () => {
       await apply(await rightsOfSigner());
@@ -76,6 +81,18 @@ describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
     });
   }
 
+  /** Waits until the pod has an event for each pattern: its reason, its object and its message. */
+  async function hasEvents(pod: string, patterns: readonly RegExp[]): Promise<void> {
+    await eventually(
+      async () => {
+        const events = await world.cluster.kubectl(['-n', namespace, 'events', `--for=pod/${pod}`]);
+        for (const pattern of patterns) assert.match(events, pattern);
+      },
+      { timeoutMs: 60_000 },
+    );
+  }
+
+  const containerId = 'jsonpath={.status.containerStatuses[0].containerID}';
   const lifetimeMs = ({ validFromDate, validToDate }: X509Certificate): number =>
     validToDate.getTime() - validFromDate.getTime();
 
@@ -129,21 +146,39 @@ describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
       );
     });
 
-    test('an annotation that the signer does not know is refused, and the pod says why', async () => {
-      const annotation = 'spiffe/path-overriding';
-      await apply([
-        inspectorPod(namespace, 'unknown-annotation', { signerName, userAnnotations: { [annotation]: '/workload' } }),
+    test('an annotation that the signer does not know is refused, and the events of the pod say why', async () => {
+      const userAnnotations = { 'spiffe/path-overriding': '/workload' };
+      await apply([inspectorPod(namespace, 'unknown-annotation', { signerName, userAnnotations })]);
+      await hasEvents('unknown-annotation', [
+        /FailedMount .*permanently denied: reason="InvalidUnverifiedUserAnnotations" message=".*spiffe\/path-overriding/,
+        /PodCertificateDenied .*InvalidUnverifiedUserAnnotations: .*spiffe\/path-overriding/,
+        // docs/operations/troubleshooting.md explains the message that kubelet garbles.
+        /Denied .*InvalidUnverifiedUserAnnotations%!\(EXTRA/,
       ]);
-      await eventually(
-        async () => {
-          const events = await world.cluster.kubectl(['-n', namespace, 'events', '--for=pod/unknown-annotation']);
-          const mount = events.split('\n').find((line) => line.includes('FailedMount'));
-          assert.match(mount ?? '', /permanently denied: reason="InvalidUnverifiedUserAnnotations"/);
-          assert.ok(mount?.includes(annotation), events);
-        },
-        { timeoutMs: 60_000 },
-      );
     });
+  });
+
+  test('a pod whose signer does not exist waits, and its events say for what', async () => {
+    const options = { signerName: 'mtls-operator.io/no-authority', roots: true };
+    await apply([inspectorPod(namespace, 'no-signer', options)]);
+    await hasEvents('no-signer', [
+      /FailedMount .*credential bundle is not issued yet/,
+      /FailedMount .*matched zero ClusterTrustBundles/,
+    ]);
+  });
+
+  test('a restart of kubelet renews the certificate of a pod that keeps running', async () => {
+    const { serialNumber } = await certificateOf('renewed');
+    const container = await world.cluster.kubectl(['-n', namespace, 'get', 'pod', 'renewed', '-o', containerId]);
+    await node.restartKubelet();
+    await eventually(
+      async () => {
+        const read = ['-n', namespace, 'exec', 'renewed', '--', 'cat', credentialsPath];
+        assert.notEqual(new X509Certificate(await world.cluster.kubectl(read)).serialNumber, serialNumber);
+      },
+      { timeoutMs: 60_000 },
+    );
+    assert.equal(await world.cluster.kubectl(['-n', namespace, 'get', 'pod', 'renewed', '-o', containerId]), container);
   });
 });
 

@@ -2,9 +2,9 @@ import type { ImageSpec } from '../../../tools/node/node.ts';
 import { programPath } from '../../../tools/node/unavailable.ts';
 
 /** A shell and the commands that the examples use. */
-const shell = (...commands: readonly string[]): Pick<ImageSpec, 'programs' | 'files'> => ({
+const shell = (...commands: readonly string[]) => ({
   programs: { '/bin/sh': programPath('busybox') ?? '' },
-  files: Object.fromEntries(commands.map((command) => [`/bin/${command}`, { link: 'sh' }])),
+  files: Object.fromEntries(commands.map((command) => [`/bin/${command}`, { link: 'sh' }] as const)),
 });
 
 /** The settings that the image of deploy/examples has for a user without rights. */

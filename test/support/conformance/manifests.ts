@@ -13,6 +13,8 @@ export interface PodCertificateOptions {
   readonly signerName: string;
   readonly userAnnotations?: UserAnnotations;
   readonly maxExpirationSeconds?: number;
+  /** Whether an inspector pod also mounts the roots; false by default. */
+  readonly roots?: boolean;
 }
 
 const folder = '/run/tls-config';
@@ -114,7 +116,7 @@ export const inspectorPod = (namespace: string, name: string, options: PodCertif
         volumeMounts,
       },
     ],
-    volumes: volumes(podCertificate(options)),
+    volumes: volumes(podCertificate(options), ...(options.roots === true ? [clusterTrustBundle(options)] : [])),
     restartPolicy: 'Never',
     terminationGracePeriodSeconds: 1,
   },
