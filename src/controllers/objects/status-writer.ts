@@ -43,8 +43,20 @@ export function statusChange(
   const changes = Object.entries(next).filter(([key, value]) => !isSameJson(before.get(key), value));
   const gone = [...before.keys()].filter((key) => !(key in next)).map((key) => [key, null]);
   if (changes.length + gone.length === 0) return undefined;
-  return { patch: Object.fromEntries([...changes, ...gone]), status: next };
+  const patches = changes.map(([key, value]) => [key, withRemovals(before.get(key), value)]);
+  return { patch: Object.fromEntries([...patches, ...gone]), status: next };
 }
+
+/** The merge patch that replaces a value: an object in a patch keeps the fields that it does not name. */
+function withRemovals(before: unknown, after: unknown): unknown {
+  if (!isObject(before) || !isObject(after)) return after;
+  const gone = Object.keys(before).filter((key) => after[key] === undefined);
+  const kept = Object.entries(after).map(([key, value]) => [key, withRemovals(before[key], value)]);
+  return Object.fromEntries([...kept, ...gone.map((key) => [key, null])]);
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 export interface StatusWriter<T extends KubeObject, R extends StatusRecord> {
   readonly client: GuardedClient;

@@ -29,6 +29,14 @@ describe('the patch of a status', () => {
     });
   });
 
+  test('has null for the fields that are removed from an object, too', () => {
+    const actual = { ...written, rotation: { id: 'r1', approved: 'r1', progress: { done: 1, total: 2 } } };
+    const other = { ...wanted, rotation: { id: 'r1', progress: { total: 2 } } };
+    const change = statusChange(actual, other, now);
+    assert.deepEqual(change?.patch, { rotation: { id: 'r1', approved: null, progress: { done: null, total: 2 } } });
+    assert.deepEqual(change?.status['rotation'], { id: 'r1', progress: { total: 2 } });
+  });
+
   test('keeps the transition time while the status of the condition stays the same', () => {
     const changed = { ...wanted, conditions: [{ ...condition, message: 'n' }] };
     const conditions = [{ ...condition, message: 'n', observedGeneration: 1, lastTransitionTime: first }];
