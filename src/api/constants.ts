@@ -76,13 +76,13 @@ export const annotations = {
   outputs: `${group}/outputs`,
 } as const;
 
-/** Keys of `userAnnotations` of a podCertificate volume. Each value is a list with commas. */
+/** Keys of `userAnnotations` of a podCertificate source. Each value is a list with commas. */
 export const podAnnotations = {
-  /** Services of the namespace that select the pod. The certificate has their names. */
+  /** Names of Services that select the pod, with commas between them. The certificate has the DNS names of each Service. */
   services: `${group}/services`,
-  /** DNS names. Each needs a grant, except `<hostname of the pod>.<name of a Service in services>`. */
+  /** DNS names, with commas between them. Each needs a grant, except the pod's hostname before a DNS name of a Service in the list of Services. */
   dnsNames: `${group}/dns-names`,
-  /** IP addresses. Each needs a grant. */
+  /** IP addresses, with commas between them. Each needs a grant. */
   ipAddresses: `${group}/ip-addresses`,
 } as const;
 

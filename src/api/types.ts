@@ -322,11 +322,12 @@ export interface PodCertificates {
    */
   readonly keyTypes: readonly ('ECDSAP256' | 'ECDSAP384' | 'ECDSAP521' | 'ED25519' | 'RSA3072' | 'RSA4096')[];
   /**
-   * The longest lifetime of a pod's certificate, as a Go duration in h, m, s and ms, from 1h to 2184h (91 days). A
-   * certificate gets the shortest of this, what the pod requests (24h by default), issuance.maxDuration and the rest
-   * of the root's lifetime. Default no further limit.
+   * The longest lifetime of a pod's certificate, as a Go duration in h, m, s and ms, from 1h to 2184h (91 days).
+   * Default 24h. A certificate gets the shortest of this, what the pod requests (24h by default), issuance.maxDuration
+   * and the rest of the root's lifetime. Nothing can revoke the certificate of a pod, and a rotation of the root waits
+   * until the last one has expired: a longer value makes both worse.
    */
-  readonly maxDuration?: string;
+  readonly maxDuration: string;
 }
 
 /**

@@ -92,15 +92,20 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
     onCrlAwaited: (name) => eventHandlers.crlAwaited(name),
     onRetry: (key) => queues.certificate.add(key),
   });
-  const pods = podCertificateReconciler(options, pendingPods, podReports);
-  const stopForgetting = caches.podRequests.store.subscribe((before, after) => {
-    if (before !== undefined && after === undefined) pods.forget(podRequestKey(before));
-  });
+  const pods = podCertificateReconciler(options, pendingPods, podReports, podLeafRequests);
+  const stopForgetting = [
+    caches.podRequests.store.subscribe((before, after) => {
+      if (before !== undefined && after === undefined) pods.forget(podRequestKey(before));
+    }),
+    caches.authorities.subscribe((before, after) => {
+      if (before !== undefined && before.uid !== after?.uid) podReports.forget(before.uid);
+    }),
+  ];
   authorityStates.clear();
   await replica.refreshRoots(signal, observer);
   eventHandlers.all();
   const stop = (): void => {
-    stopForgetting();
+    for (const stopOne of stopForgetting) stopOne();
     eventHandlers.stop();
     keys.stop();
   };
@@ -181,6 +186,7 @@ function podCertificateReconciler(
   { client, replica, recorder, observer, log, now }: ReconcilersOptions,
   pending: PendingPodRequests,
   reports: PodCertificateReports,
+  records: PodLeafRequests,
 ): PodCertificateReconciler {
   const { caches, authorityStates } = replica;
   const { authorities, namespaces } = caches;
@@ -195,6 +201,7 @@ function podCertificateReconciler(
       authorityStates,
     }),
     pending,
+    records,
     onIssued: ({ authority }) => reports.issued(authorities.get(authority)),
     onPendingChanged: (name) => {
       const authority = authorities.get(name);

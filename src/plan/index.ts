@@ -35,6 +35,7 @@ export {
 export type { BlockedStep, SecretStep } from './certificate/secret-step.ts';
 export { stepCanWait } from './certificate/step-obstacles.ts';
 export {
+  type AwaitRecord,
   type DenyPodCertificate,
   type IssuePodCertificate,
   isAboutPod,

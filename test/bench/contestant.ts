@@ -30,9 +30,7 @@ export type Job =
   /** Issue again for all existing resources. */
   | 'renew'
   /** Make the three writes of a root rotation for all existing resources. */
-  | 'rotate'
-  /** Answer requests for pod certificates. */
-  | 'answer';
+  | 'rotate';
 
 /** A controller that issues certificates, or the ceiling program. */
 export interface Contestant {

@@ -2,11 +2,10 @@ import { join } from 'node:path';
 import { authorities, certificates as certificateResource } from '../../src/controllers/objects/resources.ts';
 import type { KubeObject } from '../../src/kube/index.ts';
 import { buildOperator } from '../../tools/build.ts';
-import type { TestCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { imageEnvironment } from '../support/image.ts';
 import { startOperator } from '../support/operator.ts';
-import { type Contestant, isReady, type Job, type Pair, type Running } from './contestant.ts';
+import { type Contestant, isReady, type Pair } from './contestant.ts';
 
 /** The part of an MtlsCertificate that says how often it was issued. */
 interface Issued extends KubeObject {
@@ -35,11 +34,8 @@ export const operatorContestant: Contestant = {
     });
     await operator.stop();
   },
-  start: async ({ cluster }, job) => startBuild(cluster, await buildOperator(), job),
+  start: async ({ cluster }) => startOperator(cluster, { main: await buildOperator(), env: imageEnvironment() }),
 };
-
-const startBuild = (cluster: TestCluster, main: string, job: Job): Promise<Running> =>
-  startOperator(cluster, { main, env: imageEnvironment(), args: job === 'answer' ? ['--pod-certificates'] : [] });
 
 /**
  * Another build of the operator, to compare with this one: `main.js` in a folder that `npm run build` wrote in another
@@ -48,7 +44,7 @@ const startBuild = (cluster: TestCluster, main: string, job: Job): Promise<Runni
 export const otherBuild = (folder: string): Contestant => ({
   ...operatorContestant,
   name: 'before',
-  start: ({ cluster }, job) => startBuild(cluster, join(folder, 'main.js'), job),
+  start: async ({ cluster }) => startOperator(cluster, { main: join(folder, 'main.js'), env: imageEnvironment() }),
 });
 
 function mtlsCertificate({ namespace, name, key, lifetime }: Pair): KubeObject {

@@ -78,8 +78,7 @@ export function between(before: RequestCounts, after: RequestCounts): RequestCou
   return new Map(counts.sort(([, a], [, b]) => b - a));
 }
 
-const concerns =
-  / (secrets|configmaps|events|mtls|certificate|clusterissuers|issuers|clustertrustbundles|podcertificate|pods|services)/;
+const concerns = / (secrets|configmaps|events|mtls|certificate|clusterissuers|issuers|clustertrustbundles)/;
 
 export const isWrite = (key: string): boolean => !/^(GET|LIST|WATCH) /.test(key);
 

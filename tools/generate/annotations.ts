@@ -39,6 +39,9 @@ export function annotationsFile(constants: string, group: string): string {
       'The operator writes them. Set `secret-name` only to [hand a Secret over](../how-to/hand-over-a-secret.md).',
     ),
     ...section(annotations, 'Annotations of a root Secret', ['root Secret'], 'The operator writes them.'),
+    '## Keys of `userAnnotations`\n',
+    'They belong to the podCertificate source of a projected volume. The operator denies a request with another key. A list has at most 100\nentries, a list of Services at most 16.\n',
+    table(constantMembers(constants, 'podAnnotations', group), 'Key'),
     ...section(
       labels,
       'Labels',

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { group } from '../../api/constants.ts';
+import { isObjectName } from '../../api/object-name.ts';
 import type { ContainerStatus, Pod, PodCertificateRequest, Served, Service } from '../../kube/index.ts';
 import { PkiError, publicKeyInRequest } from '../../pki/index.ts';
 import type { ObservedPod, ObservedService, PodRequestRecord } from '../../plan/index.ts';
@@ -18,30 +19,31 @@ export function podRequestRecord({
   status,
 }: Served<PodCertificateRequest>): PodRequestRecord | undefined {
   if (spec === undefined || !spec.signerName.startsWith(signerPrefix)) return undefined;
+  const authority = spec.signerName.slice(signerPrefix.length);
+  if (!isObjectName(authority)) return undefined;
   if ((status?.conditions?.length ?? 0) > 0) return undefined;
-  const publicKey = publicKeyOf(spec.stubPKCS10Request ?? '');
   return {
     namespace: internPool.text(metadata.namespace ?? ''),
     name: metadata.name,
     uid: metadata.uid,
     resourceVersion: metadata.resourceVersion,
     creationTimestamp: metadata.creationTimestamp,
-    authority: internPool.text(spec.signerName.slice(signerPrefix.length)),
+    authority: internPool.text(authority),
     podName: spec.podName,
     podUid: spec.podUID,
     serviceAccountName: internPool.text(spec.serviceAccountName),
     nodeName: internPool.text(spec.nodeName),
     maxExpirationMs: (spec.maxExpirationSeconds ?? defaultExpirationSeconds) * 1000,
-    ...(publicKey === undefined ? {} : { publicKey }),
+    key: keyIn(spec.stubPKCS10Request ?? ''),
     annotationsDigest: annotationsDigest(spec.unverifiedUserAnnotations ?? {}),
   };
 }
 
-function publicKeyOf(request: string): Buffer | undefined {
+function keyIn(request: string): PodRequestRecord['key'] {
   try {
-    return publicKeyInRequest(Buffer.from(request, 'base64'));
+    return { publicKey: publicKeyInRequest(Buffer.from(request, 'base64')) };
   } catch (error) {
-    if (error instanceof PkiError) return undefined;
+    if (error instanceof PkiError) return { problem: error.message };
     throw error;
   }
 }

@@ -11,6 +11,7 @@ export interface PendingGroup {
 
 interface Pending {
   readonly authority: string;
+  readonly namespace: string;
   readonly reason: PodCertificateReason;
   readonly pod: string;
 }
@@ -18,20 +19,35 @@ interface Pending {
 /** Why requests wait, by key, for status and metrics. It has at most one entry for each request in the cache. */
 export class PendingPodRequests {
   readonly #byKey = new Map<string, Pending>();
+  readonly #byNamespace = new Map<string, number>();
 
   /** Records why a request waits. Returns true when the reason is new. */
   note(key: string, { authority, namespace, podName }: PodRequestRecord, reason: PodCertificateReason): boolean {
     const before = this.#byKey.get(key);
     if (before?.reason === reason) return false;
-    this.#byKey.set(key, { authority, reason, pod: `${namespace}/${podName}` });
+    if (before === undefined) this.#count(namespace, 1);
+    this.#byKey.set(key, { authority, namespace, reason, pod: `${namespace}/${podName}` });
     return true;
   }
 
   /** Forgets a request that has its answer or is gone. Returns its authority if it was waiting. */
   forget(key: string): string | undefined {
-    const { authority } = this.#byKey.get(key) ?? {};
+    const known = this.#byKey.get(key);
+    if (known === undefined) return undefined;
     this.#byKey.delete(key);
-    return authority;
+    this.#count(known.namespace, -1);
+    return known.authority;
+  }
+
+  /** How many requests of a namespace wait. */
+  waitingIn(namespace: string): number {
+    return this.#byNamespace.get(namespace) ?? 0;
+  }
+
+  #count(namespace: string, change: 1 | -1): void {
+    const count = this.waitingIn(namespace) + change;
+    if (count > 0) this.#byNamespace.set(namespace, count);
+    else this.#byNamespace.delete(namespace);
   }
 
   /** The groups by name of authority, sorted by reason. The example is the first pod in the alphabet, so that it rarely changes. */

@@ -3,6 +3,7 @@ import type { PodCertificateReason } from '../../api/reasons.ts';
 import { type GuardedClient, isKubeError, type Log, podCertificateRequests, type Store } from '../../kube/index.ts';
 import { type IssuedLeaf, issueLeaf, PkiError } from '../../pki/index.ts';
 import {
+  type AwaitRecord,
   type DenyPodCertificate,
   type IssuePodCertificate,
   isAboutPod,
@@ -41,6 +42,8 @@ export interface PodCertificateContext {
   readonly requests: Pick<Store<PodRequestRecord>, 'get' | 'observeDeleted'>;
   readonly observer: PodRequestObserver;
   readonly pending: PendingPodRequests;
+  /** The certificates that wait for a record in the root Secret. */
+  readonly records: { request(authority: string, root: string, notAfter: Date): void };
   /** Called when a certificate was issued. */
   readonly onIssued: (issued: IssuedPodCertificate) => void;
   /** Called when the requests of an authority that wait have changed. */
@@ -76,6 +79,7 @@ export class PodCertificateReconciler {
       const { observation, plan } = await this.#plan(request, signal);
       if (observation === undefined) return this.forget(key);
       if (plan.step === 'wait') return this.#wait(key, request, plan);
+      if (plan.step === 'record') return this.#awaitRecord(key, request, plan);
       if (plan.step === 'deny') await this.#deny(request, plan, signal);
       else await this.#issue(request, observation, plan, signal);
       return this.forget(key);
@@ -149,12 +153,24 @@ export class PodCertificateReconciler {
     requests.observeDeleted(request, metadata.resourceVersion);
   }
 
+  /** The change of the authority's state queues the request again, usually within milliseconds. */
+  #awaitRecord(key: string, request: PodRequestRecord, { anchorId, notAfter }: AwaitRecord): Requeue {
+    this.#context.records.request(request.authority, anchorId, notAfter);
+    const message = 'the root Secret has to record first how long the certificate is valid';
+    if (this.#isOld(request)) return this.#wait(key, request, { step: 'wait', reason: 'Pending', message });
+    this.forget(key);
+    return { requeueAt: retryTime(request, 0, this.#context.now()) };
+  }
+
+  #isOld({ creationTimestamp }: PodRequestRecord): boolean {
+    return this.#context.now().getTime() - Date.parse(creationTimestamp) >= eventAfterMs;
+  }
+
   #wait(key: string, request: PodRequestRecord, plan: WaitForCertificate): Requeue {
     const { pending, onPendingChanged, now } = this.#context;
     if (pending.note(key, request, plan.reason)) onPendingChanged(request.authority);
-    const isOld = now().getTime() - Date.parse(request.creationTimestamp) >= eventAfterMs;
-    if (isOld && !passesByItself(plan)) this.#warn(request, 'PodCertificatePending', 'Wait', plan);
-    return { requeueAt: retryTime(request, now()) };
+    if (this.#isOld(request) && !passesByItself(plan)) this.#warn(request, 'PodCertificatePending', 'Wait', plan);
+    return { requeueAt: retryTime(request, pending.waitingIn(request.namespace), now()) };
   }
 
   /** @throws the error, unless a person has to act or the request has changed */

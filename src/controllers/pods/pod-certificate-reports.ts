@@ -28,6 +28,8 @@ export class PodCertificateReports {
   /** By UID of authority: how many certificates status had counted when the term began. */
   readonly #earlier = new Map<string, number>();
   readonly #reports = new Map<string, Kept>();
+  /** UIDs of the authorities whose report is out of date. */
+  readonly #outdated = new Set<string>();
 
   /** @param onDue called when the status of an authority should be written after a delay */
   constructor(
@@ -50,9 +52,14 @@ export class PodCertificateReports {
 
   /** The certificates or the requests of an authority have changed. */
   changed(authority: Pick<AuthorityRecord, 'uid' | 'name'>): void {
-    const known = this.#reports.get(authority.uid);
+    this.#outdated.add(authority.uid);
+    this.#schedule(authority);
+  }
+
+  #schedule({ uid, name }: Pick<AuthorityRecord, 'uid' | 'name'>): void {
+    const known = this.#reports.get(uid);
     const waitMs = known === undefined ? 0 : known.atMs + intervalMs - this.#monotonicMs();
-    this.#onDue(authority.name, Math.max(waitMs, firstDelayMs));
+    this.#onDue(name, Math.max(waitMs, firstDelayMs));
   }
 
   /** What status reports now. Undefined for an authority that never was a signer for pods. */
@@ -61,7 +68,12 @@ export class PodCertificateReports {
     if (spec.podCertificates === undefined && status.podCertificates === undefined) return undefined;
     const nowMs = this.#monotonicMs();
     const known = this.#reports.get(uid);
-    if (known !== undefined && nowMs - known.atMs < intervalMs) return known.report;
+    if (known !== undefined && nowMs - known.atMs < intervalMs) {
+      // Another change queued the authority, or the timer of the queue was early.
+      if (this.#outdated.has(uid)) this.#schedule(authority);
+      return known.report;
+    }
+    this.#outdated.delete(uid);
     const pending = this.#pending.groups().get(authority.name) ?? [];
     const report = {
       issued: this.#earlierOf(authority) + (this.#issued.get(uid) ?? 0),
@@ -73,7 +85,7 @@ export class PodCertificateReports {
 
   /** Forgets a deleted authority. */
   forget(uid: string): void {
-    for (const known of [this.#issued, this.#earlier, this.#reports]) known.delete(uid);
+    for (const known of [this.#issued, this.#earlier, this.#reports, this.#outdated]) known.delete(uid);
   }
 
   #earlierOf({ uid, status }: Pick<AuthorityRecord, 'uid' | 'status'>): number {

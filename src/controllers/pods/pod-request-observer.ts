@@ -30,6 +30,7 @@ export interface PodRequestObserverOptions {
 /** An observed request, the key that it requests a certificate for, and the signing material of its authority. */
 export interface PodRequestObservation {
   readonly observed: ObservedPodRequest;
+  /** Undefined when no certificate may have the key. */
   readonly publicKey: KeyObject | undefined;
   readonly material: SigningMaterial | undefined;
 }
@@ -98,17 +99,18 @@ export class PodRequestObserver {
     const podCertificates = authority?.spec.podCertificates;
     if (authority === undefined || podCertificates === undefined) return undefined;
     const publicKey = publicKeyOf(request);
+    const isUsable = typeof publicKey !== 'string';
     return {
       observed: {
         request,
-        keyKind: publicKey && describeKey(publicKey),
+        key: isUsable ? { kind: describeKey(publicKey) } : { problem: publicKey },
         podCertificates,
         authority: { ...authorityStates.get(request.authority), ...this.#rulesOf(authority) },
         namespace: namespace(request.namespace),
         pod: live.pod,
         services: live.services,
       },
-      publicKey,
+      publicKey: isUsable ? publicKey : undefined,
       material: authorityStates.material(request.authority),
     };
   }
@@ -129,12 +131,13 @@ export class PodRequestObserver {
   }
 }
 
-function publicKeyOf({ publicKey }: PodRequestRecord): KeyObject | undefined {
-  if (publicKey === undefined) return undefined;
+/** The public key, or why no certificate may have it. */
+function publicKeyOf({ key }: PodRequestRecord): KeyObject | string {
+  if ('problem' in key) return key.problem;
   try {
-    return parsePublicKey(publicKey);
+    return parsePublicKey(key.publicKey);
   } catch (error) {
-    if (error instanceof PkiError) return undefined;
+    if (error instanceof PkiError) return error.message;
     throw error;
   }
 }

@@ -41,7 +41,7 @@ export function checkKeyText(text: string): void {
 }
 
 const ecPublicKey = '1.2.840.10045.2.1';
-const rsaEncryption = '1.2.840.113549.1.1.1';
+export const rsaEncryption = '1.2.840.113549.1.1.1';
 const ed25519 = '1.3.101.112';
 
 /** Octets of a field element, by the identifier of the curve: P-256, P-384 and P-521. */

@@ -4,6 +4,7 @@ import { anchorId, type LeafProfile } from '../../pki/index.ts';
 import type { AuthorityState } from '../certificate/authority-state.ts';
 import { selectorText, selects } from '../policy/label-selector.ts';
 import type { KnownNamespace } from '../records/namespace-record.ts';
+import { recordedUntil } from '../records/pod-leaves.ts';
 import { truncate } from '../text/message-text.ts';
 import { labelsRightHint } from '../text/missing-right.ts';
 import { podLeafRequest } from './pod-leaf-request.ts';
@@ -27,8 +28,8 @@ type KeyType = PodCertificates['keyTypes'][number];
 /** Everything that the answer to a request depends on. */
 export interface ObservedPodRequest {
   readonly request: PodRequestRecord;
-  /** The kind of the request's key, as describeKey names it. Undefined when its public key cannot be used. */
-  readonly keyKind: string | undefined;
+  /** The kind of the request's key, as describeKey names it, or why no certificate may have the key. */
+  readonly key: { readonly kind: string } | { readonly problem: string };
   readonly podCertificates: PodCertificates;
   readonly authority: AuthorityState;
   /** Undefined while the cache does not have it. */
@@ -40,7 +41,7 @@ export interface ObservedPodRequest {
 }
 
 /** The answer to a request. */
-export type PodCertificatePlan = IssuePodCertificate | DenyPodCertificate | WaitForCertificate;
+export type PodCertificatePlan = IssuePodCertificate | AwaitRecord | DenyPodCertificate | WaitForCertificate;
 
 export interface IssuePodCertificate {
   readonly step: 'issue';
@@ -48,6 +49,14 @@ export interface IssuePodCertificate {
   readonly validity: PodValidity;
   /** The anchor identity of the root that signs. */
   readonly anchorId: string;
+}
+
+/** The root Secret has to record first that pods may hold certificates for so long. Then the request is planned again. */
+export interface AwaitRecord {
+  readonly step: 'record';
+  /** The anchor identity of the root that signs. */
+  readonly anchorId: string;
+  readonly notAfter: Date;
 }
 
 export interface DenyPodCertificate {
@@ -97,13 +106,19 @@ export function planPodCertificate(observed: ObservedPodRequest, now: Date): Pod
     return wait('AuthorityNotReady', `${reason}: ${message}`);
   }
   const { maxDuration } = observed.podCertificates;
-  const validity = podValidity(authority, { requestedMs: request.maxExpirationMs, maxDuration }, now);
+  const limits = { requestedMs: request.maxExpirationMs, maxDuration, rotationMs: authority.longestPodLifetimeMs };
+  const validity = podValidity(authority, limits, now);
   if ('reason' in validity) return wait(validity.reason, validity.message);
   const durationMs = validity.notAfter.getTime() - validity.notBefore.getTime();
   const scope = scopeOf(observed, namespace, authority);
   const planned = podLeafRequest(names, pod, { authority, scope, durationMs });
-  if ('profile' in planned)
-    return { step: 'issue', profile: planned.profile, validity, anchorId: anchorId(authority.anchor) };
+  if ('profile' in planned) {
+    const root = anchorId(authority.anchor);
+    const recorded = recordedUntil(authority.podLeaves, root);
+    const { notAfter } = validity;
+    if (recorded === undefined || recorded < notAfter) return { step: 'record', anchorId: root, notAfter };
+    return { step: 'issue', profile: planned.profile, validity, anchorId: root };
+  }
   const { reason, message } = planned;
   if (reason === 'NameConstrained') return wait(reason, message);
   const denial = deny(reason, message, reason === 'NamesDenied');
@@ -128,12 +143,12 @@ const missingVolume = ({ podName, authority }: PodRequestRecord): DenyPodCertifi
     `pod ${podName} has no podCertificate volume with the signer of MtlsAuthority ${authority} and these userAnnotations`,
   );
 
-function keyProblem({ request, keyKind, podCertificates }: ObservedPodRequest): DenyPodCertificate | undefined {
-  const type = keyKind === undefined ? undefined : keyTypes[keyKind];
+function keyProblem({ request, key, podCertificates }: ObservedPodRequest): DenyPodCertificate | undefined {
+  const type = 'kind' in key ? keyTypes[key.kind] : undefined;
   if (type !== undefined && podCertificates.keyTypes.includes(type)) return undefined;
-  const what = type ?? keyKind ?? 'of an unknown type';
+  const what = 'kind' in key ? `the key is of type ${type ?? key.kind}` : truncate(key.problem);
   const allowed = podCertificates.keyTypes.join(', ');
-  const message = `the key is ${what}, and MtlsAuthority ${request.authority} issues certificates for keys of type ${allowed}`;
+  const message = `${what}; MtlsAuthority ${request.authority} issues certificates for keys of type ${allowed}`;
   return deny('UnsupportedKeyType', message, type !== undefined);
 }
 
@@ -182,11 +197,18 @@ const scopeOf = (
 const deny = (reason: PodCertificateReason, message: string, dependsOnCaches = false): DenyPodCertificate => ({
   step: 'deny',
   reason,
-  message,
+  message: truncate(message, longestMessage),
   dependsOnCaches,
 });
 
-const wait = (reason: PodCertificateReason, message: string): WaitForCertificate => ({ step: 'wait', reason, message });
+/** Kubelet copies the message into events. */
+const longestMessage = 900;
+
+const wait = (reason: PodCertificateReason, message: string): WaitForCertificate => ({
+  step: 'wait',
+  reason,
+  message: truncate(message, longestMessage),
+});
 
 /** For a pod that runs: kubelet would never renew the certificate of the pod again after a denial. */
 const later = ({ reason, message }: DenyPodCertificate): WaitForCertificate =>
@@ -194,10 +216,16 @@ const later = ({ reason, message }: DenyPodCertificate): WaitForCertificate =>
 
 const shortestRetryMs = 1000;
 const longestRetryMs = 120_000;
+/** A plan reads a pod and up to 16 Services. The requests of one namespace are planned again at most this often, on average. */
+const retriesPerSecond = 20;
 
-/** When a request that waits is planned again without an event: half of its age later. */
-export function retryTime({ creationTimestamp }: PodRequestRecord, now: Date): Date {
+/**
+ * When a request that waits is planned again without an event: half of its age later, or later if many wait.
+ * @param waiting how many requests of its namespace wait
+ */
+export function retryTime({ creationTimestamp }: PodRequestRecord, waiting: number, now: Date): Date {
   const ageMs = now.getTime() - Date.parse(creationTimestamp);
   const delayMs = Math.min(Math.max(ageMs / 2, shortestRetryMs), longestRetryMs);
-  return new Date(now.getTime() + (Number.isFinite(delayMs) ? delayMs : longestRetryMs));
+  const leastMs = (waiting * 1000) / retriesPerSecond;
+  return new Date(now.getTime() + Math.max(Number.isFinite(delayMs) ? delayMs : longestRetryMs, leastMs));
 }

@@ -12,8 +12,8 @@ export interface PodRequestRecord {
   readonly serviceAccountName: string;
   readonly nodeName: string;
   readonly maxExpirationMs: number;
-  /** The SubjectPublicKeyInfo. Absent when the key is of a kind for which the operator issues no certificates. */
-  readonly publicKey?: Buffer;
+  /** The SubjectPublicKeyInfo, or why no certificate may have the key. */
+  readonly key: { readonly publicKey: Buffer } | { readonly problem: string };
   /** Digest of unverifiedUserAnnotations, see annotationsDigest. The live pod has the values. */
   readonly annotationsDigest: string;
 }

@@ -30,7 +30,7 @@ export interface TooShort {
 export interface LifetimeLimits {
   readonly requestedMs: number;
   /** `podCertificates.maxDuration` as text. */
-  readonly maxDuration?: string | undefined;
+  readonly maxDuration: string;
   /** What a rotation in progress allows. Default no limit. */
   readonly rotationMs?: number | undefined;
 }
@@ -47,7 +47,7 @@ export function podValidity(
     const message = `issuance.maxDuration (${issuance.maxDuration?.text}) is shorter than the hour that Kubernetes demands for the certificate of a pod`;
     return { reason: 'LifetimeTooShort', message };
   }
-  const ownMs = maxDuration === undefined ? Number.POSITIVE_INFINITY : (parseDurationMs(maxDuration) ?? hourMs);
+  const ownMs = parseDurationMs(maxDuration) ?? hourMs;
   const lifetimeMs = Math.max(hourMs, Math.min(requestedMs, ownMs, issuanceMs, rotationMs ?? Number.POSITIVE_INFINITY));
   const limits = commonValidity(pathOf(authority));
   const notBefore = wholeSeconds(Math.max(now.getTime() - podBackdateMs, limits.notBefore.getTime()));

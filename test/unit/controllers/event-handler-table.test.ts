@@ -40,6 +40,7 @@ interface Added {
   readonly authority?: readonly string[];
   readonly certificate?: readonly string[];
   readonly trust?: readonly string[];
+  readonly pods?: readonly string[];
 }
 
 const partnerSecret = { secret: { name: 'partner', key: 'ca.crt' } };
@@ -135,6 +136,23 @@ class World {
       const kind = 'ValidatingWebhookConfiguration';
       this.caches.injections.store(kind).observe({ kind, name: 'hooks', ...request, ...this.next() });
     },
+    /** A request of the pod NAMESPACE/web on the node n1 to an authority. */
+    podRequest: (namespace: string, name: string, authority: string): void =>
+      void this.caches.podRequests.store.observe({
+        namespace,
+        name,
+        uid: `uid-${name}`,
+        creationTimestamp: '2026-03-01T12:00:00Z',
+        authority,
+        podName: 'web',
+        podUid: 'uid-web',
+        serviceAccountName: 'default',
+        nodeName: 'n1',
+        maxExpirationMs: 86_400_000,
+        key: { problem: 'none' },
+        annotationsDigest: 'none',
+        ...this.next(),
+      }),
     clusterTrustBundle: (name: string, ownerName?: string): void =>
       void this.caches.clusterTrustBundles.store.observe(this.#bundle('', name, ownerName)),
   };
@@ -238,6 +256,50 @@ table('an authority', {
     },
     (world) => world.eventHandlers.crlAwaited('org'),
     { authority: ['org'] },
+  ],
+});
+
+const requests: Act = ({ put }) => {
+  put.podRequest('shop', 'r1', 'org');
+  put.podRequest('home', 'r2', 'org');
+  put.podRequest('shop', 'r3', 'lab');
+};
+
+table('the request of a pod', {
+  'is queued with its node': [undefined, ({ put }) => put.podRequest('shop', 'r1', 'org'), { pods: ['shop/n1/r1'] }],
+  'that is gone queues nothing': [requests, (world) => world.gone(world.caches.podRequests.store, 'shop/r1'), {}],
+  'is queued when its authority becomes a signer for pods': [
+    requests,
+    ({ put }) => put.authority('lab', { podCertificates: { keyTypes: ['ED25519'], maxDuration: '24h' } }),
+    { authority: ['lab'], pods: ['shop/n1/r3'] },
+  ],
+  'is queued when the grants of its authority change': [
+    requests,
+    ({ put }) => put.authority('lab', { issuance: { maxDuration: '24h' } }),
+    { authority: ['lab'], certificate: ['home/a in the background'], pods: ['shop/n1/r3'] },
+  ],
+  'is queued when the state of its root changes': [
+    requests,
+    ({ eventHandlers }) => eventHandlers.authorityChanged('lab', 'whole'),
+    { certificate: ['home/a in the background'], trust: ['lab/'], pods: ['shop/n1/r3'] },
+  ],
+  'is queued when the root Secret records how long its certificate may be valid': [
+    requests,
+    ({ eventHandlers }) => eventHandlers.authorityChanged('org', 'podLeaves'),
+    { pods: ['home/n1/r2', 'shop/n1/r1'] },
+  ],
+  'is queued when the labels of its namespace change': [
+    requests,
+    ({ put }) => put.namespace('shop', { team: 'shop' }),
+    { trust: ['org/shop'], pods: ['shop/n1/r1', 'shop/n1/r3'] },
+  ],
+  'queues its authority when the requests can be watched, or no longer': [
+    (world) => {
+      requests(world);
+      world.put.authority('lab', { podCertificates: { keyTypes: ['ED25519'], maxDuration: '24h' } });
+    },
+    ({ caches }) => caches.publish('podRequestsChanged'),
+    { authority: ['lab'] },
   ],
 });
 

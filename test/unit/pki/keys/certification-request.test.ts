@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { describe, test } from 'node:test';
+
+import { PkiError, parsePublicKey, publicKeyDer, publicKeyInRequest } from '../../../../src/pki/index.ts';
+import { generatePodKey, stubRequest } from '../../../support/pods/stub-request.ts';
+
+const requestFor = (key: KeyObject): Buffer => stubRequest(key, publicKeyDer(key));
+
+const fails = (der: Buffer, code: string): void =>
+  assert.throws(
+    () => publicKeyInRequest(der),
+    (error) => error instanceof PkiError && error.code === code,
+  );
+
+describe('the public key of a stub request', () => {
+  for (const type of ['ECDSAP256', 'ECDSAP384', 'ECDSAP521', 'ED25519', 'RSA3072'] as const) {
+    test(`is read for ${type}`, () => {
+      const key = generatePodKey(type);
+      const info = publicKeyInRequest(requestFor(key));
+      assert.deepEqual(info, publicKeyDer(key));
+      assert.deepEqual(publicKeyDer(parsePublicKey(info)), info);
+    });
+  }
+
+  test('is refused with an exponent that no certificate may have', () => {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 3072, publicExponent: 3 });
+    fails(requestFor(privateKey), 'UnsupportedKey');
+  });
+
+  test('is refused for another kind of key', () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
+    fails(requestFor(privateKey), 'UnsupportedKey');
+  });
+
+  test('is refused in anything that is not a request', () => {
+    const request = requestFor(generatePodKey('ED25519'));
+    fails(Buffer.alloc(0), 'MalformedDer');
+    fails(request.subarray(0, -1), 'MalformedDer');
+    fails(Buffer.concat([request, Buffer.of(0)]), 'MalformedDer');
+    fails(Buffer.of(0x30, 0), 'MalformedDer');
+    fails(Buffer.of(0x30, 2, 0x30, 0), 'MalformedDer');
+    fails(Buffer.alloc(70_000, 0x30), 'TooLarge');
+  });
+
+  test('is a copy, which does not keep the request in memory', () => {
+    const { buffer, length } = publicKeyInRequest(requestFor(generatePodKey('ED25519')));
+    assert.equal(buffer.byteLength, length);
+  });
+});
