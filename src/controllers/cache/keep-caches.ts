@@ -264,6 +264,7 @@ function podRequestReflectors({ podRequests, watched }: Caches, sources: CacheSo
       resource: podRequestResource,
       namespace,
       skipsLarge: true,
+      streams: true,
       transform: podRequestRecord,
       store: namespace === undefined ? store : store.part(namespace),
       onListed(count) {

@@ -2,6 +2,7 @@ import type { PodCertificateReason } from '../../api/reasons.ts';
 import type { MtlsAuthoritySpec } from '../../api/types.ts';
 import { anchorId, type LeafProfile } from '../../pki/index.ts';
 import type { AuthorityState } from '../certificate/authority-state.ts';
+import { isSelected } from '../policy/grant.ts';
 import { selectorText, selects } from '../policy/label-selector.ts';
 import type { KnownNamespace } from '../records/namespace-record.ts';
 import { recordedUntil } from '../records/pod-leaves.ts';
@@ -121,6 +122,8 @@ export function planPodCertificate(observed: ObservedPodRequest, now: Date): Pod
   }
   const { reason, message } = planned;
   if (reason === 'NameConstrained') return wait(reason, message);
+  // The labels may select a grant.
+  if (reason === 'NamesDenied' && namespace.labels === undefined) return labelsForbidden(request.namespace);
   const denial = deny(reason, message, reason === 'NamesDenied');
   return reason === 'NamesDenied' && pod.hasStarted ? later(denial) : denial;
 }
@@ -157,23 +160,26 @@ function selectionProblem(
   { labels }: KnownNamespace,
 ): DenyPodCertificate | WaitForCertificate | undefined {
   const { namespace, authority: name } = request;
-  if (labels === undefined) {
-    const message = `the operator may not read the labels of namespace ${namespace}; ${labelsRightHint(namespace)}`;
-    return wait('Forbidden', message);
-  }
   const issuance = 'issuance' in authority ? authority.issuance.namespaceSelector : undefined;
   const selectors = [
     ['podCertificates.namespaceSelector', podCertificates.namespaceSelector],
     ['issuance.namespaceSelector', issuance],
   ] as const;
   for (const [field, selector = {}] of selectors) {
-    if (selects(selector, labels)) continue;
+    if (isSelected(selector, labels)) continue;
+    if (labels === undefined) return labelsForbidden(namespace);
     const text = truncate(selectorText(selector), 1024);
     const message = `pods of namespace ${namespace} get no certificates of MtlsAuthority ${name}: ${field} requires the labels ${text}`;
     return deny('NamespaceNotSelected', message, true);
   }
   return undefined;
 }
+
+const labelsForbidden = (namespace: string): WaitForCertificate =>
+  wait(
+    'Forbidden',
+    `the operator may not read the labels of namespace ${namespace}, which decide; ${labelsRightHint(namespace)}`,
+  );
 
 /** A Service may be created or corrected at any time, so the request waits. */
 function serviceProblem(

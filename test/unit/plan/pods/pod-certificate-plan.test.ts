@@ -199,10 +199,15 @@ const table: Readonly<Record<string, readonly [Parts, string]>> = {
     'wait NamespaceNotSelected',
   ],
   'a namespace that is not cached yet is awaited': [{ namespace: undefined }, 'wait Pending'],
-  'a namespace whose labels are forbidden is awaited': [
-    { namespace: { name: 'shop', terminating: false } },
+  'a selector waits for labels that are forbidden': [
+    { namespace: { name: 'shop', terminating: false }, podCertificates: { namespaceSelector: selecting } },
     'wait Forbidden',
   ],
+  'a name that a grant may allow waits for labels that are forbidden': [
+    { namespace: { name: 'shop', terminating: false }, annotations: { [dnsNames]: 'www.example.com' } },
+    'wait Forbidden',
+  ],
+  'own names do not depend on labels': [{ namespace: { name: 'shop', terminating: false } }, `issue ${id}`],
   'a root that was not read yet is awaited': [{ authority: { state: 'unknown' } }, 'wait Pending'],
   'a bad root is awaited': [{ authority: notReady('RootExpired', 'expired') }, 'wait AuthorityNotReady'],
   'a root that may not sign yet is awaited': [
