@@ -52,6 +52,7 @@ export {
 export type { WatchEvent } from './api/watch-stream.ts';
 export { aborted, onAbort } from './async/abort.ts';
 export { backoffMs, sleep } from './async/backoff.ts';
+export { Limiter } from './async/limiter.ts';
 export { OptionalReflector } from './cache/optional-reflector.ts';
 export { PermittedReflector, type PermittedReflectorOptions } from './cache/permitted-reflector.ts';
 export { Reflector, type ReflectorOptions } from './cache/reflector.ts';

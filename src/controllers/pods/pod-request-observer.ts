@@ -1,5 +1,12 @@
 import type { KeyObject } from 'node:crypto';
-import { type GuardedClient, namespaces as namespaceResource, pods, type Store, services } from '../../kube/index.ts';
+import {
+  type GuardedClient,
+  Limiter,
+  namespaces as namespaceResource,
+  pods,
+  type Store,
+  services,
+} from '../../kube/index.ts';
 import { describeKey, PkiError, parsePublicKey } from '../../pki/index.ts';
 import {
   type AuthorityRecord,
@@ -42,12 +49,19 @@ interface Live {
 }
 
 /**
+ * How many pods are read at the same time. A pod may have a megabyte: with a read for each worker, the pods of a few tenants would
+ * fill the memory, and keep the processor busy for longer than the Lease lasts.
+ */
+const mostPodReads = 8;
+
+/**
  * Gathers everything that the answer to a request depends on. It reads the pod and its Services from the API server: a request is
  * only as good as the live pod.
  */
 export class PodRequestObserver {
   readonly #options: PodRequestObserverOptions;
   readonly #rulesOf = rulesReader();
+  readonly #podReads = new Limiter(mostPodReads);
 
   constructor(options: PodRequestObserverOptions) {
     this.#options = options;
@@ -118,8 +132,10 @@ export class PodRequestObserver {
   async #read(request: PodRequestRecord, signal: AbortSignal): Promise<Live> {
     const { client } = this.#options;
     const { namespace, podName, authority } = request;
-    const found = await client.find(pods, { namespace, name: podName }, { signal });
-    const pod = found && observedPod(found, authority);
+    const pod = await this.#podReads.run(async () => {
+      const found = await client.find(pods, { namespace, name: podName }, { signal });
+      return found && observedPod(found, authority);
+    });
     const source = pod && sourceOfRequest(request, pod);
     const names = source && readUserAnnotations(source.annotations);
     const wanted = names !== undefined && 'services' in names ? names.services : [];
