@@ -45,6 +45,8 @@ export interface ReconcilersOptions {
 /** The reconcilers of one term of a leader, and the event handlers that queue keys for them. */
 export interface Reconcilers {
   readonly authority: AuthorityReconciler;
+  /** The certificates for pods that wait for a record in the root Secret. */
+  readonly podLeafRequests: PodLeafRequests;
   readonly certificate: CertificateReconciler;
   readonly trust: Pick<TrustReconciler, 'reconcile' | 'outcome'>;
   readonly pods: PodCertificateReconciler;
@@ -114,7 +116,7 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
     reconcile: (key, context) =>
       injectionOf(key) === undefined ? trust.reconcile(key, context) : injection.reconcile(key, context),
   };
-  return { authority, certificate, trust: publish, pods, pendingPods, eventHandlers, stop };
+  return { authority, podLeafRequests, certificate, trust: publish, pods, pendingPods, eventHandlers, stop };
 }
 
 function trustReconciler(

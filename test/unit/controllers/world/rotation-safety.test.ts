@@ -172,6 +172,24 @@ const events: fc.Arbitrary<Event> = fc.oneof(
     ),
   },
   { weight: 5, arbitrary: anySource },
+  {
+    weight: 8,
+    arbitrary: fc.constantFrom('a', 'b', 'c').map(
+      (pod): Event => [
+        `pod ${pod} gets a certificate`,
+        async (world) => {
+          for (let attempt = 0; attempt < 3; attempt += 1) {
+            world.requestPodCertificate(pod);
+            await world.reconcileAuthority();
+          }
+        },
+      ],
+    ),
+  },
+  happens(3, 'pod a requests a certificate', (world) => world.requestPodCertificate('a')),
+  happens(3, 'a leader that was paused signs a certificate for pod b', (world) =>
+    world.requestPodCertificate('b', 'former'),
+  ),
   happens(4, 'the operator works, but does not publish bundles', (world) => world.settle(false)),
   {
     weight: 1,
@@ -290,7 +308,7 @@ describe('7. A rotation of the root', () => {
   // Longer: ROTATION_RUNS=5000 npm test -- unit/controllers/rotation-safety
   test('breaks no connection and completes, whatever is requested, configured, lost or crashes', async (t) => {
     const seen = new Map<string, number>();
-    let ended = 0;
+    let [ended, inPods] = [0, 0];
     await fc.assert(
       fc.asyncProperty(
         lags,
@@ -309,13 +327,15 @@ describe('7. A rotation of the root', () => {
           await world.end();
           for (const phase of world.seen) seen.set(phase, (seen.get(phase) ?? 0) + 1);
           ended += world.rotationsEnded;
+          inPods += world.podCertificates;
         },
       ),
       runs,
     );
     t.diagnostic(
-      `${runs.numRuns} histories, ${ended} rotations ended; histories with a phase: ${JSON.stringify([...seen])}`,
+      `${runs.numRuns} histories, ${ended} rotations ended, ${inPods} certificates of pods; histories with a phase: ${JSON.stringify([...seen])}`,
     );
+    assert.ok(inPods > 0, 'no pod got a certificate');
     for (const phase of [/^Distributing$/, /^Switching$/, /^Draining$/, /^Retiring$/, /aborting$/]) {
       assert.ok(
         [...seen.keys()].some((one) => phase.test(one)),
@@ -423,6 +443,47 @@ describe('7. A rotation of the root', () => {
     assert.deepEqual(phases[1], phases[0]);
   });
 
+  const podGetsCertificate: Event = [
+    'a pod gets a certificate',
+    async (world) => {
+      for (let attempt = 0; attempt < 3; attempt += 1) {
+        world.requestPodCertificate('a');
+        await world.reconcileAuthority();
+      }
+    },
+  ];
+  const untilDraining: readonly Event[] = [
+    podGetsCertificate,
+    ['rotate-root', (world) => world.annotate('rotateRoot', 'now')],
+    ...Array.from({ length: 20 }, (): Event[] => [
+      ['the operator works', (world) => world.settle()],
+      ['a minute passes', (world) => world.tick(minutes(1))],
+    ]).flat(),
+  ];
+  const inPods = { ...spec, approval: 'Automatic' } as const;
+
+  test('keeps the old root until the certificates that it has issued to pods have expired', async () => {
+    const world = await play(inPods, [0], untilDraining);
+    assert.deepEqual([world.podCertificates, world.status.rotation?.phase], [1, 'Draining']);
+    world.tick(hours(23));
+    await world.settle();
+    assert.equal(world.status.rotation?.phase, 'Draining');
+    world.tick(hours(2));
+    await world.settle();
+    assert.equal(world.status.rotation, undefined);
+    world.assertConnected();
+  });
+
+  test('breaks the connections of pods if its wait for their certificates is skipped: the property detects it', async () => {
+    const skip: Event = ['skip-gate', (world) => world.annotate('skipGate', `${world.status.rotation?.id}/Draining`)];
+    const works: Event = ['the operator works', (world) => world.settle()];
+    const aMinute: Event = ['a minute passes', (world) => world.tick(minutes(1))];
+    await assert.rejects(
+      play(inPods, [0], [...untilDraining, skip, works, aMinute]),
+      /does not trust what the pod with podCertificate a shows/,
+    );
+  });
+
   test('breaks connections if it does not wait for the pods: the property detects it', async () => {
     const spec = {
       approval: 'Automatic',
@@ -454,7 +515,8 @@ async function comesToAnEnd(world: RotationWorld): Promise<void> {
     }
     // A rotation waits for a Secret that was lost while no root could sign, until its certificate has expired.
     quietRounds = world.writes === writesBefore ? quietRounds + 1 : 0;
-    world.tick(round >= 20 ? days(10) : minutes(quietRounds === 0 ? 4 : 11));
+    const isForPods = rotation?.blockers?.some((blocker) => blocker.includes('has issued to pods')) === true;
+    world.tick(round >= 20 ? days(10) : isForPods ? hours(25) : minutes(quietRounds === 0 ? 4 : 11));
   }
   const { activeRoot, rotation, conditions, roots } = world.status;
   // A supplied root may start to be valid later than the time to which the clock was set.
@@ -493,7 +555,7 @@ async function comesToAnEnd(world: RotationWorld): Promise<void> {
   const [kept] = world.certificatesIn(world.rootSecret(), rotationKeys.previous.certificate);
   const leaves = world.leafSecrets().flatMap((secret) => world.certificatesIn(secret, secretKeys.certificate)[0] ?? []);
   const isInUse = kept !== undefined && leaves.some((leaf) => isSignedBy(leaf, kept));
-  const isAllowed = kept === undefined || isInUse || world.hasExpired('previous');
+  const isAllowed = kept === undefined || isInUse || world.mayBeInPods() || world.hasExpired('previous');
   assert.ok(isAllowed, 'the key of a previous root or issuer is kept');
   // Days have passed, and a CRL may be due.
   await world.settle();

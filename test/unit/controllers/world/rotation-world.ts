@@ -24,14 +24,17 @@ import { encoded } from '../../../../src/pki/asn1/der.ts';
 import {
   anchorId,
   type Certificate,
+  commonValidity,
   inspectIssuer,
   isSignedBy,
   PkiError,
   parseCertificates,
   parsePrivateKey,
   parseTrustAnchors,
+  pathOf,
 } from '../../../../src/pki/index.ts';
 import { parseCertificate } from '../../../../src/pki/x509/certificate.ts';
+import { parsePodLeaves, recordedUntil } from '../../../../src/plan/index.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { encodedRoot } from '../../../support/fixtures/roots.ts';
@@ -49,6 +52,8 @@ const sourceRef = { namespace: operatorNamespace, name: 'partner' } as const;
 const noAnswer = new KubeError('Network', 'no answer');
 /** Kubelet caches a ClusterTrustBundle: pods get it within seven minutes, everything else within three. */
 const clusterTrustBundleLag = 7 / 3;
+
+const dayMs = 24 * 3_600_000;
 
 /** The namespaces that are created and deleted, apart from those of the certificates and of the operator. */
 export const passing = ['edge', 'web'] as const;
@@ -69,6 +74,8 @@ export class RotationWorld {
   readonly api = new MemoryApi();
   readonly seen = new Set<string>();
   rotationsEnded = 0;
+  /** How many certificates pods have got without a Secret. */
+  podCertificates = 0;
   /** Failures that must never happen. */
   readonly failures: string[] = [];
   writes = 0;
@@ -84,6 +91,8 @@ export class RotationWorld {
   readonly #answers = new Map<string, number>();
   #lastSecret: KubeObject | undefined;
   #leader: WorldProcess | undefined;
+  /** The process that led before. */
+  #former: WorldProcess | undefined;
   /** A replica that has run for a while, and does not lead. */
   #standby: WorldProcess | undefined;
   #certificates = 0;
@@ -132,15 +141,45 @@ export class RotationWorld {
     this.#monotonicMs += ms;
     this.#wallMs += ms;
     this.#pods.tick(this.#monotonicMs);
+    this.#pods.dropExpired(this.#wallMs);
   }
 
   setClock(byMs: number): void {
     this.#wallMs += byMs;
+    this.#pods.dropExpired(this.#wallMs);
   }
 
   /** Sets the clock to the latest time that it has ever shown, so that every root is valid that was created at that time. */
   restoreClock(): void {
     this.#wallMs = this.#latestMs;
+    this.#pods.dropExpired(this.#wallMs);
+  }
+
+  /**
+   * Kubelet requests a certificate for a pod. The leader signs it if the records allow it, as the controller of pods does.
+   * Otherwise it requests a longer record. Kubelet asks again later.
+   * @param signer `former`: the process that led before. It was paused, and signs with what it knew then
+   */
+  requestPodCertificate(pod: string, signer: 'leader' | 'former' = 'leader'): void {
+    const process = signer === 'leader' ? this.#leader : this.#former;
+    const { authorityStates } = process?.replica ?? {};
+    const state = authorityStates?.get('default');
+    const issuer = authorityStates?.material('default')?.issuer?.root;
+    if (process === undefined || state?.state !== 'ready' || issuer === undefined) return;
+    const root = anchorId(issuer.anchor);
+    const lifetimeMs = Math.min(dayMs, state.longestPodLifetimeMs ?? dayMs);
+    const notAfterMs = Math.min(this.#wallMs + lifetimeMs, commonValidity(pathOf(issuer)).notAfter.getTime());
+    if (notAfterMs <= this.#wallMs) return;
+    const notAfter = new Date(notAfterMs);
+    const until = recordedUntil(state.podLeaves, root);
+    if (until === undefined || until < notAfter) {
+      process.reconcilers.podLeafRequests.request('default', root, notAfter);
+      return;
+    }
+    this.podCertificates += 1;
+    const content = { root, notAfterMs, trusted: new Map<string, number>(), isPodCertificate: true } as const;
+    this.#pods.changed(`podCertificate ${pod}`, 'shop', content, this.#monotonicMs);
+    this.assertConnected();
   }
 
   async annotate(verb: Verb, value: string): Promise<void> {
@@ -263,7 +302,9 @@ export class RotationWorld {
     const shown = [...others.flatMap((one) => one.root ?? []), ...(signing === undefined ? [] : [anchorId(signing)])];
     const isVerified =
       notAfterMs === undefined ||
-      (root !== undefined && bundle.includes(root) && [...others, { trusted }].every((one) => one.trusted.has(root)));
+      (root !== undefined &&
+        bundle.includes(root) &&
+        [...others.filter((one) => one.isPodCertificate !== true), { trusted }].every((one) => one.trusted.has(root)));
     return isVerified && shown.every((one) => trusted.has(one));
   }
 
@@ -317,6 +358,7 @@ export class RotationWorld {
   async #leads(heir: WorldProcess): Promise<void> {
     const before = this.#leader;
     this.#leader = heir;
+    this.#former = before;
     if (before !== undefined) before.isSuperseded = true;
     if (before?.isReconciling === false) await before.end();
     await heir.lead();
@@ -401,6 +443,12 @@ export class RotationWorld {
 
   rootSecret(): Secret | undefined {
     return this.api.find(secretResource, { namespace: operatorNamespace, name: rootName });
+  }
+
+  /** True when a pod may hold a certificate of some CA. */
+  mayBeInPods(): boolean {
+    const { issuers } = parsePodLeaves(this.rootSecret()?.metadata.annotations?.[annotations.podCertificates]);
+    return [...issuers.values()].some((until) => until.getTime() > this.#wallMs);
   }
 
   /** True when this slot of the root Secret holds an expired root. */
