@@ -42,10 +42,7 @@ describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
   );
 
   runPage('docs/how-to/pod-certificates.md', world, {
-    notRun: {
-      'helm upgrade': 'the roles are installed, and the operator runs with the flag',
-      'podCertificates.roots': 'the operator does not write this field yet',
-    },
+    notRun: { 'helm upgrade': 'the roles are installed, and the operator runs with the flag' },
     instead: {
       // The client needs five seconds to print its first line.
       'logs deployment/checkout': async ({ run }, command) =>
