@@ -9,6 +9,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { type CommandResult, output } from '../../tools/controlplane/command.ts';
 import { type ControlPlane, startControlPlane } from '../../tools/controlplane/controlplane.ts';
 import { eventually } from '../support/eventually.ts';
+import { skipWithoutNode } from '../support/node.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -54,6 +55,38 @@ test('the demo shows every step, exits with 0 and deletes its files', async () =
   const folders = lines.flatMap((line) => /✓ (\/.+-tls)$/.exec(line)?.[1] ?? []);
   assert.equal(folders.length, 2, stdout);
   await eventually(() => assert.deepEqual(folders.filter(existsSync), []), { message: 'keys were left behind' });
+});
+
+test('with --node the demo runs the operator and its programs in pods, and replaces their certificates (60 s: pods start and kubelet restarts)', {
+  skip: skipWithoutNode(),
+}, async () => {
+  const { code, stdout, stderr } = await demo(['--node', '--once']);
+  assert.equal(code, 0, `${stdout}\n${stderr}`);
+  const lines = stripVTControlCharacters(stdout).split('\n');
+  for (const fact of [
+    /✓ the node node-1 is Ready: kubelet v1\.\d+\.\d+ and containerd /,
+    /✓ the operator has 2 pods/,
+    /✓ [\d.]+ s after kubectl apply, all pods are ready$/,
+    /✓ the namespace has one Secret, for ledger/,
+    /✓ checkout → payments: connected with TLS 1\.3$/,
+    /✓ ledger → payments: connected with TLS 1\.3$/,
+    /certificate required \(alert 116\)$/,
+    /ServiceDoesNotSelectPod/,
+    /✓ \d+ calls meanwhile: none refused, no container restarted$/,
+  ]) {
+    assert.ok(
+      lines.some((line) => fact.test(line)),
+      `no line matches ${fact}:\n${stdout}`,
+    );
+  }
+  const replaced = lines.flatMap(
+    (line) => /✓ (?:payments|checkout|ledger) +(\w+)… → (\w+)…/.exec(line)?.slice(1) ?? [],
+  );
+  assert.equal(new Set(replaced).size, 6, stdout);
+  assert.deepEqual(
+    lines.filter((line) => line.length > 100 && !line.includes('$ kubectl')),
+    [],
+  );
 });
 
 test('an unknown flag prints the usage', async () => {

@@ -1,6 +1,6 @@
-// The demo's client: mutual TLS from a mounted Secret.
+// The demo's client: mutual TLS from a mounted Secret or pod certificate.
 //
-//     node tools/demo/client.ts --port PORT --server-name NAME --trust FOLDER [--identity FOLDER] [--every MS]
+//     node tools/demo/client.ts [--host HOST] --port PORT --server-name NAME --trust FOLDER [--identity FOLDER] [--every MS]
 //
 // It verifies the server with ca.crt from the folder --trust, and presents the certificate from the folder --identity. It
 // connects once, or every MS milliseconds with the current files, and prints a line of JSON for each connection.
@@ -15,6 +15,7 @@ import { followIdentity, holderOf, type Identity, readIdentity } from './identit
 
 const { values } = parseArgs({
   options: {
+    host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '' },
     'server-name': { type: 'string', default: '' },
     trust: { type: 'string', default: '.' },
@@ -30,7 +31,7 @@ async function call(): Promise<object> {
   const shown = own === undefined ? {} : { cert: own.cert, key: own.key };
   try {
     const connection = connect({
-      host: '127.0.0.1',
+      host: values.host,
       port: Number(values.port),
       servername: values['server-name'],
       ca,

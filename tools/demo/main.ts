@@ -9,18 +9,17 @@ import { parseArgs } from 'node:util';
 
 import { guardFolder } from '../controlplane/guard.ts';
 import { type DemoCluster, inspectCluster, intentions, startOwnCluster, type UserCluster } from './cluster.ts';
-import { SHOP } from './footprint.ts';
-import { short } from './objects.ts';
-import { callsOf, keepCalling, reasonOf } from './peers.ts';
-import { createScreen, type Row } from './screen.ts';
+import { runNodeSteps, startNodeStage } from './node-story.ts';
+import { createScreen } from './screen.ts';
 import { runSteps, type Scene } from './story.ts';
 
-const USAGE = `usage: npm run demo [-- [--once] [--download | --context NAME [--yes]]]
+const USAGE = `usage: npm run demo [-- [--once] [[--node] [--download] | --context NAME [--yes]]]
 
 Starts a Kubernetes control plane, installs the operator, and connects two programs with mutual TLS.
 The demo runs until you press Ctrl-C. It then stops and removes everything that it created.
 
   --once          run the steps, then exit with code 0, or with code 1 and the reason
+  --node          run the operator and the programs in pods, on a node with kubelet and containerd (Linux, as root)
   --download      use the official release files of Kubernetes and etcd instead of building both with Go
   --context NAME  use the cluster of this kubeconfig context; the demo lists its changes and asks first;
                   Events of the demo may remain in the cluster until they expire
@@ -38,6 +37,7 @@ interface Request {
   readonly once: boolean;
   readonly yes: boolean;
   readonly download: boolean;
+  readonly node: boolean;
   readonly context: string | undefined;
 }
 
@@ -49,10 +49,13 @@ function parse(argv: readonly string[]): Request | 'help' {
         once: { type: 'boolean', default: false },
         yes: { type: 'boolean', default: false },
         download: { type: 'boolean', default: false },
+        node: { type: 'boolean', default: false },
         context: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
+    if (values.node && values.context !== undefined)
+      throw new UsageError('--node starts a cluster: leave --context out');
     return values.help ? 'help' : { ...values, context: values.context };
   } catch (error) {
     throw new UsageError((error as Error).message, { cause: error });
@@ -132,36 +135,23 @@ async function isAgreed(): Promise<boolean> {
   return /^y(es)?$/i.test(answer.trim());
 }
 
-/** Prints commands to try and shows the state of the objects, until a program ends. */
+/** Prints commands to try and shows the state of the scene, until a program ends. */
 async function stayUp(
-  cluster: DemoCluster,
-  { objects, rightCall, programs }: Scene,
+  { kubectlPrefix, shellSetup }: DemoCluster,
+  { commands, follow }: Scene,
   cleanup: AsyncDisposableStack,
 ): Promise<never> {
-  const { kubectlPrefix: kubectl, shellSetup } = cluster;
   screen.step('Try these commands in another terminal');
   for (const line of shellSetup) screen.command(line);
-  screen.command(`${kubectl} get mtls -A -o wide`);
-  screen.command(`${kubectl} -n ${SHOP} describe mcert payments`);
-  screen.command(`${kubectl} -n ${SHOP} annotate mcert payments mtls-operator.io/rotate=again --overwrite`);
-  screen.command(`${kubectl} -n ${SHOP} delete secret payments-server-tls`);
-  screen.command(`${kubectl} explain mcert.spec`);
+  for (const line of commands) screen.command(`${kubectlPrefix} ${line}`);
   screen.note();
   screen.note('Press Ctrl-C to stop and remove everything.');
   screen.note();
 
-  const caller = keepCalling(rightCall, 1000);
-  cleanup.defer(async () => void (await caller.stop()));
-  const callRow = (): Row => {
-    const { accepted, refused } = callsOf(caller).at(-1) ?? {};
-    if (refused !== undefined) return { state: 'bad', text: `the last call was refused: ${reasonOf(refused)}` };
-    if (accepted === undefined) return { state: 'waiting', text: 'waiting for the first call' };
-    const [server, client] = [short(accepted.server.serial), short(accepted.client.serial)];
-    return { state: 'good', text: `the last call: server ${server}, client ${client}` };
-  };
-  const view = screen.live(() => [...objects.rows(), callRow()]);
+  const { rows, programs } = follow(cleanup);
+  const view = screen.live(rows);
   cleanup.defer(() => view.end());
-  const ended = await Promise.race([caller, ...programs].map((program) => program.exited.then(() => program)));
+  const ended = await Promise.race(programs.map((program) => program.exited.then(() => program)));
   throw new Error(`a program of the demo ended; the end of its output:\n${ended.tail()}`);
 }
 
@@ -174,9 +164,8 @@ async function run(request: Request): Promise<number> {
   try {
     await using cleanup = new AsyncDisposableStack();
     const demo = async (): Promise<void> => {
-      const cluster = await chooseCluster(request, cleanup);
-      if (cluster === undefined) return;
-      const scene = await runSteps({ cluster, screen, folder: demoFolder(), cleanup });
+      const { cluster, scene } = (await (request.node ? onNode : onCluster)(request, cleanup)) ?? {};
+      if (cluster === undefined || scene === undefined) return;
       isComplete = true;
       if (!request.once) await stayUp(cluster, scene, cleanup);
     };
@@ -190,6 +179,25 @@ async function run(request: Request): Promise<number> {
   if (!isComplete) return 1;
   screen.title('\nDone. The demo has removed everything that it created.');
   return 0;
+}
+
+interface Played {
+  readonly cluster: DemoCluster;
+  readonly scene: Scene;
+}
+
+/** Runs the steps with programs on this machine. Undefined if the user does not want them. */
+async function onCluster(request: Request, cleanup: AsyncDisposableStack): Promise<Played | undefined> {
+  const cluster = await chooseCluster(request, cleanup);
+  if (cluster === undefined) return undefined;
+  return { cluster, scene: await runSteps({ cluster, screen, folder: demoFolder(), cleanup }) };
+}
+
+/** Runs the steps with pods on a node. */
+async function onNode({ download }: Request, cleanup: AsyncDisposableStack): Promise<Played> {
+  screen.step('Start a Kubernetes control plane and a node');
+  const stage = await startNodeStage(screen, cleanup, { download });
+  return { cluster: stage.cluster, scene: await runNodeSteps(stage) };
 }
 
 /** A folder for keys that only this user can read. It is removed at the latest when this process ends. */

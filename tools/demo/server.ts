@@ -1,7 +1,8 @@
-// The demo's server: mutual TLS from a mounted Secret.
+// The demo's server: mutual TLS from a mounted Secret or pod certificate.
 //
-//     node tools/demo/server.ts FOLDER
+//     node tools/demo/server.ts FOLDER [ADDRESS]
 //
+// ADDRESS is host:port, by default a free port of 127.0.0.1.
 // It answers each client with the names in the client's certificate. When the Secret changes, open connections continue and
 // new ones get the new certificate. It prints a line of JSON for each event.
 
@@ -11,7 +12,8 @@ import { createServer } from 'node:tls';
 
 import { followIdentity, holderOf, readIdentity } from './identity.ts';
 
-const [folder = '.'] = process.argv.slice(2);
+const [folder = '.', address = '127.0.0.1:0'] = process.argv.slice(2);
+const [host, port] = address.split(':');
 const print = (event: object): void => console.log(JSON.stringify(event));
 
 const options = { ...readIdentity(folder), requestCert: true, rejectUnauthorized: true };
@@ -31,4 +33,4 @@ followIdentity(folder, (identity) => {
   print({ reloaded: holderOf(new X509Certificate(identity.cert)) });
 });
 
-server.listen(0, '127.0.0.1', () => print({ port: (server.address() as AddressInfo).port }));
+server.listen(Number(port), host, () => print({ port: (server.address() as AddressInfo).port }));

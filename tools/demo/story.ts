@@ -12,8 +12,8 @@ import { SHOP } from './footprint.ts';
 import { holderOf, readIdentity } from './identity.ts';
 import { type Mounts, mountSecrets } from './mounts.ts';
 import { followObjects, leafOf, type Objects, readyCondition, short } from './objects.ts';
-import { type CallOptions, call, callsOf, keepCalling, reasonOf, refusalsOf, startServer } from './peers.ts';
-import type { Screen } from './screen.ts';
+import { type Call, type CallOptions, call, callsOf, keepCalling, reasonOf, refusalsOf, startServer } from './peers.ts';
+import type { Row, Screen } from './screen.ts';
 
 /** The inputs of the demo. */
 export interface Stage {
@@ -25,12 +25,18 @@ export interface Stage {
   readonly cleanup: AsyncDisposableStack;
 }
 
-/** The programs that keep running after the last step. */
+/** What keeps running after the last step. */
 export interface Scene {
-  readonly objects: Objects;
-  /** The call that the server accepts. */
-  readonly rightCall: CallOptions;
-  /** The server, and the operator if the demo has started it. */
+  /** Commands that the user can try, without `kubectl` in front. */
+  readonly commands: readonly string[];
+  /** Starts to follow the scene. */
+  follow(cleanup: AsyncDisposableStack): Following;
+}
+
+/** What the screen shows until the user ends the demo. */
+export interface Following {
+  readonly rows: () => readonly Row[];
+  /** The demo fails when one of them ends. */
   readonly programs: readonly Program[];
 }
 
@@ -50,8 +56,14 @@ export async function runSteps(stage: Stage): Promise<Scene> {
   const end = operator.exited.then(() =>
     Promise.reject(new Error(`the operator ended; the end of its output:\n${operator.tail()}`)),
   );
-  const { programs, ...scene } = await Promise.race([play(stage), end]);
-  return { ...scene, programs: [operator, ...programs] };
+  const { commands, follow } = await Promise.race([play(stage), end]);
+  return {
+    commands,
+    follow(cleanup) {
+      const { rows, programs } = follow(cleanup);
+      return { rows, programs: [operator, ...programs] };
+    },
+  };
 }
 
 async function play(stage: Stage): Promise<Scene> {
@@ -87,7 +99,32 @@ async function play(stage: Stage): Promise<Scene> {
 
   screen.step('Rotate the certificates under load');
   await rotate(stage, objects, rightCall);
-  return { objects, rightCall, programs: [rightCall.server.program] };
+  return {
+    commands: [
+      'get mtls -A -o wide',
+      `-n ${SHOP} describe mcert payments`,
+      `-n ${SHOP} annotate mcert payments mtls-operator.io/rotate=again --overwrite`,
+      `-n ${SHOP} delete secret payments-server-tls`,
+      'explain mcert.spec',
+    ],
+    follow(cleanup) {
+      const caller = keepCalling(rightCall, 1000);
+      cleanup.defer(async () => void (await caller.stop()));
+      return {
+        rows: () => [...objects.rows(), callRow(callsOf(caller), 'the last call')],
+        programs: [caller, rightCall.server.program],
+      };
+    },
+  };
+}
+
+/** The last call of a client. */
+export function callRow(calls: readonly Call[], title: string): Row {
+  const { accepted, refused } = calls.at(-1) ?? {};
+  if (refused !== undefined) return { state: 'bad', text: `${title} was refused: ${reasonOf(refused)}` };
+  if (accepted === undefined) return { state: 'waiting', text: `${title}: waiting` };
+  const [server, client] = [short(accepted.server.serial), short(accepted.client.serial)];
+  return { state: 'good', text: `${title}: server ${server}, client ${client}` };
 }
 
 /** Installs CRDs and RBAC, and runs the operator on this machine, unless the cluster already has an operator. */
@@ -125,7 +162,7 @@ async function install({ cluster, screen, folder, cleanup }: Stage): Promise<Pro
   return operator;
 }
 
-async function showRoot({ screen }: Stage, objects: Objects): Promise<void> {
+export async function showRoot({ screen }: Stage, objects: Objects): Promise<void> {
   const isReady = (): boolean => isTrue(objects.authority('default'));
   await screen.during('waiting for the root', pollUntil(isReady, DEADLINE_MS));
   const { status } = objects.authority('default') ?? {};

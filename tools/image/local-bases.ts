@@ -54,14 +54,20 @@ interface LockFile {
   readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>;
 }
 
-/** The top-level paths of the production packages and the compiler, which are installed here. */
-function packagesOfTheBuild(): string[] {
+/** The top-level paths of the production packages that are installed here. */
+export const productionPackages = (): string[] => installedPackages((_path, isForDevelopment) => !isForDevelopment);
+
+/** The same, and those of the compiler. */
+const packagesOfTheBuild = (): string[] =>
+  installedPackages(
+    (path, isForDevelopment) => !isForDevelopment || /^node_modules\/(@?typescript(\/|$)|@types\/)/.test(path),
+  );
+
+function installedPackages(isNeeded: (path: string, isForDevelopment: boolean) => boolean): string[] {
   const { packages } = JSON.parse(readFileSync(join(ROOT, 'node_modules/.package-lock.json'), 'utf8')) as LockFile;
   const isTopLevel = (path: string): boolean => path.lastIndexOf('node_modules/') === 0;
-  const isCompiler = (path: string): boolean => /^node_modules\/@?typescript(\/|$)/.test(path);
-  const isTypes = (path: string): boolean => path.startsWith('node_modules/@types/');
   return Object.entries(packages)
-    .filter(([path, { dev }]) => isTopLevel(path) && (dev !== true || isCompiler(path) || isTypes(path)))
+    .filter(([path, { dev }]) => isTopLevel(path) && isNeeded(path, dev === true))
     .map(([path]) => path);
 }
 
