@@ -109,15 +109,17 @@ export async function runNodeSteps(stage: NodeStage): Promise<Scene> {
 
 async function install({ cluster, node, screen }: NodeStage): Promise<void> {
   const helm = await goTool('helm', (line) => screen.note(line));
-  const set = [
-    'podCertificates.enabled=true',
-    'image.repository=localhost/mtls-operator',
-    'image.tag=demo',
-    'image.pullPolicy=Never',
-  ].map((value) => `--set=${value}`);
+  const set = 'podCertificates.enabled=true,image.repository=localhost/mtls-operator,image.tag=demo';
   screen.command('helm install mtls-operator deploy/helm/mtls-operator -n mtls-operator --create-namespace \\');
-  screen.note('    --set podCertificates.enabled=true');
-  const args = ['install', 'mtls-operator', CHART, `--namespace=${OPERATOR_NAMESPACE}`, '--create-namespace', ...set];
+  screen.note(`    --set ${set}`);
+  const args = [
+    'install',
+    'mtls-operator',
+    CHART,
+    `--namespace=${OPERATOR_NAMESPACE}`,
+    '--create-namespace',
+    `--set=${set}`,
+  ];
   const installed = output(helm, args, { env: { ...process.env, KUBECONFIG: node.kubeconfig } });
   const { code, stderr } = await screen.during('installing the chart', installed);
   assert.equal(code, 0, `helm install failed: ${stderr}`);
@@ -129,10 +131,9 @@ async function install({ cluster, node, screen }: NodeStage): Promise<void> {
 }
 
 async function runPods({ cluster, screen }: NodeStage, objects: Objects): Promise<void> {
-  const spec = { podCertificates: {}, trustBundle: { clusterTrustBundle: true } };
-  const patch = JSON.stringify({ spec });
-  screen.command(`kubectl patch mauth default --type=merge -p '${patch}'`);
-  await cluster.kubectl(['patch', 'mauth', 'default', '--type=merge', '-p', patch]);
+  const patch = 'tools/demo/pod-certificates.yaml';
+  screen.command(`kubectl patch mauth default --type=merge --patch-file ${patch}`);
+  await cluster.kubectl(['patch', 'mauth', 'default', '--type=merge', '--patch-file', join(ROOT, patch)]);
   screen.command(`kubectl create namespace ${SHOP}`);
   await cluster.kubectl(['create', 'namespace', SHOP]);
   screen.command('kubectl apply -f tools/demo/pods.yaml');

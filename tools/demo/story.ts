@@ -30,7 +30,7 @@ export interface Scene {
   /** Commands that the user can try, without `kubectl` in front. */
   readonly commands: readonly string[];
   /** Starts to follow the scene. */
-  follow(cleanup: AsyncDisposableStack): Following;
+  readonly follow: (cleanup: AsyncDisposableStack) => Following;
 }
 
 /** What the screen shows until the user ends the demo. */

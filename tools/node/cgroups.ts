@@ -21,7 +21,7 @@ const WEIGHTS = [
 
 /** The mounted hierarchies, by mountinfo in proc(5): with version 1 one for each set of controllers. */
 function hierarchies(): Hierarchy[] {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
     .trimEnd()
     .split('\n')
     .flatMap((line): Hierarchy[] => {
@@ -32,6 +32,8 @@ function hierarchies(): Hierarchy[] {
       if (type !== 'cgroup2') return [];
       return [{ path, version: 2, controllers: words(join(path, 'cgroup.subtree_control')) }];
     });
+  // A later mount hides an earlier one at the same path.
+  return [...new Map(mounts.map((hierarchy) => [hierarchy.path, hierarchy])).values()];
 }
 
 function words(file: string): string[] {
@@ -42,8 +44,16 @@ function words(file: string): string[] {
 export function cgroupProblem(): string | undefined {
   const usable = new Set(hierarchies().flatMap(({ controllers }) => controllers));
   const missing = NEEDED.filter((controller) => !usable.has(controller));
-  if (missing.length === 0) return undefined;
-  return `new cgroups of this machine lack the controllers ${missing.join(', ')}`;
+  if (missing.length > 0) return `new cgroups of this machine lack the controllers ${missing.join(', ')}`;
+  const probe = `mtls-node-probe-${process.pid}`;
+  try {
+    createCgroup(probe);
+    return undefined;
+  } catch (error) {
+    return `this machine refuses new cgroups: ${(error as Error).message}`;
+  } finally {
+    for (const folder of cgroupFolders(probe)) removeTree(folder);
+  }
 }
 
 /**

@@ -12,6 +12,9 @@ export type TarEntry = { readonly path: string; readonly mode?: number } & (
 
 const BLOCK = 512;
 
+/** By type: a file, a symbolic link, a folder. */
+const DEFAULT_MODES = { 0: 0o644, 2: 0o777, 5: 0o755 } as const;
+
 /** Writes a POSIX.1-2001 (pax) archive. All files belong to root and have the same time, so the same files are the same bytes. */
 export function writeTar(file: string, entries: Iterable<TarEntry>): void {
   const output = openSync(file, 'w');
@@ -40,8 +43,8 @@ function writeHeader(output: number, entry: TarEntry, size: number): void {
     writeAll(output, header({ path: 'pax', type: 'x', mode: 0o644, size: Buffer.byteLength(records), link: '' }));
     writeAll(output, Buffer.from(records + '\0'.repeat(padding(Buffer.byteLength(records)))));
   }
-  const type = 'folder' in entry ? '5' : 'link' in entry ? '2' : '0';
-  const mode = entry.mode ?? ('folder' in entry ? 0o755 : 0o644);
+  const type = 'folder' in entry ? 5 : 'link' in entry ? 2 : 0;
+  const mode = entry.mode ?? DEFAULT_MODES[type];
   writeAll(output, header({ path, type, mode, size, link }));
 }
 
@@ -57,7 +60,8 @@ function record(key: string, value: string, room: number): string {
 
 interface Header {
   readonly path: string;
-  readonly type: string;
+  /** The type flag: a digit, or x for the records of the next file. */
+  readonly type: number | 'x';
   readonly mode: number;
   readonly size: number;
   readonly link: string;
@@ -74,7 +78,7 @@ function header({ path, type, mode, size, link }: Header): Buffer {
   number(0, 116, 8);
   number(size, 124, 12);
   number(0, 136, 12);
-  block.write(type, 156);
+  block.write(String(type), 156);
   block.write(link, 157, 100);
   block.write('ustar\x0000', 257);
   block.fill(' ', 148, 156);
