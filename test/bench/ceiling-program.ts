@@ -10,6 +10,7 @@ import {
   keyOf,
   loadConnection,
   type MergePatch,
+  podCertificateRequests,
   type Resource,
   type Secret,
   type Served,
@@ -56,6 +57,9 @@ switch (job) {
     break;
   case 'follow':
     await follow();
+    break;
+  case 'answer':
+    await answerAll();
     break;
   default:
     throw new Error(`unknown job ${job}`);
@@ -161,16 +165,41 @@ async function follow(): Promise<void> {
     });
   };
   for (const one of work) start(one);
+  await forEachAdded(certificateResource, resourceVersion, (metadata) =>
+    start(workFor(metadata, { algorithm: 'ECDSA', size: 256 })),
+  );
+}
+
+/** Calls `start` with the metadata of every object that is created after a revision. */
+async function forEachAdded(
+  resource: Resource<KubeObject>,
+  resourceVersion: string,
+  start: (metadata: Served<KubeObject>['metadata']) => void,
+): Promise<void> {
   // The API server ends a watch that is too slow. The next watch continues from the same revision.
   for (let from = resourceVersion; ; ) {
-    for await (const event of client.watch(certificateResource, { resourceVersion: from, metadataOnly: true })) {
+    for await (const event of client.watch(resource, { resourceVersion: from, metadataOnly: true })) {
       if (event.type === 'BOOKMARK') {
         from = event.resourceVersion;
         continue;
       }
       const { metadata } = event.object;
       from = metadata.resourceVersion;
-      if (event.type === 'ADDED') start(workFor(metadata, { algorithm: 'ECDSA', size: 256 }));
+      if (event.type === 'ADDED') start(metadata);
     }
   }
+}
+
+/** Gives every request for a pod certificate the answer that the operator gave to the first one. All requests have the same key. */
+async function answerAll(): Promise<void> {
+  const { items, resourceVersion: version } = await client.list(podCertificateRequests);
+  const status = items.find((request) => request.status?.conditions !== undefined)?.status;
+  if (status === undefined) throw new Error('no request has an answer to copy');
+  const answer = async ({ namespace, name, resourceVersion }: Served<KubeObject>['metadata']): Promise<void> => {
+    const answered = { metadata: { namespace, name, resourceVersion }, status };
+    await client.replace(podCertificateRequests, answered, { subresource: 'status', metadataOnly: true });
+  };
+  const pending = items.filter((request) => request.status?.conditions === undefined);
+  await inParallel(pending, ({ metadata }) => answer(metadata), width);
+  await forEachAdded(podCertificateRequests, version, (metadata) => void answer(metadata));
 }

@@ -30,7 +30,9 @@ export type Job =
   /** Issue again for all existing resources. */
   | 'renew'
   /** Make the three writes of a root rotation for all existing resources. */
-  | 'rotate';
+  | 'rotate'
+  /** Answer requests for pod certificates. */
+  | 'answer';
 
 /** A controller that issues certificates, or the ceiling program. */
 export interface Contestant {

@@ -21,6 +21,7 @@ import { burst } from './scenarios/burst.ts';
 import { churn } from './scenarios/churn.ts';
 import { besideRsa, keyKinds, keys } from './scenarios/keys.ts';
 import { noisy } from './scenarios/noisy.ts';
+import { podBacklog, podBurst } from './scenarios/pods.ts';
 import { renewal } from './scenarios/renewal.ts';
 import { restart } from './scenarios/restart.ts';
 import { rotation } from './scenarios/rotation.ts';
@@ -40,6 +41,8 @@ const scenarios: readonly Scenario[] = [
   noisy,
   ...keys,
   besideRsa,
+  podBurst,
+  podBacklog,
 ];
 
 const usage = `usage: npm run bench -- [--scenario NAME,...] [--count N] [--rounds N] [--no-settle] [--output FILE]

@@ -48,8 +48,8 @@ export async function createAll(
 }
 
 /**
- * Measures from the first issued object until `objects` are issued. The start of the program is not part of the
- * measurement.
+ * Measures from the first issued object until `objects` are issued, not counting those that were issued before. The start of the
+ * program is not part of the measurement.
  */
 export async function untilAllIssued(
   plane: Plane,
@@ -57,10 +57,11 @@ export async function untilAllIssued(
   running: Running,
   progress: Progress,
   objects: number,
+  issuedBefore = 0,
 ): Promise<Outcome> {
-  await progress.reached(1);
+  await progress.reached(issuedBefore + 1);
   const before = reading(plane, running, progress);
-  await progress.reached(objects);
+  await progress.reached(issuedBefore + objects);
   const after = reading(plane, running, progress);
   const certificates = (after.issued - before.issued) * contestant.certificatesPerObject;
   return {

@@ -2,10 +2,11 @@ import { join } from 'node:path';
 import { authorities, certificates as certificateResource } from '../../src/controllers/objects/resources.ts';
 import type { KubeObject } from '../../src/kube/index.ts';
 import { buildOperator } from '../../tools/build.ts';
+import type { TestCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { imageEnvironment } from '../support/image.ts';
 import { startOperator } from '../support/operator.ts';
-import { type Contestant, isReady, type Pair } from './contestant.ts';
+import { type Contestant, isReady, type Job, type Pair, type Running } from './contestant.ts';
 
 /** The part of an MtlsCertificate that says how often it was issued. */
 interface Issued extends KubeObject {
@@ -34,8 +35,11 @@ export const operatorContestant: Contestant = {
     });
     await operator.stop();
   },
-  start: async ({ cluster }) => startOperator(cluster, { main: await buildOperator(), env: imageEnvironment() }),
+  start: async ({ cluster }, job) => startBuild(cluster, await buildOperator(), job),
 };
+
+const startBuild = (cluster: TestCluster, main: string, job: Job): Promise<Running> =>
+  startOperator(cluster, { main, env: imageEnvironment(), args: job === 'answer' ? ['--pod-certificates'] : [] });
 
 /**
  * Another build of the operator, to compare with this one: `main.js` in a folder that `npm run build` wrote in another
@@ -44,7 +48,7 @@ export const operatorContestant: Contestant = {
 export const otherBuild = (folder: string): Contestant => ({
   ...operatorContestant,
   name: 'before',
-  start: async ({ cluster }) => startOperator(cluster, { main: join(folder, 'main.js'), env: imageEnvironment() }),
+  start: ({ cluster }, job) => startBuild(cluster, join(folder, 'main.js'), job),
 });
 
 function mtlsCertificate({ namespace, name, key, lifetime }: Pair): KubeObject {

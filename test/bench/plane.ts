@@ -78,7 +78,8 @@ export function between(before: RequestCounts, after: RequestCounts): RequestCou
   return new Map(counts.sort(([, a], [, b]) => b - a));
 }
 
-const concerns = / (secrets|configmaps|events|mtls|certificate|clusterissuers|issuers|clustertrustbundles)/;
+const concerns =
+  / (secrets|configmaps|events|mtls|certificate|clusterissuers|issuers|clustertrustbundles|podcertificate|pods|services)/;
 
 export const isWrite = (key: string): boolean => !/^(GET|LIST|WATCH) /.test(key);
 

@@ -307,8 +307,10 @@ function podObject(name: string, nodeName: string, serviceAccountName: string, o
   };
 }
 
+/** The status of a container that the runtime has created. */
 const containerStatus = (state: object, ready: boolean) => ({
   name: 'main',
+  containerID: `containerd://${'0'.repeat(64)}`,
   image: 'localhost/none:1',
   imageID: '',
   ready,
