@@ -71,6 +71,17 @@ export function hostileObject(kind: HostileKind, namespace: string, index: numbe
   }
 }
 
+/** The containers of a pod of about this many bytes. Each variable costs more memory than bytes. */
+export const largeContainers = (bytes: number) => [
+  {
+    name: 'main',
+    image: 'localhost/none:1',
+    env: Array.from({ length: Math.floor(bytes / '{"name":"v00000"},'.length) }, (_, i) => ({
+      name: `v${String(i).padStart(5, '0')}`,
+    })),
+  },
+];
+
 /** Labels, annotation and owner of a Secret that claims to belong to a resource which does not exist. */
 function claimOf(certificate: string) {
   return {

@@ -196,6 +196,14 @@ const refused: Record<string, Refusal> = {
     reason: 'UnsupportedKeyType',
     says: /ECDSAP256, ED25519/,
   },
+  'with an RSA key whose exponent is 3, which no authority signs': {
+    request: () => {
+      const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 3072, publicExponent: 3 });
+      return byHand({}, { stubPKCS10Request: stubRequest(privateKey, publicKeyDer(privateKey)).toString('base64') });
+    },
+    reason: 'UnsupportedKeyType',
+    says: /exponent/,
+  },
 };
 
 describe('Requests that are wrong for ever are denied, with a message that says what is wrong:', {

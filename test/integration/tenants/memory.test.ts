@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
-import { describe, type TestContext, test } from 'node:test';
+import { after, describe, type TestContext, test } from 'node:test';
 
 import { paths } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type HostileKind, hostileObject } from '../../support/hostile.ts';
+import { type HostileKind, hostileObject, largeContainers } from '../../support/hostile.ts';
 import { conditionOf, installation, type Tenant } from '../../support/installation.ts';
 import { inParallel } from '../../support/parallel.ts';
+import { grantPodCertificates } from '../../support/pods/grant.ts';
+import { issuedTo, openPods, type PodCertificateRequest, type PodWorld } from '../../support/pods/pods.ts';
 
 const megabyte = 1_000_000;
 const limitBytes = 512 * 1024 * 1024;
@@ -16,14 +18,19 @@ const heapLimit = { NODE_OPTIONS: '--max-old-space-size=256' };
 
 let attacker: Tenant;
 let victim: Tenant;
+let pods: PodWorld;
+const args = ['--pod-certificates'];
 // The Secrets are too large to keep every state of them in this process.
-const world = installation({ operator: false, watched: false }, async () => {
+const world = installation({ operator: false, watched: false, args }, async () => {
+  await grantPodCertificates(world.cluster);
+  pods = await openPods(world.cluster);
   [attacker, victim] = [await world.tenant('attacker'), await world.tenant('victim')];
   await world.api.create(paths.configMaps(victim.namespace), { metadata: { name: 'there' } });
   await world.start({ env: heapLimit });
   const rotation = { propagationDelay: '0s', reissuesPerSecond: 1000 };
-  await eventually(() => world.patchAuthority('default', { spec: { rotation } }));
+  await eventually(() => world.patchAuthority('default', { spec: { rotation, podCertificates: {} } }));
 });
+after(() => pods?.close());
 
 /** The objects of one tenant: 280, most of them of 1 MB. */
 const attack: readonly (readonly [HostileKind, number])[] = [
@@ -99,6 +106,19 @@ describe('With 280 objects of up to 1 MB of one tenant and the memory limit of t
     );
     t.diagnostic(`rotated in ${((performance.now() - started) / 1000).toFixed(1)} s; ${memory()}`);
     await victimIsServed(t, 'after-rotation');
+  });
+
+  // A failure means: the operator reads too many of these pods at the same time. A later rotation would wait for their certificates.
+  test('a running operator answers the requests for pods of 1 MB, and serves another tenant meanwhile', async (t) => {
+    const requests: PodCertificateRequest[] = [];
+    for (const prefix of ['a', 'b', 'c', 'd', 'e']) {
+      const { namespace } = await world.tenant(`large-pods-${prefix}`);
+      const pod = await pods.create(namespace, { containers: largeContainers(megabyte) });
+      await inParallel(Array(16).keys(), async () => requests.push(await pods.request(pod)));
+    }
+    await victimIsServed(t, 'beside-large-pods');
+    for (const request of requests) issuedTo(await pods.answered(request));
+    assertLives();
   });
 
   test('an operator that starts serves another tenant', async (t) => {

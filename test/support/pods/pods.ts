@@ -68,6 +68,8 @@ export interface PodOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** The certificates that its projected volumes ask for; by default one of the authority `default`. */
   readonly certificates?: readonly Partial<PodCertificateSource>[];
+  /** Replaces its container. */
+  readonly containers?: readonly object[];
 }
 
 /** Pods without a kubelet, and the requests that kubelet would make for them. */
@@ -301,7 +303,7 @@ function podObject(name: string, nodeName: string, serviceAccountName: string, o
       automountServiceAccountToken: false,
       // The Nodes have no kubelet. The controller manager would evict the pods from them.
       tolerations: [{ operator: 'Exists' }],
-      containers: [{ name: 'main', image: 'localhost/none:1', volumeMounts }],
+      containers: options.containers ?? [{ name: 'main', image: 'localhost/none:1', volumeMounts }],
       volumes,
     },
   };
