@@ -140,31 +140,6 @@ describe('a pod gets a certificate without a Secret', () => {
     });
   }
 
-  test('and the root Secret and status say until when', async () => {
-    const authority = await authorityFor();
-    const { namespace } = await world.tenant('record');
-    const request = await pods.answered(await pods.request(await podFor(namespace, { authority })));
-    const { notAfter = '' } = request.status ?? {};
-    const { metadata } = await world.rootSecret(authority);
-    const recorded = JSON.parse(metadata.annotations?.['mtls-operator.io/pod-certificates'] ?? '{}') as {
-      readonly roots: Readonly<Record<string, string>>;
-    };
-    const [until = ''] = Object.values(recorded.roots);
-    assert.ok(Date.parse(until) >= Date.parse(notAfter), `${until} is before ${notAfter}`);
-    await eventually(
-      async () => {
-        const { status } = await world.authority(authority);
-        const { fingerprint = '' } = status?.activeRoot ?? {};
-        assert.deepEqual(status?.podCertificates, {
-          issued: 1,
-          roots: [{ fingerprint, notAfter: new Date(until).toISOString().replace('.000', '') }],
-        });
-      },
-      { timeoutMs: 30_000 },
-    );
-    assert.equal(conditionOf(await world.authority(authority), 'PodCertificatesServed')?.reason, 'Serving');
-  });
-
   test('that it asked for while no operator ran', async () => {
     const authority = await authorityFor();
     const { namespace } = await world.tenant('restart');
@@ -192,8 +167,34 @@ describe('a pod gets a certificate without a Secret', () => {
   });
 });
 
-describe('a request waits for what can pass', () => {
-  test('a Service that is created later, and the pod has an event that names it', async () => {
+// Together, because status changes at most once in 10 seconds.
+describe('status and events report the certificates of pods', { concurrency: true }, () => {
+  test('the root Secret and status say until when a certificate is valid', async () => {
+    const authority = await authorityFor();
+    const { namespace } = await world.tenant('record');
+    const request = await pods.answered(await pods.request(await podFor(namespace, { authority })));
+    const { notAfter = '' } = request.status ?? {};
+    const { metadata } = await world.rootSecret(authority);
+    const recorded = JSON.parse(metadata.annotations?.['mtls-operator.io/pod-certificates'] ?? '{}') as {
+      readonly roots: Readonly<Record<string, string>>;
+    };
+    const [until = ''] = Object.values(recorded.roots);
+    assert.ok(Date.parse(until) >= Date.parse(notAfter), `${until} is before ${notAfter}`);
+    await eventually(
+      async () => {
+        const { status } = await world.authority(authority);
+        const { fingerprint = '' } = status?.activeRoot ?? {};
+        assert.deepEqual(status?.podCertificates, {
+          issued: 1,
+          roots: [{ fingerprint, notAfter: new Date(until).toISOString().replace('.000', '') }],
+        });
+      },
+      { timeoutMs: 30_000 },
+    );
+    assert.equal(conditionOf(await world.authority(authority), 'PodCertificatesServed')?.reason, 'Serving');
+  });
+
+  test('a request waits for a Service that is created later, and the pod has an event that names it', async () => {
     const authority = await authorityFor();
     const { namespace } = await world.tenant('waiting');
     const pod = await podFor(namespace, { authority, annotations: { [services]: 'payments' } }, { app: 'payments' });
@@ -205,13 +206,9 @@ describe('a request waits for what can pass', () => {
     await isPending(request);
     await createService(namespace, 'payments', { app: 'payments' });
     issuedTo(await pods.answered(request));
-    await eventually(
-      async () => assert.equal((await world.authority(authority)).status?.podCertificates?.pending, undefined),
-      { timeoutMs: 30_000 },
-    );
   });
 
-  test('a grant that was withdrawn, because the pod runs', async () => {
+  test('a request of a pod that runs waits for a grant that was withdrawn', async () => {
     const grant = { allow: [{ namespaceSelector: {}, dnsNames: ['www.example.com'] }] };
     const authority = await authorityFor();
     const { namespace } = await world.tenant('running');
