@@ -149,7 +149,11 @@ export class Caches {
     this.examiner = new SecretExaminer(this, roots);
     this.configMaps = new TrustCache(monotonicMs);
     this.clusterTrustBundles = new TrustCache(monotonicMs);
-    this.podRequests = new PodRequestCache(podCertificates, () => this.publish('podRequestsChanged'));
+    this.podRequests = new PodRequestCache(
+      podCertificates,
+      (namespace) => this.watched.names !== undefined && this.#isGone(namespace),
+      () => this.publish('podRequestsChanged'),
+    );
     this.injections = new InjectionCache(injectCa, monotonicMs, () => this.publish('injectionChanged'));
     this.namespaces.subscribe((before, after) => {
       if (before === undefined && after !== undefined) this.watched.retry(after.name);

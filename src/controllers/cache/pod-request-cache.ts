@@ -11,11 +11,16 @@ export class PodRequestCache {
   readonly isOn: boolean;
   /** By watched namespace; the name is empty when one watch covers all namespaces. */
   readonly #access = new Map<string, Access>();
+  readonly #isGone: (namespace: string) => boolean;
   readonly #onChange: () => void;
 
-  /** @param onChange called after the access changed */
-  constructor(isOn: boolean, onChange: () => void) {
+  /**
+   * @param isGone whether a watched namespace does not exist
+   * @param onChange called after the access changed
+   */
+  constructor(isOn: boolean, isGone: (namespace: string) => boolean, onChange: () => void) {
     this.isOn = isOn;
+    this.#isGone = isGone;
     this.#onChange = onChange;
   }
 
@@ -25,11 +30,13 @@ export class PodRequestCache {
     this.#onChange();
   }
 
-  /** The access in all namespaces: the worst of them, and the namespaces that have it. */
+  /** The access in all namespaces that exist: the worst of them, and the namespaces that have it. */
   get access(): PodRequestsAccess {
     if (!this.isOn) return { access: 'off', namespaces: [] };
     for (const access of ['unserved', 'forbidden', 'unknown'] as const) {
-      const namespaces = [...this.#access].flatMap(([name, one]) => (one === access ? [name] : []));
+      const namespaces = [...this.#access].flatMap(([name, one]) =>
+        one === access && !this.#isGone(name) ? [name] : [],
+      );
       if (namespaces.length > 0) return { access, namespaces: namespaces.filter((name) => name !== '') };
     }
     return { access: this.#access.size === 0 ? 'unknown' : 'permitted', namespaces: [] };
