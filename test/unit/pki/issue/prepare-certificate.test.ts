@@ -200,6 +200,20 @@ describe('a leaf', () => {
     assert.deepEqual(other.notAfter, later(hours(1)));
   });
 
+  test('has the validity that its issuance chooses, within that of its root', () => {
+    const issuer = root({ at: earlier(minutes(1)), durationMs: hours(2) });
+    const serialSeed = randomBytes(20);
+    const validFor = (notBefore: Date, notAfter: Date) => {
+      const issuance = { now, serialSeed, validity: { notBefore, notAfter } };
+      return signNow(prepareLeaf(profile({ durationMs: hours(9) }), privateKey(), issuer, issuance));
+    };
+    const chosen = validFor(earlier(minutes(2)), later(hours(1)));
+    assert.deepEqual([chosen.notBefore, chosen.notAfter], [earlier(minutes(2)), later(hours(1))]);
+    const { notBefore, notAfter } = issuer.certificate;
+    const cut = validFor(earlier(hours(1)), later(hours(5)));
+    assert.deepEqual([cut.notBefore, cut.notAfter], [notBefore, notAfter]);
+  });
+
   test('expires with its root if it would otherwise outlive it', () => {
     const issuer = root({ at: earlier(days(10)), durationMs: days(20) });
     assert.deepEqual(issueLeaf(issuer).notAfter, issuer.certificate.notAfter);
