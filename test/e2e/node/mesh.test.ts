@@ -1,25 +1,33 @@
 import assert from 'node:assert/strict';
 import { after, describe, type TestContext, test } from 'node:test';
 
+import { paths, type Secret } from '../../support/api.ts';
+import { eventually } from '../../support/eventually.ts';
 import { installation } from '../../support/installation.ts';
+import type { Phase, Rotation } from '../../support/mesh/authority.ts';
 import { allPairs, rootsSeen } from '../../support/mesh/ledger.ts';
+import { type ConnectedServer, connectFrom } from '../../support/mesh/pods/exec.ts';
 import { operatorFlags, type PodMesh, startPodMesh } from '../../support/mesh/pods/pod-mesh.ts';
+import { startRetiredPods } from '../../support/mesh/pods/retired.ts';
 import { isCertified, programsOfPods, workloads } from '../../support/mesh/pods/workloads.ts';
 import { describeFailures, describeTraffic } from '../../support/mesh/report.ts';
 import { skipWithoutNode, startTestNode, type TestNode } from '../../support/node.ts';
 import { unlessInstalled } from '../../support/peers/index.ts';
+
+const phases: readonly Phase[] = ['Distributing', 'Switching', 'Draining', 'Retiring'];
 
 /** Enough unless the machine is busy; see delayForThisMachine. */
 const leastDelayMs = 8000;
 
 // Eight Deployments in nginx, Go, Java, Node.js, Python and rustls, with certificates from Secrets, from Secrets by subPath and
 // from pod certificates. Their clients connect to every server all the time, and both verify each other.
-describe('a mesh of pods on a node (60 s: pods start and kubelet updates their files)', {
+describe('a mesh of pods on a node (90 s: pods start and kubelet updates their files)', {
   skip: skipWithoutNode() || unlessInstalled(...programsOfPods),
 }, () => {
   let node: TestNode;
   let mesh: PodMesh;
-  const delayMs = leastDelayMs;
+  let firstSecrets: Readonly<Record<'server' | 'client', Secret>>;
+  let delayMs = leastDelayMs;
   let startedAt = Date.now();
 
   const world = installation(
@@ -51,6 +59,13 @@ describe('a mesh of pods on a node (60 s: pods start and kubelet updates their f
   });
 
   test('has no failed handshake when every certificate is rotated and kubelet is restarted', async (t) => {
+    const [server, client] = await Promise.all(
+      (['server', 'client'] as const).map((role) =>
+        world.api.get<Secret>(paths.secrets('shop', `go-secret-${role}-tls`)),
+      ),
+    );
+    assert.ok(server !== undefined && client !== undefined);
+    firstSecrets = { server, client };
     const old = mesh.serials();
     startedAt = Date.now();
     for (const { name, namespace } of workloads.filter(isCertified))
@@ -61,9 +76,93 @@ describe('a mesh of pods on a node (60 s: pods start and kubelet updates their f
     report(t);
   });
 
+  test('has no failed handshake when the root is rotated, the operator is killed in each phase and kubelet is restarted', async (t) => {
+    const before = activeRoot();
+    const begin = mesh.ledger.entries.length;
+    // The gates do not know which pods mount their files by subPath, so they wait for a person.
+    const rotation = await rotate({ approval: 'Manual' });
+
+    await rotation.reaches('Distributing');
+    await mesh.restartOperator();
+    await node.restartKubelet();
+    await mesh.restartFrozenPods(2);
+    await annotate('approve-rotation', rotation.id);
+
+    await rotation.reaches('Switching');
+    await mesh.restartOperator();
+
+    await rotation.reaches('Draining');
+    await mesh.restartOperator();
+    // The pods ask for other certificates at once. Without a restart, they do so after half of the lifetime.
+    await node.restartKubelet();
+    await mesh.restartFrozenPods(2);
+    const root = activeRoot();
+    await onlyHaveRoot(root);
+    await annotate('skip-gate', `${rotation.id}/Draining`);
+
+    await rotation.reaches('Retiring');
+    await mesh.restartOperator();
+    assert.deepEqual(await rotation.ends(), phases);
+    await mesh.restartFrozenPods(1);
+
+    assert.notEqual(root, before);
+    await onlyHaveRoot(root);
+    assertNoneFailed();
+    const seen = rootsSeen(mesh.ledger.entries.slice(begin));
+    assert.deepEqual(seen, allPairs(before, root), 'the roots of the peers that connected');
+    report(t);
+  });
+
+  test('refuses certificates of the retired root, in every server and client', async (t) => {
+    const retired = await startRetiredPods(world, node, mesh, firstSecrets);
+    t.after(() => retired.stop());
+    for (const { server, error = 'no error' } of await retired.handshakes()) {
+      assert.match(error, /^refused: |^no answer: |^the server answers 400/, `the server ${server}`);
+    }
+    // The servers answer all others meanwhile.
+    await mesh.ledger.everyPairMeets();
+    assertNoneFailed();
+
+    const [current] = mesh.servers;
+    assert.ok(current !== undefined);
+    for (const { name, namespace, client } of workloads) {
+      if (client === undefined) continue;
+      const connectTo = (server: ConnectedServer) => connectFrom(node, { name, namespace, client }, server);
+      assert.partialDeepStrictEqual(await connectTo(current), { ok: true }, `the client ${name}`);
+      assert.partialDeepStrictEqual(await connectTo(retired.server), { ok: false }, `the client ${name}`);
+    }
+  });
+
+  test('has failed handshakes if the phase Distributing is skipped', async (t) => {
+    assertNoneFailed();
+    const rotation = await rotate({ approval: 'Automatic' });
+    await annotate('skip-gate', `${rotation.id}/Distributing`);
+    await eventually(() => assert.notEqual(mesh.ledger.failed.length, 0), { timeoutMs: 120_000 });
+    report(t);
+  });
+
+  /** Starts a rotation with delays that are long enough for this machine. */
+  async function rotate(settings: { approval: string }): Promise<Rotation> {
+    delayMs = Math.max(leastDelayMs, Math.ceil(1.4 * mesh.slowestMs(startedAt)));
+    startedAt = Date.now();
+    await mesh.authority.patch({ spec: { rotation: { ...settings, ...delays() } } });
+    return mesh.authority.rotate();
+  }
+
   function delays() {
     // The pods mount the bundle by the name of its signer, so that a change is in their files as soon as that of a Secret.
     return { propagationDelay: `${delayMs}ms`, clusterTrustBundleDelay: `${delayMs}ms` };
+  }
+
+  const annotate = (verb: string, value: string): Promise<void> =>
+    mesh.authority.patch({ metadata: { annotations: { [`mtls-operator.io/${verb}`]: value } } });
+
+  /** Waits until servers and clients present only certificates of this root. */
+  async function onlyHaveRoot(root: string): Promise<void> {
+    await eventually(async () => assert.deepEqual(rootsSeen(await mesh.ledger.everyPairMeets()), allPairs(root)), {
+      timeoutMs: 120_000,
+      message: 'servers or clients present certificates of another root',
+    });
   }
 
   const activeRoot = (): string => mesh.authority.status.activeRoot?.fingerprint ?? '';
