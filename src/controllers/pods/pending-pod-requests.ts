@@ -14,6 +14,8 @@ interface Pending {
   readonly namespace: string;
   readonly reason: PodCertificateReason;
   readonly pod: string;
+  /** When this process first saw that it waits. The clock of the API server may differ. */
+  readonly since: Date;
 }
 
 /** Why requests wait, by key, for status and metrics. It has at most one entry for each request in the cache. */
@@ -21,13 +23,19 @@ export class PendingPodRequests {
   readonly #byKey = new Map<string, Pending>();
   readonly #byNamespace = new Map<string, number>();
 
-  /** Records why a request waits. Returns true when the reason is new. */
-  note(key: string, { authority, namespace, podName }: PodRequestRecord, reason: PodCertificateReason): boolean {
+  /** Records why a request waits. Returns since when it waits, and whether the reason is new. */
+  note(
+    key: string,
+    { authority, namespace, podName }: PodRequestRecord,
+    reason: PodCertificateReason,
+    now: Date,
+  ): { readonly since: Date; readonly isNew: boolean } {
     const before = this.#byKey.get(key);
-    if (before?.reason === reason) return false;
+    const { since } = before ?? { since: now };
+    if (before?.reason === reason) return { since, isNew: false };
     if (before === undefined) this.#count(namespace, 1);
-    this.#byKey.set(key, { authority, namespace, reason, pod: `${namespace}/${podName}` });
-    return true;
+    this.#byKey.set(key, { authority, namespace, reason, pod: `${namespace}/${podName}`, since });
+    return { since, isNew: true };
   }
 
   /** Forgets a request that has its answer or is gone. Returns its authority if it was waiting. */

@@ -59,6 +59,9 @@ type Requeue = { readonly requeueAt: Date } | undefined;
 /** Most requests that wait are answered within this time, for instance when the Service of a new Deployment follows its pods. */
 const eventAfterMs = 5000;
 
+/** The change of the authority's state queues a request that waits for the record. This covers a change that was missed. */
+const recordRetryMs = 1000;
+
 /** How soon a request is planned again after the API server has another version of it. */
 const conflictRetryMs = 1000;
 
@@ -157,20 +160,20 @@ export class PodCertificateReconciler {
   #awaitRecord(key: string, request: PodRequestRecord, { anchorId, notAfter }: AwaitRecord): Requeue {
     this.#context.records.request(request.authority, anchorId, notAfter);
     const message = 'the root Secret has to record first how long the certificate is valid';
-    if (this.#isOld(request)) return this.#wait(key, request, { step: 'wait', reason: 'Pending', message });
+    if (secondsSince(request, this.#context.now()) * 1000 >= eventAfterMs)
+      return this.#wait(key, request, { step: 'wait', reason: 'Pending', message });
     this.forget(key);
-    return { requeueAt: retryTime(request, 0, this.#context.now()) };
-  }
-
-  #isOld({ creationTimestamp }: PodRequestRecord): boolean {
-    return this.#context.now().getTime() - Date.parse(creationTimestamp) >= eventAfterMs;
+    return { requeueAt: new Date(this.#context.now().getTime() + recordRetryMs) };
   }
 
   #wait(key: string, request: PodRequestRecord, plan: WaitForCertificate): Requeue {
     const { pending, onPendingChanged, now } = this.#context;
-    if (pending.note(key, request, plan.reason)) onPendingChanged(request.authority);
-    if (this.#isOld(request) && !passesByItself(plan)) this.#warn(request, 'PodCertificatePending', 'Wait', plan);
-    return { requeueAt: retryTime(request, pending.waitingIn(request.namespace), now()) };
+    const at = now();
+    const { since, isNew } = pending.note(key, request, plan.reason, at);
+    if (isNew) onPendingChanged(request.authority);
+    const isOld = at.getTime() - since.getTime() >= eventAfterMs;
+    if (isOld && !passesByItself(plan)) this.#warn(request, 'PodCertificatePending', 'Wait', plan);
+    return { requeueAt: retryTime(since, pending.waitingIn(request.namespace), at) };
   }
 
   /** @throws the error, unless a person has to act or the request has changed */

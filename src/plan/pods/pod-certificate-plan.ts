@@ -226,12 +226,12 @@ const longestRetryMs = 120_000;
 const retriesPerSecond = 20;
 
 /**
- * When a request that waits is planned again without an event: half of its age later, or later if many wait.
+ * When a request that waits is planned again without an event: when it has waited for half as long again, or later if many wait.
+ * @param since when it began to wait
  * @param waiting how many requests of its namespace wait
  */
-export function retryTime({ creationTimestamp }: PodRequestRecord, waiting: number, now: Date): Date {
-  const ageMs = now.getTime() - Date.parse(creationTimestamp);
-  const delayMs = Math.min(Math.max(ageMs / 2, shortestRetryMs), longestRetryMs);
+export function retryTime(since: Date, waiting: number, now: Date): Date {
+  const delayMs = Math.min(Math.max((now.getTime() - since.getTime()) / 2, shortestRetryMs), longestRetryMs);
   const leastMs = (waiting * 1000) / retriesPerSecond;
-  return new Date(now.getTime() + Math.max(Number.isFinite(delayMs) ? delayMs : longestRetryMs, leastMs));
+  return new Date(now.getTime() + Math.max(delayMs, leastMs));
 }

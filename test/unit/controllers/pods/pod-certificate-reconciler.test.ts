@@ -63,6 +63,7 @@ interface World {
 
 /** A reconciler with one request, and what it does. */
 function begin({ labels = {}, selector = {}, found = pod, recorded = later(hours(48)), refusal }: World = {}) {
+  const clock = { now };
   const written: PodCertificateRequest[] = [];
   const did: string[] = [];
   const events: EventDetails[] = [];
@@ -123,11 +124,11 @@ function begin({ labels = {}, selector = {}, found = pod, recorded = later(hours
       onPodCertificateDenied: (name, reason) => did.push(`denied ${name} ${reason}`),
     },
     log: { ...silentLog, info: (_, fields = {}) => logged.push(fields) },
-    now: () => now,
+    now: () => clock.now,
   });
   const { signal } = new AbortController();
   const reconcile = () => reconciler.reconcile(queued, { signal });
-  return { reconcile, written, did, events, logged, pending, requests };
+  return { reconcile, written, did, events, logged, pending, requests, clock };
 }
 
 const reasons = (pending: PendingPodRequests): string[] =>
@@ -210,9 +211,12 @@ describe('a request', () => {
       ['Invalid', 'IssuanceFailed'],
       ['Forbidden', 'Forbidden'],
     ] as const) {
-      const { reconcile, pending, events, logged } = begin({ refusal: new KubeError(code, 'no') });
-      assert.ok(await reconcile());
+      const { reconcile, pending, events, logged, clock } = begin({ refusal: new KubeError(code, 'no') });
+      assert.deepEqual(await reconcile(), { requeueAt: later(1000) });
       assert.deepEqual(reasons(pending), [reason]);
+      assert.equal(events.length, 0, 'most causes pass within seconds');
+      clock.now = later(6000);
+      assert.deepEqual(await reconcile(), { requeueAt: later(9000) });
       assert.equal(events[0]?.note, `${reason}: no`);
       assert.deepEqual(logged, []);
     }

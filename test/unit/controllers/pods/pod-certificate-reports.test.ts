@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { PendingPodRequests } from '../../../../src/controllers/pods/pending-pod-requests.ts';
 import { PodCertificateReports } from '../../../../src/controllers/pods/pod-certificate-reports.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
+import { later, now } from '../../../support/fixtures/times.ts';
 
 const org = authority({
   name: 'org',
@@ -61,10 +62,10 @@ test('a report changes at most once in 10 seconds, and a change in between is re
 
 test('requests that wait are grouped by reason, with the first pod as the example', () => {
   const { pending, reports } = reporting();
-  pending.note('b', { ...request, podName: 'b' }, 'ServiceNotFound');
-  pending.note('a', { ...request, podName: 'a' }, 'ServiceNotFound');
-  pending.note('c', { ...request, podName: 'c' }, 'AuthorityNotReady');
-  pending.note('d', { ...request, authority: 'other' }, 'ServiceNotFound');
+  pending.note('b', { ...request, podName: 'b' }, 'ServiceNotFound', now);
+  pending.note('a', { ...request, podName: 'a' }, 'ServiceNotFound', now);
+  pending.note('c', { ...request, podName: 'c' }, 'AuthorityNotReady', now);
+  pending.note('d', { ...request, authority: 'other' }, 'ServiceNotFound', now);
   assert.equal(pending.waitingIn('shop'), 4);
   assert.deepEqual(reports.report(org), {
     issued: 7,
@@ -77,6 +78,15 @@ test('requests that wait are grouped by reason, with the first pod as the exampl
   assert.equal(pending.forget('a'), undefined);
   assert.equal(pending.waitingIn('shop'), 0);
   assert.deepEqual([...pending.groups()], []);
+});
+
+test('a request waits since it was first noted, also for another reason', () => {
+  const { pending } = reporting();
+  assert.deepEqual(pending.note('a', request, 'ServiceNotFound', now), { since: now, isNew: true });
+  assert.deepEqual(pending.note('a', request, 'ServiceNotFound', later(1000)), { since: now, isNew: false });
+  assert.deepEqual(pending.note('a', request, 'AuthorityNotReady', later(2000)), { since: now, isNew: true });
+  pending.forget('a');
+  assert.deepEqual(pending.note('a', request, 'ServiceNotFound', later(3000)), { since: later(3000), isNew: true });
 });
 
 test('an authority that never was a signer for pods has no report', () => {

@@ -326,16 +326,13 @@ test('while a rotation runs, a certificate lasts no longer than the rotation all
 });
 
 describe('a request that waits is planned again', () => {
-  const { request } = observed();
-  const delay = (ageMs: number, waiting: number): number => {
-    const at = new Date(Date.parse(request.creationTimestamp) + ageMs);
-    return retryTime(request, waiting, at).getTime() - at.getTime();
-  };
+  const delay = (waitedMs: number, waiting: number): number =>
+    retryTime(new Date(now.getTime() - waitedMs), waiting, now).getTime() - now.getTime();
 
-  test('after half of its age, from a second to two minutes', () => {
+  test('when it has waited for half as long again, after a second at least and two minutes at most', () => {
     assert.deepEqual(
-      [0, 10_000, hours(1)].map((age) => delay(age, 1)),
-      [1000, 5000, 120_000],
+      [-5000, 0, 10_000, hours(1)].map((waited) => delay(waited, 1)),
+      [1000, 1000, 5000, 120_000],
     );
   });
 
