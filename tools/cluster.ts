@@ -113,7 +113,7 @@ async function up(name: string, node: boolean, options: FindOptions): Promise<nu
       if (state !== undefined) say(`Cluster "${name}" exists and keeps its data.`);
       await endRecordedNode(dir);
       const start = node ? startNode : startControlPlane;
-      await start({ dir, log: say, binaries: await findBinaries(say, options) });
+      await start({ dir, log: say, binaries: await findBinaries(say, { ...options, node }) });
       say(`Cluster "${name}" is running in the background${node ? ', with one node' : ''}.`);
     }
     await printNextSteps(name);

@@ -234,8 +234,9 @@ async function main(words: readonly string[]): Promise<number> {
   const chosen = suites.map((suite) => select(suite, pattern, byTitle)).filter(({ files }) => files.length > 0);
   if (chosen.some(({ suite }) => suite !== 'unit')) {
     const log = (line: string): void => console.log(line);
-    const binaries = await findBinaries(log);
-    if (nodeUnavailable() === undefined) await findNodeBinaries(binaries, log);
+    const node = nodeUnavailable() === undefined;
+    const binaries = await findBinaries(log, { node });
+    if (node) await findNodeBinaries(binaries, log);
     // Now, because a build takes longer than a test may.
     for (const tool of GO_TOOLS) await goTool(tool, log);
     // Tests run the compiled operator, as in the image.

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 
-import { buildBinaries, buildFolder } from './build.ts';
+import { buildBinaries, buildFolders } from './build.ts';
 import { output } from './command.ts';
 import { downloadBinaries, downloadFolder } from './download.ts';
 import {
@@ -21,6 +21,8 @@ const OLDEST_MINOR = 36;
 export interface FindOptions {
   /** Try to download official release files before building; false by default. KUBERNETES_DOWNLOAD asks for it, too. */
   readonly download?: boolean;
+  /** Whether the programs of a node are needed, too; false by default. They are built with Go, unless KUBEBUILDER_ASSETS is set. */
+  readonly node?: boolean;
 }
 
 /**
@@ -32,7 +34,9 @@ export async function findBinaries(log: (line: string) => void, options: FindOpt
   const assets = process.env['KUBEBUILDER_ASSETS'];
   if (assets) return fromAssets(assets);
 
-  const cached = [buildFolder(), downloadFolder()].find((folder) => folder !== undefined && existsSync(folder));
+  if (options.node) return binariesIn(await buildBinaries(log, { node: true }));
+
+  const cached = [...buildFolders(), downloadFolder()].find((folder) => folder !== undefined && existsSync(folder));
   if (cached !== undefined) return binariesIn(cached);
 
   const installed = await fromPath();
@@ -52,7 +56,7 @@ export async function findNodeBinaries(
 ): Promise<NodeBinaries> {
   const folder = dirname(kubeApiserver);
   const isComplete = NODE_PROGRAMS.every((program) => isExecutable(join(folder, program)));
-  return nodeBinariesIn(isComplete ? folder : await buildBinaries(log));
+  return nodeBinariesIn(isComplete ? folder : await buildBinaries(log, { node: true }));
 }
 
 const isAskedFor = (variable = ''): boolean => !['', '0', 'false'].includes(variable);

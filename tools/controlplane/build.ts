@@ -7,12 +7,14 @@ import { NODE_PROGRAMS, PROGRAMS } from './programs.ts';
 
 const SOURCES = fileURLToPath(new URL('go/', import.meta.url));
 
-function controlPlane(): GoBuild {
+/** The control plane, with or without the programs of a node, which take part of a minute to compile. */
+function controlPlane({ node }: { readonly node: boolean }): GoBuild {
   const kubernetes = moduleVersion(readFileSync(join(SOURCES, 'go.mod'), 'utf8'), 'k8s.io/kubernetes');
   return {
-    title: `the Kubernetes ${kubernetes} control plane`,
+    title: `the Kubernetes ${kubernetes} control plane${node ? ' with a node' : ''}`,
     sources: SOURCES,
-    files: ['go.mod', 'go.sum', 'main.go', 'node_linux.go'],
+    files: ['go.mod', 'go.sum', 'main.go', ...(node ? ['node_linux.go'] : [])],
+    ...(node ? { tags: ['node'] } : {}),
     package: '.',
     linkerFlags: linkerFlags(kubernetes),
     cache: 'controlplane',
@@ -21,7 +23,8 @@ function controlPlane(): GoBuild {
     otherwise:
       'Or set KUBERNETES_DOWNLOAD=1 to use official release files, or KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kube-controller-manager and kubectl.',
     complete(folder) {
-      for (const program of [...PROGRAMS, ...NODE_PROGRAMS]) symlinkSync('controlplane', join(folder, program));
+      for (const program of [...PROGRAMS, ...(node ? NODE_PROGRAMS : [])])
+        symlinkSync('controlplane', join(folder, program));
     },
   };
 }
@@ -38,8 +41,12 @@ function linkerFlags(kubernetes: string): string {
   return ['-s', '-w', ...stamps.map((stamp) => `-X ${stamp}`)].join(' ');
 }
 
-/** The folder for a build of these sources. It exists only when the build is complete. */
-export const buildFolder = (): string => goBuildFolder(controlPlane());
+/** The folders for builds of these sources, with the programs of a node first. Each exists only when it is complete. */
+export const buildFolders = (): readonly string[] => [true, false].map((node) => goBuildFolder(controlPlane({ node })));
 
-/** Builds the control plane into `buildFolder()` and returns that folder. Processes that ask at the same time share one build. */
-export const buildBinaries = (log: (line: string) => void): Promise<string> => goBuild(controlPlane(), log);
+/**
+ * Builds the control plane, if asked for with the programs of a node, and returns its folder. Processes that ask at the same
+ * time share one build.
+ */
+export const buildBinaries = (log: (line: string) => void, { node = false } = {}): Promise<string> =>
+  goBuild(controlPlane({ node }), log);

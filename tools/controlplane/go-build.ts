@@ -23,6 +23,8 @@ export interface GoBuild {
   /** The package of the program. */
   readonly package: string;
   readonly linkerFlags: string;
+  /** Build tags; none by default. */
+  readonly tags?: readonly string[];
   /** The folder of all builds of this program, below the cache. */
   readonly cache: string;
   /** The version of the program, the first part of the folder's name. */
@@ -63,6 +65,7 @@ export function moduleVersion(goMod: string, module: string): string {
 /** The folder for this build. It exists only when the build is complete. */
 export function goBuildFolder(build: GoBuild): string {
   const hash = createHash('sha256').update(`${process.platform}/${process.arch}\n${build.linkerFlags}\n`);
+  for (const tag of build.tags ?? []) hash.update(`tag ${tag}\n`);
   for (const file of build.files) hash.update(readFileSync(join(build.sources, file)));
   return join(cacheFolder(), build.cache, `${build.version}-${hash.digest('hex').slice(0, 12)}`);
 }
@@ -138,7 +141,8 @@ async function compile(draft: string, build: GoBuild, log: (line: string) => voi
   try {
     let modules = 0;
     const most = countModules(build);
-    const listing = await go(['list', ...COMPILER_FLAGS, '-deps', '-f', LISTING, build.package], (line) => {
+    const flags = [...COMPILER_FLAGS, ...(build.tags ?? []).map((tag) => `-tags=${tag}`)];
+    const listing = await go(['list', ...flags, '-deps', '-f', LISTING, build.package], (line) => {
       if (line.startsWith('go: downloading')) progress.report(`downloading modules, ${++modules} of at most ${most}`);
     });
     const packages = parseListing(listing);
@@ -150,8 +154,10 @@ async function compile(draft: string, build: GoBuild, log: (line: string) => voi
     const show = setInterval(() => progress.report(forecast.report(performance.now() - started)), 500);
     try {
       // With -v, Go prints each package when it begins to compile it.
-      const flags = ['-v', ...COMPILER_FLAGS, '-ldflags', build.linkerFlags, '-o', join(draft, build.program)];
-      await go(['build', ...flags, build.package], (line) => forecast.begins(line, performance.now() - started));
+      const link = ['-ldflags', build.linkerFlags, '-o', join(draft, build.program)];
+      await go(['build', '-v', ...flags, ...link, build.package], (line) =>
+        forecast.begins(line, performance.now() - started),
+      );
     } finally {
       clearInterval(show);
     }

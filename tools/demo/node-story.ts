@@ -42,7 +42,7 @@ export async function startNodeStage(
   cleanup: AsyncDisposableStack,
   options: FindOptions,
 ): Promise<NodeStage> {
-  const binaries = await findBinaries((line) => screen.note(line), options);
+  const binaries = await findBinaries((line) => screen.note(line), { ...options, node: true });
   const images = [await operatorImage(), programImage()];
   const log = (line: string): void => (line.startsWith('Starting') ? undefined : screen.note(line));
   const node = await screen.during('starting the control plane and the node', startNode({ binaries, images, log }));

@@ -78,7 +78,7 @@ export interface TestNode extends ControlPlane {
 export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   const { images = [], syncFrequency = '1s', dir, log = () => {}, ...rest } = options;
   const machine = requireMachine();
-  const binaries = options.binaries ?? (await findBinaries(log));
+  const binaries = options.binaries ?? (await findBinaries(log, { node: true }));
   const { kubelet: program } = await findNodeBinaries(binaries, log);
   const guarded = dir === undefined;
   const folder = guarded ? mkdtempSync(join(tmpdir(), 'mtls-node-')) : join(dir, 'node');

@@ -1,7 +1,7 @@
 // Command controlplane contains the programs of a Kubernetes control plane: etcd, kube-apiserver, kube-controller-manager
-// and kubectl, and on Linux those of a node, built from their public modules. Like busybox, it runs the program that the name
-// of the command selects, so a folder with symbolic links to it has the layout of KUBEBUILDER_ASSETS. Without such a name,
-// the first argument selects the program.
+// and kubectl, and with the tag "node" those of a node (Linux), built from their public modules. Like busybox, it runs the
+// program that the name of the command selects, so a folder with symbolic links to it has the layout of KUBEBUILDER_ASSETS.
+// Without such a name, the first argument selects the program.
 package main
 
 import (
