@@ -120,13 +120,14 @@ export async function metered(
   const counts = between(before.requests, after.requests);
   const written = (counts.get('POST secrets') ?? 0) + (counts.get('PATCH secrets') ?? 0);
   const made = certificates ?? written;
-  const bodies = [...between(before.sentBytes, after.sentBytes)]
-    // The bench itself creates the objects that request certificates.
-    .filter(([key]) => key !== `create ${contestant.resource.plural}`);
+  // The bench itself creates the objects that request certificates.
+  const { plural } = contestant.resource;
+  const requests = [...counts].filter(([key]) => key !== `POST ${plural}`);
+  const bodies = [...between(before.sentBytes, after.sentBytes)].filter(([key]) => key !== `create ${plural}`);
   return {
     cpuMsPerCertificate: cpuMs(own, ownAfter) / made,
     apiServerCpuMsPerCertificate: cpuMs(apiServer, apiServerAfter) / made,
-    requestsPerCertificate: perCertificate(counts, made),
+    requestsPerCertificate: perCertificate(new Map(requests), made),
     sentKiBPerCertificate: perCertificate(new Map(bodies), made * 1024),
     peakMiB: mib(ownAfter.peakBytes),
     ...(settles ? { settledMiB: await settledMiB(running.pid) } : {}),
