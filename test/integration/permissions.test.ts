@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { before, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 
 import {
   type GrantedPermission,
@@ -15,6 +15,7 @@ import { eventually } from '../support/eventually.ts';
 import { installation } from '../support/installation.ts';
 import { grantedPermissions, permissionFor, userName, withoutPermission } from '../support/permissions/granted.ts';
 import { occasionFor, type Place, prepareOccasions } from '../support/permissions/occasions.ts';
+import { openPods, type PodWorld } from '../support/pods/pods.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 /** A way to run the operator. It decides about its permissions. */
@@ -27,6 +28,8 @@ interface Mode {
   readonly servesMetrics: boolean;
   /** Whether it injects roots. */
   readonly injectsRoots: boolean;
+  /** Whether it issues certificates to pods. */
+  readonly servesPods: boolean;
 }
 
 const account = { namespace: operatorNamespace, name: 'mtls-operator' };
@@ -46,7 +49,7 @@ const world = installation(
 );
 
 describe('the operator', () => {
-  usesEveryPermission({ namespace: 'shop', watched: [], servesMetrics: false, injectsRoots: false });
+  usesEveryPermission({ namespace: 'shop', watched: [], servesMetrics: false, injectsRoots: false, servesPods: false });
 
   test('needs no other permission to revoke, to repair, to rotate a root and to hand over its work', async () => {
     const tenant = world.tenantOf('shop');
@@ -78,30 +81,33 @@ describe('the operator', () => {
   });
 });
 
-describe('the operator with --watch-namespaces, metrics over TLS and --inject-ca', () => {
+describe('the operator with --watch-namespaces, metrics over TLS, --inject-ca and --pod-certificates', () => {
   const namespace = 'watched';
   before(async () => {
     await world.operator.stop();
     await world.cluster.kubectl(['delete', 'mcert', '--all', '--all-namespaces']);
     await world.cluster.kubectl(['delete', 'mauth', '--all']);
   });
-  usesEveryPermission({ namespace, watched: [namespace], servesMetrics: true, injectsRoots: true });
+  usesEveryPermission({ namespace, watched: [namespace], servesMetrics: true, injectsRoots: true, servesPods: true });
 });
 
 /** Compares the permissions of the operator with the table and with its requests, and removes each of them in turn. */
-function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots }: Mode): void {
+function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots, servesPods }: Mode): void {
   const isNamespaced = watched.length > 0;
   const metrics: readonly Condition[] = servesMetrics ? ['metricsAuthorization', 'metricsCertificate'] : [];
   const injection: readonly Condition[] = injectsRoots ? ['injectCA'] : [];
-  const conditions = ['authorities', ...metrics, ...injection] as const;
+  const podCertificates: readonly Condition[] = servesPods ? ['podCertificates'] : [];
+  const conditions = ['authorities', ...metrics, ...injection, ...podCertificates] as const;
   const release = { namespace: operatorNamespace, watched, conditions };
   const expected = operatorPermissions(permissionTable(), release);
   let metricsFolder = '';
+  let pods: PodWorld | undefined;
   const start: Place['start'] = () => {
     const args = [
       ...(isNamespaced ? [`--watch-namespaces=${watched.join(',')}`] : []),
       ...(servesMetrics ? metricsArguments(metricsFolder) : []),
       ...(injectsRoots ? ['--inject-ca'] : []),
+      ...(servesPods ? ['--pod-certificates'] : []),
     ];
     return world.start({ server: world.proxy.server, args });
   };
@@ -110,6 +116,7 @@ function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots }
     tenant: world.tenantOf(scope === operatorNamespace ? scope : namespace),
     start,
     metricsFolder,
+    ...(pods === undefined ? {} : { pods }),
   });
   /** How many requests were there before this mode. */
   let mark: number;
@@ -123,10 +130,16 @@ function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots }
     mark = requests().length;
     await world.api.create(paths.namespaces(), { metadata: { name: namespace } });
     metricsFolder = await scratchFolder('metrics');
-    const values = { metrics: { tls: { enabled: servesMetrics } }, injectCA: { enabled: injectsRoots } };
+    const values = {
+      metrics: { tls: { enabled: servesMetrics } },
+      injectCA: { enabled: injectsRoots },
+      podCertificates: { enabled: servesPods },
+    };
     if (isNamespaced) await applyRoles({ watchNamespaces: watched, ...values });
     granted = await grantedPermissions(world.api, account);
+    if (servesPods) pods = await openPods(world.cluster);
   });
+  after(() => pods?.close());
 
   test('has the permissions in tools/permissions/permissions.yaml', () => {
     assert.deepEqual(permissionLines(granted), permissionLines(expected));
@@ -182,11 +195,13 @@ function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots }
         const isOwn = request.namespace === operatorNamespace && permission.scope === 'cluster';
         if (request.isAllowed && !isOwn) used.add(permissionLine(permission));
       }
-      // The audit log does not show `attest`, which the API server checks while it admits a ClusterTrustBundle.
-      assert.deepEqual([...used].sort(), permissionLines(expected.filter(({ verb }) => verb !== 'attest')));
+      // The audit log does not show the verbs that the API server checks while it admits the object of a signer.
+      assert.deepEqual([...used].sort(), permissionLines(expected.filter(({ verb }) => !signerVerbs.includes(verb))));
     });
   });
 }
+
+const signerVerbs: readonly string[] = ['attest', 'sign'];
 
 const metricsArguments = (folder: string): readonly string[] => [
   '--metrics-listen-address=127.0.0.1:0',
@@ -216,8 +231,12 @@ function inOrder(permissions: readonly Permission[]): readonly Permission[] {
 
 /** Whether the API server refused a request for lack of the permission. */
 function isRefused(request: AuditedRequest, permission: GrantedPermission): boolean {
-  if (permission.verb === 'attest') {
+  const { verb } = permission;
+  if (verb === 'attest') {
     return request.resource === 'clustertrustbundles' && request.isAllowed && request.status === 403;
+  }
+  if (verb === 'sign') {
+    return request.resource === 'podcertificaterequests/status' && request.isAllowed && request.status === 422;
   }
   return !request.isAllowed && permissionFor([permission], request) !== undefined;
 }

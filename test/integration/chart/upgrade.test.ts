@@ -101,8 +101,10 @@ describe('helm', () => {
       await assertUnwritten(versions, namespace, tenant);
     });
 
-    test('of Helm 3 with Helm 4, without a write to a Secret', async () => {
-      await run(helm, ['upgrade', RELEASE, CHART], namespace, { ...VALUES, log: { level: 'debug' } });
+    test('of Helm 3 with Helm 4, and turns on what pods need, without a write to a Secret', async () => {
+      const podEvidence = { enabled: true, restartWorkloads: true };
+      const values = { ...VALUES, log: { level: 'debug' }, podCertificates: { enabled: true }, podEvidence };
+      await run(helm, ['upgrade', RELEASE, CHART], namespace, values);
       await startOperator(namespace);
       await assertUnwritten(versions, namespace, tenant);
     });

@@ -4,15 +4,17 @@ import { Agent, request } from 'undici';
 
 import { parse } from 'yaml';
 
-import { paths } from '../../support/api.ts';
+import { type Api, paths } from '../../support/api.ts';
 import { type ChartCluster, CRDS, startChartCluster } from '../../support/chart/chart-cluster.ts';
 import { CHART } from '../../support/chart/helm.ts';
 import type { Pod } from '../../support/chart/pod.ts';
 import { prometheusCrds } from '../../support/chart/prometheus-operator.ts';
 import { type Kubeconform, openKubeconform } from '../../support/chart/schemas.ts';
 import { VALUE_SETS, type ValueSet, valuesOf } from '../../support/chart/value-sets.ts';
+import type { TestCluster } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
 import { tenantOf } from '../../support/installation.ts';
+import { issuedTo, openPods } from '../../support/pods/pods.ts';
 
 describe('the chart with each set of values', () => {
   let world: ChartCluster;
@@ -91,7 +93,28 @@ function hasMetricsTls(set: ValueSet): boolean {
 /** What a set promises beyond certificates. */
 const FURTHER: Readonly<Record<string, (world: ChartCluster, pod: Pod, namespace: string) => Promise<void>>> = {
   metrics: servesMetricsToToken,
+  everything: ({ cluster, api }) => signsForPod(cluster, api, 'everything-tenant'),
+  namespaced: ({ cluster, api }) => signsForPod(cluster, api, 'namespaced-other'),
 };
+
+/** A pod gets a certificate with the names of a Service. The rights of the chart are enough, and its policy permits the request. */
+async function signsForPod(cluster: TestCluster, api: Api, namespace: string): Promise<void> {
+  const pods = await openPods(cluster);
+  try {
+    await api.patch(paths.authorities('default'), { spec: { podCertificates: {} } });
+    const labels = { app: 'web' };
+    await api.create(paths.services(namespace), {
+      metadata: { name: 'web' },
+      spec: { selector: labels, ports: [{ port: 443 }] },
+    });
+    const certificates = [{ userAnnotations: { 'mtls-operator.io/services': 'web' } }];
+    const pod = await pods.create(namespace, { labels, certificates });
+    const { subjectAltName } = issuedTo(await pods.answered(await pods.request(pod)));
+    assert.match(subjectAltName ?? '', new RegExp(`DNS:web\\.${namespace}\\.svc\\b`));
+  } finally {
+    await pods.close();
+  }
+}
 
 /** The metrics over TLS, with the certificate that the operator requests itself, for a token that the role of the chart admits. */
 async function servesMetricsToToken({ cluster, api }: ChartCluster, pod: Pod, namespace: string): Promise<void> {

@@ -7,6 +7,7 @@ import { mountSecret, secretFiles } from '../../../tools/secret-volume.ts';
 import { operatorNamespace, paths } from '../api.ts';
 import { eventually } from '../eventually.ts';
 import type { Installation, Tenant } from '../installation.ts';
+import type { PodWorld } from '../pods/pods.ts';
 import { makeCa } from '../roots/make.ts';
 
 /** Where an occasion takes place. */
@@ -18,6 +19,8 @@ export interface Place {
   readonly start: () => Promise<unknown>;
   /** The folder with the certificate of its metrics server, if it serves metrics over TLS. */
   readonly metricsFolder?: string;
+  /** The pods that request certificates, if the operator issues certificates to pods. */
+  readonly pods?: PodWorld;
 }
 
 /** Makes the operator use a permission. */
@@ -32,7 +35,7 @@ const trustName = (use: string, { namespace }: Tenant): string => `${use}-${name
 const inNamespaceOf = ({ namespace }: Tenant) => ({ matchLabels: { 'kubernetes.io/metadata.name': namespace } });
 
 /** Creates the objects that the occasions in a namespace change, and waits until the operator has handled them. */
-export async function prepareOccasions({ world, tenant }: Place, isNamespaced: boolean): Promise<void> {
+export async function prepareOccasions({ world, tenant, pods }: Place, isNamespaced: boolean): Promise<void> {
   await world.api.create(paths.secrets(tenant.namespace), {
     metadata: { name: password.name },
     stringData: { [password.key]: 'correct horse battery staple' },
@@ -56,6 +59,14 @@ export async function prepareOccasions({ world, tenant }: Place, isNamespaced: b
     await eventually(() => world.api.get(paths.configMaps(tenant.namespace, trustName(use, tenant))));
     if (!isNamespaced) await eventually(() => world.api.get(paths.clusterTrustBundles(bundleOf(use, tenant))));
   }
+  if (pods !== undefined) {
+    await world.patchAuthority('default', { spec: { podCertificates: {} } });
+    const ports = [{ port: 443 }];
+    await world.api.create(paths.services(tenant.namespace), {
+      metadata: { name: 'db' },
+      spec: { selector: labelsOfDb, ports },
+    });
+  }
   // Objects of another owner under the names of bundles.
   const name = trustName('get', tenant);
   await world.api.create(paths.configMaps(tenant.namespace), { metadata: { name }, data: {} });
@@ -63,6 +74,15 @@ export async function prepareOccasions({ world, tenant }: Place, isNamespaced: b
   const spec = { signerName: `mtls-operator.io/${name}`, trustBundle: makeCa().pem };
   await world.api.create(paths.clusterTrustBundles(), { metadata: { name: bundleOf('get', tenant) }, spec });
 }
+
+const labelsOfDb = { app: 'db' };
+
+/** A new pod with the names of a Service requests a certificate. */
+const startPod: Occasion = async ({ tenant, pods }) => {
+  assert.ok(pods !== undefined);
+  const userAnnotations = { 'mtls-operator.io/services': 'db' };
+  await pods.request(await pods.create(tenant.namespace, { labels: labelsOfDb, certificates: [{ userAnnotations }] }));
+};
 
 const bundleOf = (use: string, tenant: Tenant): string => `mtls-operator.io:${trustName(use, tenant)}:roots`;
 
@@ -215,6 +235,10 @@ const occasions: Readonly<Record<string, Occasion>> = {
     publish(world, tenant, 'delete', { clusterTrustBundle: false }),
   'attest signers.certificates.k8s.io': ({ world, tenant }) =>
     world.api.patch(paths.clusterTrustBundles(bundleOf('patch', tenant)), { spec: { trustBundle: makeCa().pem } }),
+  'update podcertificaterequests/status.certificates.k8s.io': startPod,
+  'sign signers.certificates.k8s.io': startPod,
+  'get pods': startPod,
+  'get services': startPod,
   'create events.events.k8s.io': issueAnother,
   ...Object.fromEntries(
     Object.keys(injectable).flatMap((resource) =>
