@@ -303,13 +303,19 @@ function podObject(name: string, nodeName: string, serviceAccountName: string, o
       automountServiceAccountToken: false,
       // The Nodes have no kubelet. The controller manager would evict the pods from them.
       tolerations: [{ operator: 'Exists' }],
-      containers: options.containers ?? [{ name: 'main', image: 'localhost/none:1', volumeMounts }],
+      // The Pod Security Standard `restricted`, which the operator's namespace demands.
+      securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: options.containers ?? [
+        { name: 'main', image: 'localhost/none:1', volumeMounts, securityContext: restricted },
+      ],
       volumes,
     },
   };
 }
 
 /** The status of a container that the runtime has created. */
+const restricted = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
+
 const containerStatus = (state: object, ready: boolean) => ({
   name: 'main',
   containerID: `containerd://${'0'.repeat(64)}`,
