@@ -313,9 +313,9 @@ function podObject(name: string, nodeName: string, serviceAccountName: string, o
   };
 }
 
-/** The status of a container that the runtime has created. */
 const restricted = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
 
+/** The status of a container that the runtime has created. */
 const containerStatus = (state: object, ready: boolean) => ({
   name: 'main',
   containerID: `containerd://${'0'.repeat(64)}`,
