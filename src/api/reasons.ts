@@ -369,6 +369,11 @@ export type AuthorityEvent =
   | 'RotationApproved'
   /** The annotation `skip-gate` has skipped a phase, or a namespace in a phase. */
   | 'RotationGateSkipped'
+  /**
+   * The operator restarted a Deployment, StatefulSet or DaemonSet, because its pods do not load the new root or certificate
+   * otherwise (`spec.rotation.restartWorkloads`). The event is on the workload and on the MtlsAuthority.
+   */
+  | 'WorkloadRestarted'
   /** The rotation has reached the phase Switching. */
   | 'RotationSwitching'
   /** The rotation has reached the phase Draining. */

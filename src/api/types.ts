@@ -301,6 +301,21 @@ export interface Rotation {
    * 100. The operator spreads the MtlsCertificates over time, so that pods do not reload all at once.
    */
   readonly reissuesPerSecond: number;
+  /**
+   * Whether a rotation also waits for pods. A pod that reads a Secret or a bundle by subPath, by an environment
+   * variable, or through a copy that an init container made never sees a change. With true, the phases Distributing
+   * and Draining wait until such a pod has restarted after the change that it needs, and status.rotation.blockers
+   * names it. Draining also ends earlier if every pod with a podCertificate has a certificate of the new root. The
+   * operator needs the flag --pod-evidence. Default false.
+   */
+  readonly podEvidence?: boolean;
+  /**
+   * Whether the operator restarts the Deployments, StatefulSets and DaemonSets of the pods that a rotation waits for,
+   * one after the other and at most once in each phase. It sets the annotation kubectl.kubernetes.io/restartedAt of
+   * the pod template, as kubectl rollout restart does. It needs podEvidence, and the flag --restart-workloads. Default
+   * false.
+   */
+  readonly restartWorkloads?: boolean;
 }
 
 /**

@@ -30,6 +30,8 @@ export interface LeaderTermOptions {
   readonly workers: number;
   /** How many RSA keys are generated at the same time. */
   readonly rsaKeyWorkers: number;
+  /** See ReconcilersOptions. */
+  readonly restartWorkloads?: boolean | undefined;
   /** The authorities that the leader creates when its term begins, if they do not exist. */
   readonly initialAuthorities: readonly AuthorityManifest[];
   /** Without `initialAuthorities`: create the MtlsAuthority `default` in a cluster that has no authority. */

@@ -14,6 +14,8 @@ export interface OperatorOptions extends Omit<LeaderTermOptions, 'replica'> {
   readonly injectCa?: boolean;
   /** See ReplicaOptions. */
   readonly podCertificates?: boolean;
+  /** See ReplicaOptions. */
+  readonly podEvidence?: boolean;
   readonly log: Log;
   readonly observer: OperatorObserver;
 }

@@ -19,6 +19,7 @@ import { injectionOf } from './objects/injection-objects.ts';
 import { podRequestKey } from './objects/pod-objects.ts';
 import { inClusterTrustBundle, inConfigMap } from './objects/trust-objects.ts';
 import { PendingPodRequests } from './pods/pending-pod-requests.ts';
+import { PodActions } from './pods/pod-actions.ts';
 import { type PodCertificateMetrics, PodCertificateReconciler } from './pods/pod-certificate-reconciler.ts';
 import { PodCertificateReports } from './pods/pod-certificate-reports.ts';
 import { PodRequestObserver } from './pods/pod-request-observer.ts';
@@ -36,6 +37,8 @@ export interface ReconcilersOptions {
   readonly queues: Queues;
   /** How many RSA keys are generated at the same time. */
   readonly rsaKeyWorkers: number;
+  /** See Config. Default: false. */
+  readonly restartWorkloads?: boolean | undefined;
   readonly recorder: Recorder;
   readonly observer: { onIssued(role: string, reason: string): void } & PodCertificateMetrics;
   readonly log: Log;
@@ -68,8 +71,14 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
   const injection = injectionReconciler(options, eventHandlers);
   const publications = new TrustPublications(client, caches, authorityStates, trust, injection);
   const leadingSince = now();
+  const podActions = new PodActions({
+    ...options,
+    isOn: options.restartWorkloads === true,
+    monotonicMs: () => caches.monotonicMs(),
+  });
   const podLeafRequests = new PodLeafRequests((name) => eventHandlers.podLeavesAwaited(name));
-  const sources = { client, namespace, caches, authorityStates, publications, podLeafRequests, now, leadingSince };
+  const forPods = { podLeafRequests, podActions };
+  const sources = { client, namespace, caches, authorityStates, publications, ...forPods, now, leadingSince };
   const observer = new AuthorityObserver(sources);
   const pendingPods = new PendingPodRequests();
   const podReports = new PodCertificateReports(
@@ -77,13 +86,7 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
     (name, delayMs) => eventHandlers.podReportDue(name, delayMs),
     () => caches.monotonicMs(),
   );
-  const authority = authorityReconciler(
-    { ...options, podLeafRequests },
-    eventHandlers,
-    observer,
-    publications,
-    podReports,
-  );
+  const authority = authorityReconciler({ ...options, ...forPods }, eventHandlers, observer, publications, podReports);
   const keys = new RsaKeyPool({
     concurrency: options.rsaKeyWorkers,
     onReady: (owner) => queues.certificate.add(owner),
@@ -94,7 +97,7 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
     onCrlAwaited: (name) => eventHandlers.crlAwaited(name),
     onRetry: (key) => queues.certificate.add(key),
   });
-  const pods = podCertificateReconciler(options, pendingPods, podReports, podLeafRequests);
+  const pods = podCertificateReconciler(options, pendingPods, podReports, forPods);
   const stopForgetting = [
     caches.podRequests.store.subscribe((before, after) => {
       if (before !== undefined && after === undefined) pods.forget(podRequestKey(before));
@@ -158,10 +161,11 @@ function authorityReconciler(
     namespace,
     replica,
     podLeafRequests,
+    podActions,
     recorder,
     log,
     now,
-  }: ReconcilersOptions & { readonly podLeafRequests: PodLeafRequests },
+  }: ReconcilersOptions & ForPods,
   eventHandlers: EventHandlers,
   observer: AuthorityObserver,
   publications: TrustPublications,
@@ -179,6 +183,7 @@ function authorityReconciler(
     trustConditions: (authority) => publications.conditions(authority),
     podReport: (authority) => podReports.report(authority),
     podRequestsAccess: () => podRequests.access,
+    podActions,
     recorder,
     now,
   });
@@ -188,7 +193,7 @@ function podCertificateReconciler(
   { client, replica, recorder, observer, log, now }: ReconcilersOptions,
   pending: PendingPodRequests,
   reports: PodCertificateReports,
-  records: PodLeafRequests,
+  { podLeafRequests: records, podActions }: ForPods,
 ): PodCertificateReconciler {
   const { caches, authorityStates } = replica;
   const { authorities, namespaces } = caches;
@@ -204,7 +209,10 @@ function podCertificateReconciler(
     }),
     pending,
     records,
-    onIssued: ({ authority }) => reports.issued(authorities.get(authority)),
+    onIssued: ({ authority, podUid, anchorId }) => {
+      reports.issued(authorities.get(authority));
+      if (caches.pods.isOn) podActions.issuances.note(authority, podUid, anchorId);
+    },
     onPendingChanged: (name) => {
       const authority = authorities.get(name);
       if (authority !== undefined) reports.changed(authority);
@@ -214,6 +222,12 @@ function podCertificateReconciler(
     log,
     now,
   });
+}
+
+/** What the reconcilers of authorities and of pods share. */
+interface ForPods {
+  readonly podLeafRequests: PodLeafRequests;
+  readonly podActions: PodActions;
 }
 
 /** The dependencies of a CertificateReconciler. */

@@ -17,6 +17,8 @@ export interface ReplicaOptions {
   readonly injectCa?: boolean | undefined;
   /** See Config. Default: false. */
   readonly podCertificates?: boolean | undefined;
+  /** See Config. Default: false. */
+  readonly podEvidence?: boolean | undefined;
   readonly log: Log;
   readonly now: () => Date;
   /** A monotonic clock in milliseconds. Default: `performance.now()`. */
@@ -31,10 +33,11 @@ export class Replica {
   readonly #observer: AuthorityObserver;
 
   constructor(options: ReplicaOptions) {
-    const { client, namespace, watchNamespaces, injectCa, podCertificates, log, now, monotonicMs } = options;
+    const { client, namespace, watchNamespaces, injectCa, podCertificates, podEvidence, log, now, monotonicMs } =
+      options;
     this.#log = log;
     const watched = watchNamespaces && [...watchNamespaces, namespace];
-    this.caches = new Caches(this.roots, monotonicMs, watched, injectCa, podCertificates);
+    this.caches = new Caches(this.roots, monotonicMs, watched, injectCa, podCertificates, podEvidence);
     const { caches, authorityStates } = this;
     const publications = new TrustPublications(client, caches, authorityStates);
     this.#observer = new AuthorityObserver({ client, namespace, caches, authorityStates, publications, now });

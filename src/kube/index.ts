@@ -28,7 +28,9 @@ export {
   clusterTrustBundles,
   configMaps,
   customResourceDefinitions,
+  daemonSets,
   defineResource,
+  deployments,
   events,
   type Lease,
   leases,
@@ -41,13 +43,16 @@ export {
   podCertificateRequests,
   pods,
   type Resource,
+  replicaSets,
   type Secret,
   type Service,
   secrets,
   services,
+  statefulSets,
   validatingWebhookConfigurations,
   type WebhookClientConfig,
   type WebhookConfiguration,
+  type Workload,
 } from './api/resource.ts';
 export type { WatchEvent } from './api/watch-stream.ts';
 export { aborted, onAbort } from './async/abort.ts';

@@ -69,7 +69,7 @@ export { isOwnCommonName, isOwnServiceName, isOwnSpiffeId } from './policy/own-n
 export type { AuthorityRecord } from './records/authority-record.ts';
 export { byAge, type CertificateRecord } from './records/certificate-record.ts';
 export { conditionOf, type DesiredCondition, mergeConditions } from './records/condition.ts';
-export { lastWriter } from './records/field-manager.ts';
+export { type ContentWrite, lastContentWrite, lastWriter } from './records/field-manager.ts';
 export { type ManagedMetadata, templateKeys } from './records/metadata-template.ts';
 export type { KnownNamespace, NamespaceRecord } from './records/namespace-record.ts';
 export { controllerOf, isOfKind, ownerReference } from './records/owner-reference.ts';
@@ -94,6 +94,16 @@ export {
   recordedUntil,
   roundUp,
 } from './records/pod-leaves.ts';
+export {
+  anyAuthority,
+  anyObject,
+  bundlesOf,
+  type FrozenContent,
+  type PodOwner,
+  type PodRecord,
+  podCertificatesOf,
+  type RotatedPart,
+} from './records/pod-record.ts';
 export { defaultSecretName, roles, rolesOf, secretNameOf } from './records/roles.ts';
 export {
   type CachedSecret,
@@ -113,6 +123,7 @@ export { crlSigners } from './revocation/crl-signers.ts';
 export { publishedState } from './revocation/published-crls.ts';
 export { encodeRevocations, parseRevocations } from './revocation/revocation-record.ts';
 export type { Revocation, RevocationState } from './revocation/revocation-state.ts';
+export type { ObservedPods, PodIssuance, UnknownPods } from './rotation/observed-pods.ts';
 export type { ObservedRoot, RootSecret } from './rotation/observed-root.ts';
 export { longestPodLifetimeMs } from './rotation/pod-lifetime.ts';
 export {
@@ -132,7 +143,7 @@ export {
   type RotationState,
   rotationPhases,
 } from './rotation/rotation-state.ts';
-export type { RotationNotice, RotationReport, RotationStep } from './rotation/rotation-step.ts';
+export type { RestartRequest, RotationNotice, RotationReport, RotationStep } from './rotation/rotation-step.ts';
 export { parseDurationMs } from './timing/duration.ts';
 export {
   holdsBundle,

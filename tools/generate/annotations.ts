@@ -43,6 +43,12 @@ export function annotationsFile(constants: string, group: string): string {
     'They belong to the podCertificate source of a projected volume. The operator denies a request with another key. A list has at most 100\nentries, a list of Services at most 16.\n',
     table(constantMembers(constants, 'podAnnotations', group), 'Key'),
     ...section(
+      annotations,
+      'Annotations of a pod template',
+      ['pod template'],
+      'The operator writes it with `spec.rotation.restartWorkloads`, together with `kubectl.kubernetes.io/restartedAt`.',
+    ),
+    ...section(
       labels,
       'Labels',
       ['object that the operator writes', 'Secret', 'ConfigMap or ClusterTrustBundle'],

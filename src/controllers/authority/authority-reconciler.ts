@@ -38,6 +38,11 @@ export interface AuthorityContext {
     authority: AuthorityRecord,
   ) => Pick<NonNullable<MtlsAuthorityStatus['podCertificates']>, 'issued' | 'pending'> | undefined;
   readonly podRequestsAccess: () => PodRequestsAccess;
+  /** The pods that rotations wait for. */
+  readonly podActions: {
+    advance(authority: AuthorityRecord, rotation: RotationReport | undefined, signal: AbortSignal): Promise<void>;
+    forget(authority: string): void;
+  };
   readonly recorder: Recorder;
   readonly now: () => Date;
 }
@@ -70,11 +75,14 @@ export class AuthorityReconciler {
     if (authority === undefined) return this.#forget(name);
     const settled = await this.#settle(authority, signal);
     this.#publish(authority, settled);
-    return this.#writeStatus(settled, signal);
+    const next = await this.#writeStatus(settled, signal);
+    await this.#context.podActions.advance(authority, settled.plan.rotation, signal);
+    return next;
   }
 
   #forget(name: string): undefined {
-    const { authorityStates, observer, podLeafRequests, onChange } = this.#context;
+    const { authorityStates, observer, podLeafRequests, podActions, onChange } = this.#context;
+    podActions.forget(name);
     this.#rotations.delete(name);
     observer.forget(name);
     podLeafRequests.forget(name);

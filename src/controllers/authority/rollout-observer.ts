@@ -1,4 +1,4 @@
-import { type GuardedClient, keyOf, secrets as secretResource } from '../../kube/index.ts';
+import { type GuardedClient, keyOf, pods as podResource, secrets as secretResource } from '../../kube/index.ts';
 import { anchorId } from '../../pki/index.ts';
 import {
   type AuthorityRecord,
@@ -8,15 +8,17 @@ import {
   type IssuedSecret,
   issuedSecret,
   missingSecrets,
+  type ObservedPods,
   type Publication,
   type RolloutObject,
   type RolloutObservation,
   rootsInStatus,
   unreadableNamespace,
 } from '../../plan/index.ts';
-import type { Caches } from '../cache/caches.ts';
+import { type Caches, requestsPodEvidence } from '../cache/caches.ts';
 import type { WatchedKind } from '../cache/watched-namespaces.ts';
 import { leafSecretSelector } from '../objects/leaf-secret.ts';
+import { podRecord, runningPodSelector } from '../objects/running-pod.ts';
 import { ChangeCounts } from './change-counts.ts';
 
 export interface RolloutSources {
@@ -27,6 +29,10 @@ export interface RolloutSources {
     of(authority: AuthorityRecord): readonly Publication[];
     /** Reads these objects again from the API server. */
     renew(authority: AuthorityRecord, signal: AbortSignal): Promise<void>;
+  };
+  /** What the leader did for pods. Absent on a replica that does not lead. */
+  readonly podActions?: {
+    of(authority: string): Pick<ObservedPods, 'issuances' | 'restarts'>;
   };
 }
 
@@ -75,10 +81,18 @@ export class RolloutObserver {
         published ??= counted(publications.of(authority));
         return published;
       },
-      examinedSecrets: caches.secrets.size,
+      ...(requestsPodEvidence(authority) ? { pods: this.#pods(authority) } : {}),
+      examinedSecrets: caches.secrets.size + (requestsPodEvidence(authority) ? caches.pods.store.size : 0),
       // The getters above may run later than this line. Their objects then seem too young, and the gate only waits longer.
       monotonicMs: caches.monotonicMs(),
     };
+  }
+
+  #pods({ name }: AuthorityRecord): ObservedPods {
+    const { caches, podActions } = this.#sources;
+    const { pods } = caches;
+    const { issuances = new Map(), restarts = new Map() } = podActions?.of(name) ?? {};
+    return { unknown: pods.unknown, all: () => pods.store.values(), issuances, restarts };
   }
 
   #issuedSecrets(authority: AuthorityRecord): RolloutObservation['secrets'] {
@@ -187,6 +201,24 @@ export class RolloutObserver {
       }
     }
     await publications.renew(authority, signal);
+    if (requestsPodEvidence(authority)) await this.#renewPods(signal);
+  }
+
+  /** Reads whole pods: the caches do not know the revisions of the pods that they leave out. */
+  async #renewPods(signal: AbortSignal): Promise<void> {
+    const { client, caches } = this.#sources;
+    const { store, readable } = caches.pods;
+    const selection = { fieldSelector: runningPodSelector, skipsLarge: true, limit: 500, signal };
+    for (const namespace of readable) {
+      const pages = client.listPages(podResource, { ...selection, ...(namespace === '' ? {} : { namespace }) });
+      for await (const { items } of pages) {
+        for (const pod of items) {
+          if (store.current(pod.metadata) !== undefined) continue;
+          const record = podRecord(pod);
+          if (record !== undefined) store.observe(record);
+        }
+      }
+    }
   }
 }
 

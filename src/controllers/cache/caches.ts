@@ -29,6 +29,7 @@ import {
 } from '../objects/secret-names.ts';
 import { compactSecretForm } from './compact-secret.ts';
 import { InjectionCache } from './injection-cache.ts';
+import { PodCache } from './pod-cache.ts';
 import { PodRequestCache } from './pod-request-cache.ts';
 import { examined, SecretExaminer } from './secret-examiner.ts';
 import { TrustCache } from './trust-cache.ts';
@@ -109,6 +110,7 @@ export class Caches {
   readonly clusterTrustBundles: TrustCache;
   readonly injections: InjectionCache;
   readonly podRequests: PodRequestCache;
+  readonly pods: PodCache;
   /** The reflectors that Caches asks for their state. keepCaches sets them. */
   readonly reflectors: {
     clusterTrustBundles?: { readonly isServed: boolean | undefined };
@@ -132,6 +134,7 @@ export class Caches {
    * @param watched the namespaces to watch; default: all
    * @param injectCa whether the operator injects roots into webhooks, APIServices and CRDs
    * @param podCertificates whether the operator answers the requests of pods
+   * @param podEvidence whether the operator watches pods
    */
   constructor(
     roots: () => readonly Certificate[],
@@ -139,6 +142,7 @@ export class Caches {
     watched?: readonly string[],
     injectCa = false,
     podCertificates = false,
+    podEvidence = false,
   ) {
     this.monotonicMs = monotonicMs;
     this.watched = new WatchedNamespaces(watched, (namespace) => {
@@ -155,6 +159,7 @@ export class Caches {
       () => this.publish('podRequestsChanged'),
     );
     this.injections = new InjectionCache(injectCa, monotonicMs, () => this.publish('injectionChanged'));
+    this.pods = new PodCache(podEvidence, this.watched.names, (namespace) => this.#isGone(namespace));
     this.namespaces.subscribe((before, after) => {
       if (before === undefined && after !== undefined) this.watched.retry(after.name);
       if (before === undefined || after !== undefined) return;
@@ -218,6 +223,7 @@ export class Caches {
     if (names === undefined || !this.#isGone(namespace)) return;
     const { certificates, secrets, passwords, configMaps } = this;
     const isForbidden = (kind: WatchedKind) => this.watched.access(kind, namespace) === 'forbidden';
+    this.pods.store.part(namespace).clear();
     if (isForbidden('mtlscertificates')) certificates.part(namespace).clear();
     if (isForbidden('secrets')) for (const store of [secrets, passwords]) store.part(namespace).clear();
     if (isForbidden('configmaps')) {
@@ -299,6 +305,9 @@ function passwordKeysOf({ namespace, spec }: CertificateRecord): string[] {
   const ref = spec.outputs?.pkcs12?.passwordSecretRef;
   return ref === undefined ? [] : [keyOf({ namespace, name: ref.name })];
 }
+
+/** True for an authority whose rotations wait for pods. */
+export const requestsPodEvidence = ({ spec }: AuthorityRecord): boolean => spec.rotation?.podEvidence === true;
 
 /** True for a resource that requests a keystore and a truststore. */
 export const requestsKeystores = ({ spec }: CertificateRecord): boolean => spec.outputs?.pkcs12 !== undefined;

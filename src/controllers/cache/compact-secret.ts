@@ -14,6 +14,8 @@ import { internPool } from '../objects/intern-pool.ts';
 interface KeptSecret {
   readonly resourceVersion: string;
   readonly changedAtMs: number;
+  /** `written.atMs`. */
+  readonly writtenAtMs?: number;
   /** The fields that thousands of Secrets share. */
   readonly common: Common;
   /** The fields that differ between Secrets: an Own as JSON. */
@@ -33,6 +35,8 @@ interface Common
   readonly namesItself: boolean;
   /** The annotation `certificate-uid` is the UID of the owner. It is left out of `annotations`. */
   readonly notesOwner: boolean;
+  /** `written.isFirst`. */
+  readonly isFirst?: boolean;
   readonly bundle?: string;
   readonly problem?: string;
   /** The public key in a Secret with a problem, which is rare. */
@@ -118,6 +122,7 @@ export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
     content,
     modifiedByOthers,
     changedAtMs,
+    written,
   }) {
     const { [labelNames.certificate]: certificate, ...others } = labels;
     const namesOwner = certificate !== undefined && certificate === ownerName;
@@ -142,6 +147,7 @@ export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
       namesOwner,
       namesItself,
       notesOwner,
+      ...(written && { isFirst: written.isFirst }),
       ...contentInCommon,
     };
     const itself = [namespace, name, uid, owner ?? null, ownerName ?? null, leaf] as const;
@@ -149,14 +155,24 @@ export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
     return {
       resourceVersion,
       changedAtMs,
+      ...(written && { writtenAtMs: written.atMs }),
       common: internPool.value(common),
       own: JSON.stringify(own),
       ...(unresolved && { unresolved }),
     };
   },
 
-  read({ resourceVersion, changedAtMs, common, own, unresolved }) {
-    const { controller, deleting, modifiedByOthers, writable, immutable, labels, annotations } = common;
+  read({ resourceVersion, changedAtMs, writtenAtMs, common, own, unresolved }) {
+    const {
+      controller,
+      deleting,
+      modifiedByOthers,
+      writable,
+      immutable,
+      labels,
+      annotations,
+      isFirst = false,
+    } = common;
     const { namesOwner, namesItself, notesOwner } = common;
     const [namespace, name, uid, owner, ownerName, leaf, digest] = JSON.parse(own) as Own;
     return {
@@ -179,6 +195,7 @@ export const compactSecret: StoredForm<SecretRecord, KeptSecret> = {
       content: contentOf(common, leaf, digest, unresolved),
       ...(modifiedByOthers && { modifiedByOthers }),
       changedAtMs,
+      ...(writtenAtMs !== undefined && { written: { atMs: writtenAtMs, isFirst } }),
     };
   },
 };

@@ -11,6 +11,7 @@ import {
   PermittedReflector,
   type PodCertificateRequest,
   podCertificateRequests as podRequestResource,
+  pods as podResource,
   Reflector,
   type ReflectorOptions,
   type Store,
@@ -29,8 +30,9 @@ import {
   certificates as certificateResource,
   namespaceRecord,
 } from '../objects/resources.ts';
+import { podRecord, runningPodSelector } from '../objects/running-pod.ts';
 import { inClusterTrustBundle, inConfigMap, trustSelector } from '../objects/trust-objects.ts';
-import { type Caches, requestsKeystores, type RootSecretMark as SourceMark } from './caches.ts';
+import { type Caches, requestsKeystores, requestsPodEvidence, type RootSecretMark as SourceMark } from './caches.ts';
 import type { WatchedKind } from './watched-namespaces.ts';
 
 export interface CacheSources {
@@ -80,6 +82,8 @@ export async function keepCaches(
   running.push(first(caches.authorities, isPodSigner, signal).then(() => runAll(podRequests, signal)));
   const configMaps = sourceReflector(caches, sources);
   running.push(first(caches.authorities, namesSourceConfigMap, signal).then(() => configMaps.run(signal)));
+  const pods = podReflectors(caches, sources);
+  running.push(first(caches.authorities, requestsPodEvidence, signal).then(() => runAll(pods, signal)));
   if ((await allSynced(certificates)) && (await allSynced([...bundles, ...secrets]))) {
     caches.configMaps.noteNamespaces([...caches.knownNamespaces()].map(({ name }) => name));
     afterAll();
@@ -283,6 +287,31 @@ function podRequestReflectors({ podRequests, watched }: Caches, sources: CacheSo
 }
 
 const isPodSigner = ({ spec }: AuthorityRecord): boolean => spec.podCertificates !== undefined;
+
+/** A pod has no fields that the operator needs after it has finished, and before it has a node. */
+function podReflectors(caches: Caches, sources: CacheSources): Keeper[] {
+  const { pods, watched } = caches;
+  if (!pods.isOn) return [];
+  const reflectors = new Map(
+    (watched.names ?? ['']).map((name) => {
+      const reflector = new PermittedReflector({
+        ...common(sources, 'pods'),
+        resource: podResource,
+        ...(name === '' ? {} : { namespace: name }),
+        fieldSelector: runningPodSelector,
+        skipsLarge: true,
+        streams: true,
+        transform: podRecord,
+        store: name === '' ? pods.store : pods.store.part(name),
+        onPermitted: (isPermitted) => pods.notePermission(name, isPermitted),
+      });
+      if (name !== '') watched.onRetry(name, () => reflector.retry());
+      return [name, reflector] as const;
+    }),
+  );
+  pods.follow((name) => reflectors.get(name)?.hasSynced === true);
+  return [...reflectors.values()];
+}
 
 /** Only reports changes: the authority's reconcile reads a source itself, also before the first list. */
 function sourceReflector(caches: Caches, sources: CacheSources): Keeper {

@@ -71,7 +71,8 @@ export class TrustCache {
   withChangeTime(record: TrustRecord): TrustRecord {
     const before = this.store.get(keyOf(record));
     if (before?.uid === record.uid && before.bundle === record.bundle) {
-      return { ...record, changedAtMs: before.changedAtMs };
+      const { changedAtMs, written = record.written } = before;
+      return { ...record, changedAtMs, ...(written === undefined ? {} : { written }) };
     }
     const isFirst = before === undefined && this.#knownBefore?.has(record.namespace) === false;
     return { ...record, changedAtMs: isFirst ? Number.NEGATIVE_INFINITY : this.#monotonicMs() };

@@ -19,6 +19,7 @@ import {
   controllerOf,
   type ForeignSecret,
   isExamined,
+  lastContentWrite,
   ownerOf,
   ownerReference,
   parseOutputsRecord,
@@ -51,6 +52,7 @@ function withMetadata(secret: Secret, content: SecretContent): SecretRecord {
   const { claim, kept } = metadataOf(secret);
   const isImmutable = secret.immutable === true;
   const writable = secret.type === secretType && !isImmutable;
+  const written = lastContentWrite(secret.metadata, ['data']);
   return {
     ...claim,
     writable,
@@ -58,6 +60,7 @@ function withMetadata(secret: Secret, content: SecretContent): SecretRecord {
     ...kept,
     content,
     changedAtMs: Number.NEGATIVE_INFINITY,
+    ...(written === undefined ? {} : { written }),
   };
 }
 
@@ -99,8 +102,8 @@ export function ownerIn(
 }
 
 /**
- * A record with `changedAtMs` and `modifiedByOthers` computed from the previous record. The change time is kept while bundle,
- * root and issuer stay the same. If one of the two records is not examined, the change time is kept while the revision stays the
+ * A record with `changedAtMs`, `written` and `modifiedByOthers` computed from the previous record. The change time is kept while
+ * bundle, root and issuer stay the same. If one of the two records is not examined, the change time is kept while the revision stays the
  * same.
  */
 export function withChangeTime<T extends CachedSecret>(
@@ -108,9 +111,12 @@ export function withChangeTime<T extends CachedSecret>(
   before: CachedSecret | undefined,
   monotonicMs: number,
 ): T {
-  const changedAtMs = before !== undefined && isAsBefore(record, before) ? before.changedAtMs : monotonicMs;
+  const isUnchanged = before !== undefined && isAsBefore(record, before);
+  const changedAtMs = isUnchanged ? before.changedAtMs : monotonicMs;
+  const written = isUnchanged && isExamined(before) ? before.written : undefined;
   return {
     ...record,
+    ...(written === undefined ? {} : { written }),
     ...(isExamined(record) && isTouched(record, before) ? { modifiedByOthers: true } : {}),
     changedAtMs,
   };

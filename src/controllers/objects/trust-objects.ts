@@ -14,6 +14,7 @@ import {
   controllerOf,
   isOfKind,
   keptTemplate,
+  lastContentWrite,
   type ManagedMetadata,
   parseTruststoreRecord,
   signerNameOf,
@@ -134,6 +135,7 @@ function trustRecord(
 ): TrustRecord {
   const owner = authorityOf(metadata);
   const template = keptTemplate(metadata.annotations?.[annotations.template]);
+  const written = lastContentWrite(metadata, ['data', 'binaryData', 'spec']);
   const ofAuthority = {
     metadata: internPool.text(trustMetadataDigest(metadata)),
     ...(template === undefined ? {} : { template: internPool.text(template) }),
@@ -150,5 +152,6 @@ function trustRecord(
     immutable,
     deleting: metadata.deletionTimestamp !== undefined,
     changedAtMs: Number.NEGATIVE_INFINITY,
+    ...(owner === undefined || written === undefined ? {} : { written }),
   };
 }

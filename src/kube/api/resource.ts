@@ -151,6 +151,35 @@ export interface Service extends KubeObject {
   readonly spec?: { readonly selector?: Readonly<Record<string, string>> | undefined } | undefined;
 }
 
+/** apps/v1 Deployment, StatefulSet or DaemonSet: the fields that show a rollout. */
+export interface Workload extends KubeObject {
+  readonly spec?: {
+    readonly replicas?: number | undefined;
+    readonly paused?: boolean | undefined;
+    /** Of a StatefulSet or DaemonSet. */
+    readonly updateStrategy?:
+      | {
+          readonly type?: string | undefined;
+          readonly rollingUpdate?: { readonly partition?: number | undefined } | undefined;
+        }
+      | undefined;
+    readonly template?:
+      | {
+          readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> | undefined } | undefined;
+        }
+      | undefined;
+  };
+  readonly status?: {
+    readonly observedGeneration?: number | undefined;
+    readonly replicas?: number | undefined;
+    readonly updatedReplicas?: number | undefined;
+    readonly availableReplicas?: number | undefined;
+    readonly desiredNumberScheduled?: number | undefined;
+    readonly updatedNumberScheduled?: number | undefined;
+    readonly numberAvailable?: number | undefined;
+  };
+}
+
 /** coordination.k8s.io/v1 Lease. Times are RFC 3339 with microseconds. */
 export interface Lease extends KubeObject {
   readonly spec?:
@@ -268,6 +297,38 @@ export const services = defineResource<Service>({
   version: 'v1',
   plural: 'services',
   kind: 'Service',
+  namespaced: true,
+});
+
+export const deployments = defineResource<Workload>({
+  group: 'apps',
+  version: 'v1',
+  plural: 'deployments',
+  kind: 'Deployment',
+  namespaced: true,
+});
+
+export const statefulSets = defineResource<Workload>({
+  group: 'apps',
+  version: 'v1',
+  plural: 'statefulsets',
+  kind: 'StatefulSet',
+  namespaced: true,
+});
+
+export const daemonSets = defineResource<Workload>({
+  group: 'apps',
+  version: 'v1',
+  plural: 'daemonsets',
+  kind: 'DaemonSet',
+  namespaced: true,
+});
+
+export const replicaSets = defineResource<KubeObject>({
+  group: 'apps',
+  version: 'v1',
+  plural: 'replicasets',
+  kind: 'ReplicaSet',
   namespaced: true,
 });
 

@@ -29,6 +29,35 @@ export function lastWriter(managedFields: unknown, field?: string): string | und
   return `${nameOf(last.manager)} (${last.fields.slice(0, mostFields).join(', ')}${more})`;
 }
 
+/** When the content of an object was last written, by the clock of the API server. */
+export interface ContentWrite {
+  /** Milliseconds since the epoch, rounded down to seconds as all times of the API server. */
+  readonly atMs: number;
+  /** The object has had no other content since it was created. */
+  readonly isFirst: boolean;
+}
+
+/**
+ * When any client last wrote one of these fields of an object. Later than that, if a client wrote the field and another
+ * one in the same request. Undefined when managedFields do not show it.
+ * @param managedFields metadata.managedFields as the API server returned it, not trusted
+ */
+export function lastContentWrite(
+  metadata: { readonly managedFields?: unknown; readonly creationTimestamp?: string | undefined },
+  fields: readonly string[],
+): ContentWrite | undefined {
+  const { managedFields, creationTimestamp } = metadata;
+  if (!Array.isArray(managedFields)) return undefined;
+  const times = managedFields
+    .map(asObject)
+    .filter(({ fieldsV1 }) => fields.some((field) => `f:${field}` in asObject(fieldsV1)))
+    .map(({ time }) => Date.parse(textOf(time)))
+    .filter((atMs) => !Number.isNaN(atMs));
+  if (times.length === 0) return undefined;
+  const atMs = Math.max(...times);
+  return { atMs, isFirst: atMs === Date.parse(creationTimestamp ?? '') };
+}
+
 /**
  * Any client can choose its name, and administrators read the message. A sentence as a name could pass for advice of
  * the operator, with a command to copy.

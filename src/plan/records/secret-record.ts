@@ -1,4 +1,5 @@
 import type { LeafRecord, RecoverableLeaf } from '../../pki/index.ts';
+import type { ContentWrite } from './field-manager.ts';
 
 /** The parts of a Secret that plans need. A record holds no key material. */
 export interface SecretRecord {
@@ -28,6 +29,8 @@ export interface SecretRecord {
    * infinity when they have not changed since the first read.
    */
   readonly changedAtMs: number;
+  /** The write of that change. Later if the operator has restarted since. Absent when managedFields do not show it. */
+  readonly written?: ContentWrite;
 }
 
 /**

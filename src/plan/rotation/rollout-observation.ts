@@ -1,7 +1,9 @@
 import type { LeafRecord } from '../../pki/index.ts';
 import type { CertificateRecord } from '../records/certificate-record.ts';
+import type { ContentWrite } from '../records/field-manager.ts';
 import { type CachedSecret, isExamined } from '../records/secret-record.ts';
 import { namespacedRightHint } from '../text/missing-right.ts';
+import type { ObservedPods } from './observed-pods.ts';
 
 /** A Secret of an authority's certificate, as a rotation counts it. */
 export interface IssuedSecret {
@@ -19,6 +21,8 @@ export interface IssuedSecret {
   readonly mayHoldAnyLeaf?: true;
   /** When bundle or leaf last changed, in milliseconds of the clock of RolloutObservation. */
   readonly changedAtMs: number;
+  /** The write of that change, or a later one. */
+  readonly written?: ContentWrite;
   /** How often the object changed since the phase started. Absent when the number is not worth reporting. */
   readonly changeCount?: number;
   /** Why the object may never meet the gate, for messages. */
@@ -35,6 +39,8 @@ export interface Publication {
   readonly bundle?: string;
   /** When the bundle last changed, in milliseconds of the clock of RolloutObservation. */
   readonly changedAtMs: number;
+  /** See IssuedSecret. */
+  readonly written?: ContentWrite;
   /** Set for a ClusterTrustBundle. Kubelet caches its content when a pod mounts it by name. */
   readonly isClusterTrustBundle?: true;
   /** See IssuedSecret. */
@@ -50,7 +56,9 @@ export interface Publication {
 export interface RolloutObservation {
   readonly secrets: readonly IssuedSecret[];
   readonly publications: readonly Publication[];
-  /** How many Secrets the observation read, including Secrets of other authorities. */
+  /** Present when spec.rotation.podEvidence is true. */
+  readonly pods?: ObservedPods;
+  /** How many Secrets and pods the observation read, including those of other authorities. */
   readonly examinedSecrets: number;
   readonly monotonicMs: number;
 }
@@ -63,9 +71,10 @@ export function issuedSecret(secret: CachedSecret): IssuedSecret {
   const { namespace, name, changedAtMs } = secret;
   const common = { namespace, displayName: `${namespace}/${name}`, changedAtMs };
   if (!isExamined(secret)) return { ...common, ...anyLeaf, detail: 'the operator has not read it yet' };
-  const { content } = secret;
+  const { content, written } = secret;
   return {
     ...common,
+    ...(written === undefined ? {} : { written }),
     ...(content.bundle === undefined ? {} : { bundle: content.bundle }),
     ...('leaf' in content ? { leaf: leafOf(content.leaf) } : {}),
     ...(secret.deleting === true ? { detail: heldByFinalizer } : {}),

@@ -1,10 +1,12 @@
 import { anchorId } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
+import type { RotatedPart } from '../records/pod-record.ts';
 import { activeRootInStatus, rootsInStatus } from '../records/status-roots.ts';
 import { approveCommand, skipCommand } from '../text/kubectl-command.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import { hasLiveLeavesOfOtherRoots, rootsInPods } from './live-leaves.ts';
+import { type AwaitedPod, countFrozenPods, podLeafHolders } from './pod-evidence.ts';
 import type { RolloutObservation } from './rollout-observation.ts';
 import {
   countBundles,
@@ -20,10 +22,15 @@ import type { RotationInput } from './rotation-step.ts';
 interface Gate {
   /** The conditions that are not met, for messages. Empty when the gate is open. */
   readonly blockers: readonly string[];
-  readonly progress: RolloutProgress;
+  readonly progress: Pick<RolloutProgress, 'done' | 'total'>;
   readonly opensInMs?: number;
   /** See RotationReport. */
   readonly waitsForPods?: true;
+  /**
+   * The pods that have to restart. Absent before every object has its new content and nodes have had time to load it, and
+   * without podEvidence.
+   */
+  readonly podsToRestart?: readonly AwaitedPod[];
 }
 
 /**
@@ -45,8 +52,11 @@ export function phaseGate(input: RotationInput, rotation: RotationState, now: Da
 function withoutSkipped(rollout: RolloutObservation, rotation: RotationState): RolloutObservation {
   if (rotation.skipped === undefined) return rollout;
   const isCounted = ({ namespace }: { readonly namespace: string }) => !skipsNamespace(rotation, namespace);
-  const { secrets, publications } = rollout;
-  return { ...rollout, secrets: secrets.filter(isCounted), publications: publications.filter(isCounted) };
+  const { secrets, publications, pods } = rollout;
+  const counted = { ...rollout, secrets: secrets.filter(isCounted), publications: publications.filter(isCounted) };
+  if (pods === undefined) return counted;
+  const all = () => [...pods.all()].filter(isCounted);
+  return { ...counted, pods: { ...pods, unknown: pods.unknown.filter(isCounted), all } };
 }
 
 // If another client overwrites the Secret, only status remembers the roots. So status must name a root before that root
@@ -60,7 +70,12 @@ const gates: Record<RotationPhase, (input: RotationInput, rotation: RotationStat
       return { progress: countBundles(rollout, digests, now), blockers: [], unskippable: status };
     }
     const count = (delayOf: DelayOf) => countBundles(rollout, digests, now, delayOf);
-    const gate = propagationGate(count, `${nounFor(rollout)} to hold the new root`, { authority, rotation, now });
+    const context = { authority, rollout, rotation, now };
+    const gate = withPods(
+      propagationGate(count, `${nounFor(rollout)} to hold the new root`, context),
+      'roots',
+      context,
+    );
     const isApproved = authority.spec.rotation.approval === 'Automatic' || rotation.approved !== undefined;
     const unskippable = [...status, ...(isApproved ? [] : [`approval: ${approveCommand(authority, rotation)}`])];
     return { ...gate, unskippable };
@@ -76,9 +91,9 @@ const gates: Record<RotationPhase, (input: RotationInput, rotation: RotationStat
     const condition = `Secrets to hold a certificate issued by ${rootNames(rotation).incoming}`;
     const isKnown = activeRootInStatus(authority.status) === rotation.new;
     const unskippable = isKnown ? [] : [`status to name ${rootNames(rotation).incoming}`];
-    const gate = propagationGate(count, condition, { authority, rotation, now });
-    const context = { authority, rotation, podLeaves, trusted, now };
-    return { ...withPodLeaves(gate, context), unskippable };
+    const context = { authority, rollout, rotation, now };
+    const gate = withPods(propagationGate(count, condition, context), 'certificate', context);
+    return { ...withPodLeaves(gate, { ...context, podLeaves, trusted }), unskippable };
   },
   Retiring({ authority, rollout, acceptedDigests: digests }, rotation, now) {
     const progress = countBundles(rollout, digests, now);
@@ -96,48 +111,88 @@ const onlyNewRootVerifies = (
   trusted.every((root) => anchorId(root) === rotation.new || root.notAfter <= now) &&
   !hasLiveLeavesOfOtherRoots(rollout, rotation.new, now);
 
+interface GateContext {
+  readonly authority: AuthorityRecord;
+  readonly rollout: RolloutObservation;
+  readonly rotation: RotationState;
+  readonly now: Date;
+}
+
+/** Keeps a gate closed until the pods that never load a change have restarted, if spec.rotation.podEvidence is true. */
+function withPods(gate: Gate, part: RotatedPart, { authority, rollout, rotation, now }: GateContext): Gate {
+  const unknown = (rollout.pods?.unknown ?? []).map(({ namespace, why }) => {
+    const where = namespace === '' ? 'the pods' : `the pods of namespace ${namespace}`;
+    return `${where}: ${why} (${skipHint({ namespace }, authority, rotation)})`;
+  });
+  // A pod that restarts before may read the old content again.
+  if (rollout.pods === undefined || gate.blockers.length > 0) {
+    return { ...gate, blockers: [...gate.blockers, ...unknown] };
+  }
+  const { total, stale } = countFrozenPods({ authority, rollout }, rotation, part, delaysOf(authority), now);
+  const progress = { total: gate.progress.total + total, done: gate.progress.done + total - stale.length };
+  const [first] = stale;
+  if (first === undefined) return { ...gate, progress, blockers: unknown, podsToRestart: [] };
+  const what = part === 'roots' ? 'the new root' : 'their new certificates';
+  const wait = `${stale.length} of ${total} pods to restart, because they do not load ${what} otherwise`;
+  const blocker = `${wait}: ${namesOf(stale)} (${skipHint(first, authority, rotation)})`;
+  return { ...gate, progress, blockers: [...unknown, blocker], podsToRestart: stale };
+}
+
 /**
- * Keeps a gate closed until the certificates of pods that an outgoing root has issued have expired: the operator cannot replace
- * them, and kubelet does not say which of them it has replaced.
+ * Keeps a gate closed until the certificates of pods that an outgoing root has issued have expired. If spec.rotation.podEvidence
+ * is true, the gate opens earlier when no pod can hold such a certificate any more.
  */
 function withPodLeaves(
   gate: Gate,
   {
     authority,
+    rollout,
     rotation,
     podLeaves,
     trusted,
     now,
-  }: Pick<RotationInput, 'authority' | 'trusted'> & {
-    readonly podLeaves: RotationInput['podLeaves'] | undefined;
-    readonly rotation: RotationState;
-    readonly now: Date;
-  },
+  }: GateContext & { readonly podLeaves: RotationInput['podLeaves'] | undefined } & Pick<RotationInput, 'trusted'>,
 ): Gate {
   const moments = rootsInPods(podLeaves, trusted, now).flatMap(({ root, until }) =>
     rotation.old.includes(root) ? until.getTime() : [],
   );
   if (moments.length === 0) return gate;
+  const holders = podLeafHolders({ authority, rollout }, rotation);
+  if (holders?.length === 0) return gate;
   const until = Math.max(...moments);
-  const { blockers, opensInMs } = gate;
+  const { blockers, opensInMs, podsToRestart } = gate;
   const condition = `the certificates that ${rootNames(rotation).outgoing} has issued to pods to expire`;
-  const hint = skipHint({ namespace: '' }, authority, rotation);
-  const waits = { ...gate, blockers: [...blockers, `${condition}: until ${timestamp(new Date(until))} (${hint})`] };
+  const orEarlier = holders === undefined ? '' : `, or ${holders.length} pods to get new ones: ${namesOf(holders)}`;
+  const hint = skipHint(holders?.[0] ?? { namespace: '' }, authority, rotation);
+  // A pod that never reads a new certificate needs a restart, too.
+  const frozen = podsToRestart === undefined ? [] : (holders ?? []).filter(({ isFrozen }) => isFrozen);
+  const waits = {
+    ...gate,
+    blockers: [...blockers, `${condition}: until ${timestamp(new Date(until))}${orEarlier} (${hint})`],
+    ...(podsToRestart === undefined ? {} : { podsToRestart: [...podsToRestart, ...frozen] }),
+  };
   // Objects that are missing or that change need a check each time. A delay ends at a known time.
   if (blockers.length > 0 && opensInMs === undefined) return waits;
   const untilMs = until - now.getTime();
   return {
     ...waits,
     opensInMs: Math.max(untilMs, opensInMs ?? 0),
-    ...(blockers.length === 0 ? { waitsForPods: true } : {}),
+    ...(blockers.length === 0 && frozen.length === 0 ? { waitsForPods: true } : {}),
   };
+}
+
+/** How long pods may take to load a change of an object. NaN when spec has no valid duration. */
+function delaysOf({ spec: { rotation } }: AuthorityRecord): DelayOf {
+  const delayMs = parseDurationMs(rotation.propagationDelay) ?? Number.NaN;
+  const floorMs = Math.max(delayMs, parseDurationMs(rotation.clusterTrustBundleDelay) ?? Number.NaN);
+  return ({ isClusterTrustBundle }) => (isClusterTrustBundle === true ? floorMs : delayMs);
 }
 
 /** A gate that opens when every object meets the condition and pods have had time to load it. */
 function propagationGate(
   count: (delayOf: DelayOf) => RolloutProgress,
   condition: string,
-  { authority, rotation, now }: { authority: AuthorityRecord; rotation: RotationState; now: Date },
+  { authority, rotation, now }: GateContext,
 ): Gate {
   const { propagationDelay, clusterTrustBundleDelay } = authority.spec.rotation;
   const delayMs = parseDurationMs(propagationDelay);
@@ -155,7 +210,7 @@ function propagationGate(
     };
   }
   const isFloor = ({ isClusterTrustBundle }: RolloutObject) => isClusterTrustBundle === true && floorMs > delayMs;
-  const progress = count((one) => (isFloor(one) ? floorMs : delayMs));
+  const progress = count(delaysOf(authority));
   const { missing, changedAgain, slowest } = progress;
   const blockers = [
     ...missingBlockers(progress, condition, authority, rotation),

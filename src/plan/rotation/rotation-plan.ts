@@ -1,9 +1,11 @@
 import { anchorId } from '../../pki/index.ts';
+import { type AwaitedPod, restartKey } from './pod-evidence.ts';
 import { planRotationAnnotations } from './rotation-annotations.ts';
 import { phaseGate } from './rotation-gate.ts';
 import { type RotationState, rootNames, skipsPhase } from './rotation-state.ts';
 import {
   isInPlace,
+  type RestartRequest,
   type RotationInput,
   type RotationNotice,
   type RotationPlan,
@@ -39,8 +41,18 @@ export function planRotation(input: RotationInput, rotation: RotationState, now:
       total: gate.progress.total,
       ...(opensInMs === undefined ? {} : { opensInMs }),
       ...(gate.waitsForPods === undefined ? {} : { waitsForPods: gate.waitsForPods }),
+      ...restartOf(input, rotation, gate.podsToRestart),
     },
   };
+}
+
+function restartOf(
+  { authority }: RotationInput,
+  rotation: RotationState,
+  pods: readonly AwaitedPod[] = [],
+): { readonly restart?: RestartRequest } {
+  if (authority.spec.rotation.restartWorkloads !== true || pods.length === 0) return {};
+  return { restart: { key: restartKey(authority, rotation), pods: pods.map(({ pod }) => pod) } };
 }
 
 const nextRootQueued: RotationNotice = {

@@ -1,6 +1,7 @@
 import { anchorId, type Certificate, type Issuer, type KeySpec, type RootProfile } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import type { PodLeaves } from '../records/pod-leaves.ts';
+import type { PodRecord } from '../records/pod-record.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import type { RootSecret } from './observed-root.ts';
 import type { RolloutObservation } from './rollout-observation.ts';
@@ -55,6 +56,14 @@ export interface RotationReport {
   readonly opensInMs?: number;
   /** The phase waits only until the certificates of pods expire, so it need not be checked often. */
   readonly waitsForPods?: true;
+  /** Present when the phase needs restarts and spec lets the operator restart workloads. */
+  readonly restart?: RestartRequest;
+}
+
+/** The pods whose workloads the operator may restart, once for this key, see restartKey. */
+export interface RestartRequest {
+  readonly key: string;
+  readonly pods: readonly PodRecord[];
 }
 
 /** A root Secret whose root may sign, and what its rotation depends on. */

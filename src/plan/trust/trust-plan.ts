@@ -1,6 +1,7 @@
 import { group } from '../../api/constants.ts';
 import { isSelected } from '../policy/grant.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
+import type { ContentWrite } from '../records/field-manager.ts';
 import type { KnownNamespace } from '../records/namespace-record.ts';
 import type { TrustContent } from './trust-content.ts';
 
@@ -32,6 +33,8 @@ export interface TrustRecord {
   readonly deleting: boolean;
   /** When `bundle` last changed, in milliseconds of the clock of RolloutObservation. */
   readonly changedAtMs: number;
+  /** The write of that change. Later if the operator has restarted since. */
+  readonly written?: ContentWrite;
 }
 
 /**

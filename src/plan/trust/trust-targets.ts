@@ -1,4 +1,5 @@
 import type { AuthorityRecord } from '../records/authority-record.ts';
+import type { ContentWrite } from '../records/field-manager.ts';
 import type { KnownNamespace } from '../records/namespace-record.ts';
 import { heldByFinalizer, type Publication } from '../rotation/rollout-observation.ts';
 import { clusterTrustBundleOf, configMapIn, type TrustRecord } from './trust-plan.ts';
@@ -40,6 +41,8 @@ export interface TrustTarget {
    * object.
    */
   readonly changedAtMs: number;
+  /** See TrustRecord.written. */
+  readonly written?: ContentWrite;
   /** An object of another owner has the name of the target. */
   readonly isForeign: boolean;
   /** The object does not exist, because the API server refused to create it. No pod can have read it. */
@@ -108,6 +111,7 @@ function targetsIn(
     ...(record?.metadata === undefined ? {} : { metadata: record.metadata }),
     ...(truststoreKey === undefined || record?.truststoreKey === truststoreKey ? {} : { lacks: truststoreKey }),
     changedAtMs: record?.changedAtMs ?? Number.POSITIVE_INFINITY,
+    ...(record?.written === undefined ? {} : { written: record.written }),
     isForeign: isForeign && name === desiredName,
     neverExisted:
       record === undefined && outcome?.state === 'failed' && !sources.wasDeleted(authority, namespace, name),
@@ -129,11 +133,12 @@ export const publicationsOf = (targets: readonly TrustTarget[]): Publication[] =
   targets
     .filter(({ isForeign, neverExisted: wasNeverThere }) => !isForeign && !wasNeverThere)
     .filter(({ isSurplus, isDeleting }) => !(isSurplus && isDeleting))
-    .map(({ kind, namespace, name, bundle, changedAtMs, lacks, ...target }) => ({
+    .map(({ kind, namespace, name, bundle, changedAtMs, written, lacks, ...target }) => ({
       namespace,
       displayName: `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`,
       ...(bundle === undefined || lacks !== undefined ? {} : { bundle }),
       changedAtMs,
+      ...(written === undefined ? {} : { written }),
       ...(kind === 'ClusterTrustBundle' ? { isClusterTrustBundle: true as const } : {}),
       ...reasonOf({ ...target, ...(bundle === undefined || lacks === undefined ? {} : { lacks }) }),
     }));

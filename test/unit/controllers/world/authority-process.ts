@@ -8,6 +8,7 @@ import { PodLeafRequests } from '../../../../src/controllers/authority/pod-leaf-
 import { RootSecretWriter } from '../../../../src/controllers/authority/root-secret-writer.ts';
 import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
 import { base64 } from '../../../../src/controllers/objects/secret-data.ts';
+import { PodActions } from '../../../../src/controllers/pods/pod-actions.ts';
 import { Replica } from '../../../../src/controllers/replica.ts';
 import { TrustPublications } from '../../../../src/controllers/trust/trust-publications.ts';
 import {
@@ -98,6 +99,7 @@ export class AuthorityProcess {
       trustConditions: (record) => publications.conditions(record),
       podReport: () => undefined,
       podRequestsAccess: () => caches.podRequests.access,
+      podActions: new PodActions({ ...common, recorder, isOn: false, monotonicMs: () => this.nowMs }),
       recorder,
       now: clock,
     });
