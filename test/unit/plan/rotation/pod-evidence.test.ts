@@ -15,7 +15,7 @@ import {
 import { podLeafHolders } from '../../../../src/plan/rotation/pod-evidence.ts';
 import { pod } from '../../../support/fixtures/pod.ts';
 import { rootIdOf } from '../../../support/fixtures/roots.ts';
-import { earlier, minutes, now } from '../../../support/fixtures/times.ts';
+import { earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { distributing, draining, retiring, switching } from './rotation-phases.ts';
 import { bundleOf, next, old } from './rotation-roots.ts';
 import { observedIn, rotationIn, type Situation } from './rotation-situation.ts';
@@ -220,6 +220,48 @@ describe('with podEvidence, the phase Draining', () => {
 
   test('does not wait for a pod that reads only roots', () => {
     assert.deepEqual(blockersOf(draining, [{ ...bySubPath, frozen: [reads('shop/a', 'roots')] }]), []);
+  });
+
+  describe('while certificates that the old root issued to pods are valid', () => {
+    const until = later(hours(1));
+    const outstanding: Situation = { ...draining, inPods: [[old, until]] };
+    const holder = pod({ name: 'holder', signers: ['default'] });
+    const fresh = pod({ name: 'fresh', signers: ['default'], createdAtMs: now.getTime() });
+    const expiry = 'the certificates that the old root has issued to pods to expire: until 2026-03-01T13:00:00Z';
+
+    test('waits until they expire, or until the pods that may hold them have others', () => {
+      assert.deepEqual(blockersOf(outstanding, [holder, fresh]), [
+        `${expiry}, or 1 pods to get new ones: shop/holder${toSkip('r1/Draining/shop')}`,
+      ]);
+      assert.equal(planOf(outstanding, [holder]).rotation?.waitsForPods, true);
+    });
+
+    test('ends earlier when no pod can hold one', () => {
+      assert.deepEqual(blockersOf(outstanding, [fresh]), []);
+      const { step } = planOf(outstanding, [fresh]);
+      assert.ok(step.step === 'rotate' && step.requiresLiveRead === true && step.rotation?.phase === 'Retiring');
+    });
+
+    test('waits until they expire when not all pods are known', () => {
+      const unknown = [{ namespace: 'web', why: 'unknown' }];
+      assert.match(
+        blockersOf(outstanding, [fresh], { unknown }).join(),
+        /to expire: until 2026-03-01T13:00:00Z \(to skip/,
+      );
+    });
+
+    test('waits for no pod any more when they have expired', () => {
+      assert.deepEqual(blockersOf({ ...draining, inPods: [[old, now]] }, [holder]), []);
+    });
+
+    test('asks for a restart of a pod that reads its podCertificate by subPath, and is checked often', () => {
+      const spec = rotating({ podEvidence: true, restartWorkloads: true });
+      const frozen = { ...holder, frozen: [reads(podCertificatesOf('default'), 'certificate')] };
+      const { rotation } = planOf({ ...outstanding, spec }, [frozen, holder]);
+      assert.deepEqual([rotation?.restart?.pods, rotation?.waitsForPods], [[frozen], undefined]);
+      const secrets = draining.secrets.map((one) => ({ ...one, changedAtMs: 1 }));
+      assert.equal(planOf({ ...outstanding, spec, secrets }, [frozen]).rotation?.restart, undefined);
+    });
   });
 
   test('of an abort needs a restart of its own', () => {
