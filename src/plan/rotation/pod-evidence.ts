@@ -97,9 +97,14 @@ function deadlinesOf(
   };
 }
 
-/** Every reader of an object that has never had other content read this content. */
+/**
+ * A reader of an object that has had only one content has read it. The API server knows the time of a write to the second, so
+ * there may have been other content in the second in which the object was created.
+ */
 const deadlineOf = (written: ContentWrite | undefined, delayMs: number): number =>
-  written === undefined ? Number.POSITIVE_INFINITY : written.atMs + (written.isFirst ? 0 : delayMs);
+  written === undefined
+    ? Number.POSITIVE_INFINITY
+    : written.atMs + (written.isFirst ? Math.min(delayMs, 1000) : delayMs);
 
 /**
  * The pods that may present a podCertificate issued by a root that the rotation replaces. Undefined when the operator does

@@ -66,7 +66,7 @@ describe('a rotation of a root with podEvidence', () => {
     await ends(authority);
   });
 
-  test('restarts a Deployment once for each phase that needs it, also when the operator is killed in between', async () => {
+  test('restarts a Deployment once for each phase that needs it, also when the operator is killed (25 s: the next operator waits for the Lease)', async () => {
     const { authority, workloads } = await issuing({ restartWorkloads: true });
     await workloads.createDeployment('reader', reading.bySubPath('db-server-tls', 'everything'));
     await workloads.createDeployment('mounter', reading.asVariable('other', 'x'));
@@ -80,6 +80,11 @@ describe('a rotation of a root with podEvidence', () => {
     assert.equal(await workloads.templates('reader'), 2);
     await workloads.startAll();
     await ends(authority);
+    const restarts = world.logs().filter(({ message }) => message === 'restarted a workload');
+    assert.deepEqual(
+      restarts.map(({ rotation }) => String(rotation).split('/')[2]),
+      ['Distributing', 'Draining'],
+    );
     assert.deepEqual([await workloads.templates('reader'), await workloads.templates('mounter')], [3, 1]);
     const { reason } = conditionOf(await world.authority(authority), 'Rotating') ?? {};
     assert.equal(reason, 'RotationCompleted');

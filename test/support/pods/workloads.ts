@@ -44,7 +44,8 @@ export class Workloads {
     await eventually(() => this.#api.get(paths.serviceAccounts(this.#namespace, 'default')));
     void this.#api
       .watch<RunnablePod>(paths.pods(this.#namespace), ({ type, object }) => {
-        if (type === 'ADDED' && this.starts) void this.#start(object);
+        const isControlled = object.metadata.ownerReferences !== undefined;
+        if (type === 'ADDED' && isControlled && this.starts) void this.#start(object);
       })
       .catch(() => undefined);
   }
@@ -57,8 +58,9 @@ export class Workloads {
 
   pods = (): Promise<readonly RunnablePod[]> => this.#api.list<RunnablePod>(paths.pods(this.#namespace));
 
-  createPod(name: string, spec: PodSpec): Promise<Stored> {
-    return this.#api.create(paths.pods(this.#namespace), { metadata: { name }, spec: onNode(spec) });
+  /** Creates a pod, and waits until it runs. */
+  async createPod(name: string, spec: PodSpec): Promise<void> {
+    await this.#start(await this.#api.create(paths.pods(this.#namespace), { metadata: { name }, spec: onNode(spec) }));
   }
 
   deletePod = (name: string): Promise<void> => this.#api.delete(paths.pods(this.#namespace, name));
@@ -105,6 +107,7 @@ export class Workloads {
       lastTransitionTime: startedAt,
     }));
     const status = { phase: 'Running', containerStatuses, conditions };
+    // The controller may have deleted the pod meanwhile.
     await this.#api.patch(`${paths.pods(this.#namespace, metadata.name)}/status`, { status }).catch(() => undefined);
   }
 }

@@ -99,9 +99,22 @@ describe('with podEvidence, the phase Distributing', () => {
       blockers: waitsFor(oldContainer('reads shop/a by subPath')),
     },
     'does not wait for a reader of a Secret that never had other content': {
-      given: [distributing, [{ ...bySubPath, ...started(10) }], { secret: { written: { ...written, isFirst: true } } }],
+      given: [
+        distributing,
+        [{ ...bySubPath, startedAtMs: written.atMs + 1000 }],
+        { secret: { written: { ...written, isFirst: true } } },
+      ],
       blockers: [],
     },
+    'waits for a pod that started in the second in which the Secret was created: it may have been changed in that second':
+      {
+        given: [
+          distributing,
+          [{ ...bySubPath, startedAtMs: written.atMs }],
+          { secret: { written: { ...written, isFirst: true } } },
+        ],
+        blockers: waitsFor(oldContainer('reads shop/a by subPath')),
+      },
     'waits for a reader of an earlier Secret of that name': {
       given: [distributing, [bySubPath], { secret: { written: { ...written, isFirst: true } } }],
       blockers: waitsFor(oldContainer('reads shop/a by subPath')),
