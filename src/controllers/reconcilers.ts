@@ -156,16 +156,7 @@ const injectionReconciler = (
   });
 
 function authorityReconciler(
-  {
-    client,
-    namespace,
-    replica,
-    podLeafRequests,
-    podActions,
-    recorder,
-    log,
-    now,
-  }: ReconcilersOptions & ForPods,
+  { client, namespace, replica, podLeafRequests, podActions, recorder, log, now }: ReconcilersOptions & ForPods,
   eventHandlers: EventHandlers,
   observer: AuthorityObserver,
   publications: TrustPublications,
