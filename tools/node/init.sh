@@ -22,7 +22,9 @@ done
 ip link set lo up
 # The node answers at the addresses of all Services: relay.ts for "kubernetes", services.ts for the others.
 ip route add local "$services" dev lo
-ip link add cni0 type bridge
+# A bridge without an address of its own takes the lowest of its ports. With each new pod it could change, and other pods would not
+# reach the node until their entry in the neighbour table expires, which takes up to a minute.
+ip link add cni0 address 02:00:0a:58:00:01 type bridge
 ip address add "$bridge" dev cni0
 ip link set cni0 up
 

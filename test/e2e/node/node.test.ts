@@ -124,7 +124,12 @@ describe('a node', { skip: skipWithoutNode() }, () => {
   const runs = (name: string): Promise<string> =>
     node.kubectl(['wait', `pod/${name}`, '--for=condition=Ready', '--timeout=60s']);
 
+  /** The hardware address under which pods reach the node. */
+  const hardwareAddress = async (): Promise<string | undefined> =>
+    /link\/ether (\S+)/.exec((await node.run('ip', ['link', 'show', 'cni0'])).stdout)?.[1];
+
   test('runs scheduled pods that mount a Secret, reach each other by address, and answer to logs and exec', async () => {
+    const atFirst = await hardwareAddress();
     await node.kubectl(['create', 'secret', 'generic', 'greeting', '--from-literal=text=hello']);
     const volumes = [{ name: 'greeting', secret: { secretName: 'greeting' } }];
     const mounted = { volumeMounts: [{ name: 'greeting', mountPath: '/srv' }] };
@@ -136,6 +141,8 @@ describe('a node', { skip: skipWithoutNode() }, () => {
     await runs('client');
     await eventually(async () => assert.equal(await node.kubectl(['logs', 'client']), 'hello\n'));
     assert.equal(await node.kubectl(['exec', 'client', '--', 'hostname']), 'client\n');
+    assert.ok(atFirst !== undefined);
+    assert.equal(await hardwareAddress(), atFirst, 'running pods lose the node for up to a minute');
 
     await node.kubectl(['patch', 'secret', 'greeting', '-p', JSON.stringify({ stringData: { text: 'hello again' } })]);
     await eventually(async () =>
