@@ -43,7 +43,7 @@ export async function startNodeStage(
   options: FindOptions,
 ): Promise<NodeStage> {
   const binaries = await findBinaries((line) => screen.note(line), { ...options, node: true });
-  const images = [await operatorImage(), programImage()];
+  const images = [await screen.during('compiling the operator', operatorImage()), programImage()];
   const log = (line: string): void => (line.startsWith('Starting') ? undefined : screen.note(line));
   const node = await screen.during('starting the control plane and the node', startNode({ binaries, images, log }));
   cleanup.defer(() => screen.during('stopping the node and the control plane', node.stop()));
