@@ -1,3 +1,4 @@
+import { podAnnotations } from '../../api/constants.ts';
 import type { PodCertificateReason } from '../../api/reasons.ts';
 import type { MtlsAuthoritySpec } from '../../api/types.ts';
 import { anchorId, type LeafProfile } from '../../pki/index.ts';
@@ -187,11 +188,14 @@ function serviceProblem(
   service: ObservedService | undefined,
   { labels }: ObservedPod,
 ): WaitForCertificate | undefined {
-  if (service === undefined) return wait('ServiceNotFound', `Service ${name} does not exist`);
+  const correct = `correct ${podAnnotations.services} in the volume of the pod`;
+  if (service === undefined) return wait('ServiceNotFound', `Service ${name} does not exist; create it, or ${correct}`);
   const { selector = {} } = service;
   // As in Kubernetes: a Service without selector selects no pod.
   const isSelected = Object.keys(selector).length > 0 && selects({ matchLabels: selector }, labels);
-  return isSelected ? undefined : wait('ServiceDoesNotSelectPod', `Service ${name} does not select the pod`);
+  if (isSelected) return undefined;
+  const message = `Service ${name} does not select the pod; correct its selector or the labels of the pod, or ${correct}`;
+  return wait('ServiceDoesNotSelectPod', message);
 }
 
 const scopeOf = (

@@ -1,4 +1,4 @@
-import { group } from '../../api/constants.ts';
+import { podAnnotations } from '../../api/constants.ts';
 import { type LeafProfile, namesOutsidePath, pathOf } from '../../pki/index.ts';
 import type { ReadyAuthority } from '../certificate/authority-state.ts';
 import { namesOfService } from '../certificate/leaf-request.ts';
@@ -44,9 +44,12 @@ export function podLeafRequest(
       otherNames: [],
     },
   };
+  const ungranted = withoutService(names, pod, scope);
+  // The policy would refuse these names once more, in words for the owner of an MtlsCertificate.
+  const others = { ...requested.names, dnsNames: requested.names.dnsNames.filter((name) => !ungranted.includes(name)) };
   const denied = [
-    ...withoutService(names, pod, scope),
-    ...evaluatePolicy({ ...requested, usages: [], durationMs }, scope),
+    ...(ungranted.length === 0 ? [] : [ungrantedMessage(ungranted, scope)]),
+    ...evaluatePolicy({ ...requested, names: others, usages: [], durationMs }, scope),
   ];
   if (denied.length > 0) return { reason: 'NamesDenied', message: joinShortened([...new Set(denied)], '; ') };
   const profile = { ...requested, durationMs };
@@ -70,11 +73,13 @@ function withoutService({ services, dnsNames }: PodNames, { hostname }: Observed
       return [...names, ...names.map((name) => `${hostname}.${name}`)];
     }),
   );
-  return dnsNames
-    .filter((name) => !own.has(name) && !grantsDnsName(grants, name))
-    .map(
-      (name) =>
-        `DNS name ${truncate(JSON.stringify(name), 300)}: a pod may have only DNS names that issuance.allow of MtlsAuthority ` +
-        `${scope.authority} grants; the names of a Service that selects the pod need no grant, list it in ${group}/services`,
-    );
+  return dnsNames.filter((name) => !own.has(name) && !grantsDnsName(grants, name));
+}
+
+function ungrantedMessage(dnsNames: readonly string[], { authority }: PolicyScope): string {
+  const quoted = joinShortened(dnsNames.map((name) => truncate(JSON.stringify(name))));
+  return (
+    `no entry of issuance.allow of MtlsAuthority ${authority} grants the DNS names ${quoted} in ${podAnnotations.dnsNames}; ` +
+    `list a Service that selects the pod in ${podAnnotations.services} instead, or ask an administrator for a grant`
+  );
 }

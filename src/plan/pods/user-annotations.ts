@@ -9,9 +9,6 @@ export interface PodNames {
   readonly ipAddresses: readonly string[];
 }
 
-/** As many names as the schema of an MtlsCertificate allows. Each Service is read from the API server. */
-const limits = { services: 16, names: 100 } as const;
-
 /** Reads userAnnotations of a podCertificate volume. Returns a message when they are not valid. */
 export function readUserAnnotations(
   annotations: Readonly<Record<string, string>>,
@@ -22,30 +19,44 @@ export function readUserAnnotations(
     const keys = known.join(', ');
     return { problem: `userAnnotations has the unknown key ${truncate(unknown)}; the operator knows ${keys}` };
   }
-  const read = { services: readList(annotations, 'services', limits.services, serviceName) };
-  const dnsNames = readList(annotations, 'dnsNames', limits.names, (name) => dnsLabels(name)?.join('.'));
-  const ipAddresses = readList(annotations, 'ipAddresses', limits.names, normaliseIpAddress);
-  for (const list of [read.services, dnsNames, ipAddresses]) if ('problem' in list) return list;
-  return {
-    services: valuesOf(read.services),
-    dnsNames: valuesOf(dnsNames),
-    ipAddresses: valuesOf(ipAddresses),
-  };
+  const services = readList(annotations, 'services');
+  const dnsNames = readList(annotations, 'dnsNames');
+  const ipAddresses = readList(annotations, 'ipAddresses');
+  if ('problem' in services) return services;
+  if ('problem' in dnsNames) return dnsNames;
+  if ('problem' in ipAddresses) return ipAddresses;
+  return { services: services.values, dnsNames: dnsNames.values, ipAddresses: ipAddresses.values };
 }
 
-const serviceName = (name: string): string | undefined => (isDnsLabel(name) ? name : undefined);
+interface ListFormat {
+  /** The largest number of entries. */
+  readonly most: number;
+  /** Undefined when the entry is not valid. */
+  readonly normalise: (entry: string) => string | undefined;
+  /** What an entry has to be, as the end of "… is not". */
+  readonly expected: string;
+}
+
+/** As many names as the schema of an MtlsCertificate allows. Each Service is read from the API server. */
+const formats: Readonly<Record<keyof typeof podAnnotations, ListFormat>> = {
+  services: {
+    most: 16,
+    normalise: (entry) => (isDnsLabel(entry) ? entry : undefined),
+    expected: 'the name of a Service; write the name without its namespace',
+  },
+  dnsNames: {
+    most: 100,
+    normalise: (entry) => dnsLabels(entry)?.join('.'),
+    expected: 'a DNS name',
+  },
+  ipAddresses: { most: 100, normalise: normaliseIpAddress, expected: 'an IP address' },
+};
 
 type List = { readonly values: readonly string[] } | { readonly problem: string };
 
-const valuesOf = (list: List): readonly string[] => ('values' in list ? list.values : []);
-
-function readList(
-  annotations: Readonly<Record<string, string>>,
-  field: keyof typeof podAnnotations,
-  most: number,
-  normalise: (name: string) => string | undefined,
-): List {
+function readList(annotations: Readonly<Record<string, string>>, field: keyof typeof podAnnotations): List {
   const key = podAnnotations[field];
+  const { most, normalise, expected } = formats[field];
   const text = (Object.hasOwn(annotations, key) ? annotations[key] : undefined)?.trim() ?? '';
   if (text === '') return { values: [] };
   const items = text.split(',', most + 1);
@@ -53,7 +64,11 @@ function readList(
   const values = new Set<string>();
   for (const item of items) {
     const value = normalise(item.trim());
-    if (value === undefined) return { problem: `${key}: ${JSON.stringify(truncate(item.trim()))} is not valid` };
+    if (value === undefined) {
+      const entry = item.trim();
+      if (entry === '') return { problem: `${key} has an empty entry; remove the comma` };
+      return { problem: `${key}: ${JSON.stringify(truncate(entry))} is not ${expected}` };
+    }
     values.add(value);
   }
   return { values: [...values] };

@@ -201,7 +201,7 @@ describe('status and events report the certificates of pods', { concurrency: tru
     const request = await pods.request(pod);
     await waitsFor(authority, 'ServiceNotFound', `${namespace}/${pod.metadata.name}`);
     const { note, type } = await eventOn(pod, 'PodCertificatePending');
-    assert.equal(note, 'ServiceNotFound: Service payments does not exist');
+    assert.match(note, /^ServiceNotFound: Service payments does not exist; create it/);
     assert.equal(type, 'Warning');
     await isPending(request);
     await createService(namespace, 'payments', { app: 'payments' });

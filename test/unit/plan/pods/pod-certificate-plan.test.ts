@@ -243,6 +243,48 @@ describe('the answer to a request', () => {
     assert.ok(!dependsOnCaches({ annotations: { other: '' } }));
   });
 
+  for (const [title, parts, expected] of [
+    [
+      'a Service that does not exist',
+      { annotations: { [services]: 'payments' }, services: new Map() },
+      'Service payments does not exist; create it, or correct mtls-operator.io/services in the volume of the pod',
+    ],
+    [
+      'a Service that does not select the pod',
+      { annotations: { [services]: 'payments' }, services: new Map([['payments', {}]]) },
+      'Service payments does not select the pod; correct its selector or the labels of the pod, or correct mtls-operator.io/services in the volume of the pod',
+    ],
+    [
+      'a Service with a namespace',
+      { annotations: { [services]: 'payments.shop' } },
+      'mtls-operator.io/services: "payments.shop" is not the name of a Service; write the name without its namespace',
+    ],
+    [
+      'a DNS name that is not valid',
+      { annotations: { [dnsNames]: 'a..b' } },
+      'mtls-operator.io/dns-names: "a..b" is not a DNS name',
+    ],
+    [
+      'a range of addresses',
+      { annotations: { [ipAddresses]: '10.0.0.0/24' } },
+      'mtls-operator.io/ip-addresses: "10.0.0.0/24" is not an IP address',
+    ],
+    [
+      'an empty entry',
+      { annotations: { [services]: 'payments,' } },
+      'mtls-operator.io/services has an empty entry; remove the comma',
+    ],
+    [
+      'DNS names without a grant, each of them once',
+      { annotations: { [dnsNames]: 'a.example.com,b.example.com' } },
+      'no entry of issuance.allow of MtlsAuthority default grants the DNS names "a.example.com", "b.example.com" in mtls-operator.io/dns-names; list a Service that selects the pod in mtls-operator.io/services instead, or ask an administrator for a grant',
+    ],
+  ] as const satisfies readonly (readonly [string, Parts, string])[])
+    test(`the message names ${title}, and what to do`, () => {
+      const planned = plan(parts);
+      assert.equal('message' in planned ? planned.message : undefined, expected);
+    });
+
   test('a message has at most 1,000 characters', () => {
     const many = Array.from({ length: 100 }, (_, i) => `${'x'.repeat(60)}${i}.example.com`).join();
     for (const parts of [
