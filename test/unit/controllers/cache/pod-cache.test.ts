@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { PodCache } from '../../../../src/controllers/cache/pod-cache.ts';
+
+const places = (cache: PodCache): string[] => cache.unknown.map(({ namespace, why }) => `${namespace}: ${why}`);
+const neverGone = () => false;
+
+describe('pods are not known', () => {
+  test('without --pod-evidence', () => {
+    const cache = new PodCache(false, undefined, neverGone);
+    assert.match(places(cache).join(), /^: start the operator with --pod-evidence \(chart: podEvidence.enabled\)/);
+    assert.deepEqual(cache.readable, []);
+  });
+
+  test('before they are listed', () => {
+    const listed = new Set<string>();
+    const cache = new PodCache(true, undefined, neverGone);
+    assert.deepEqual(places(cache), [': the operator has not listed them yet']);
+    cache.follow((namespace) => listed.has(namespace));
+    listed.add('');
+    assert.deepEqual([places(cache), cache.readable], [[], ['']]);
+  });
+
+  test('while the operator may not list them, in the watched namespaces that exist', () => {
+    const cache = new PodCache(true, ['gone', 'shop', 'web'], (namespace) => namespace === 'gone');
+    cache.follow((namespace) => namespace !== 'gone');
+    cache.notePermission('web', false);
+    assert.deepEqual(places(cache), ['web: the operator may not list and watch them (chart: podEvidence.enabled)']);
+    assert.deepEqual(cache.readable, ['shop']);
+    cache.notePermission('web', true);
+    assert.deepEqual(places(cache), []);
+  });
+});
