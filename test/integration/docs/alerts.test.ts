@@ -16,6 +16,7 @@ import { eventually } from '../../support/eventually.ts';
 import { installation } from '../../support/installation.ts';
 import { missing } from '../../support/missing.ts';
 import type { Operator } from '../../support/operator.ts';
+import { openPods, type PodWorld } from '../../support/pods/pods.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
 const prometheusName = 'spiffe://cluster.local/ns/monitoring/sa/prometheus';
@@ -25,6 +26,7 @@ let leader: Operator;
 let standby: Operator;
 let prometheus: Prometheus | undefined;
 let endContest: (() => Promise<void>) | undefined;
+let pods: PodWorld | undefined;
 
 const world = installation({ operator: false }, async () => {
   const mounted = await scratchFolder('metrics-server');
@@ -38,6 +40,7 @@ const world = installation({ operator: false }, async () => {
         '--metrics-authorization',
         '--metrics-service=mtls-operator',
         `--metrics-client=${prometheusName}`,
+        '--pod-certificates',
       ],
       env: { POD_NAME: pod },
       ...(server === undefined ? {} : { server }),
@@ -50,16 +53,20 @@ const world = installation({ operator: false }, async () => {
 });
 after(async () => {
   await endContest?.();
+  await pods?.close();
   await prometheus?.stop();
 });
 
-/** What the alerts and the dashboard show: a contested Secret, a bad authority, a missing source of roots, a revoked certificate and a rotation. */
+/** What the alerts and the dashboard show: a contested Secret, a bad authority, a missing source of roots, a revoked certificate, a rotation and requests of pods. */
 async function causeProblems(): Promise<void> {
   const { cluster } = world;
   await cluster.kubectl(['create', 'namespace', 'shop']);
   const shop = world.tenantOf('shop');
   await world.patchAuthority('default', {
-    spec: { trustBundle: { configMap: {}, additional: [{ configMap: { name: 'partner-roots' } }] } },
+    spec: {
+      podCertificates: {},
+      trustBundle: { configMap: {}, additional: [{ configMap: { name: 'partner-roots' } }] },
+    },
   });
   await world.createAuthority('own', { secretName: 'own-root' });
   await Promise.all([
@@ -72,7 +79,16 @@ async function causeProblems(): Promise<void> {
   await eventually(async () =>
     assert.equal((await world.authority('default')).status?.rotation?.phase, 'Distributing'),
   );
+  await requestForPod({});
+  await requestForPod({ 'example.com/unknown': 'denied' });
+  await requestForPod({ 'mtls-operator.io/services': 'missing' });
   endContest = await keepContesting(shop, 'payments', 'payments-server-tls');
+}
+
+/** A new pod requests a certificate with these userAnnotations. */
+async function requestForPod(userAnnotations: Readonly<Record<string, string>>): Promise<void> {
+  pods ??= await openPods(world.cluster);
+  await pods.request(await pods.create('shop', { certificates: [{ userAnnotations }] }));
 }
 
 /** The files in the pod of Prometheus. */
@@ -107,6 +123,7 @@ const impatient = [
 
 /** The values of the chart with which Prometheus watches the operator. */
 const monitoringValues = {
+  podCertificates: { enabled: true },
   metrics: {
     tls: { enabled: true },
     serviceMonitor: { enabled: true },
@@ -120,6 +137,7 @@ const monitoringValues = {
 
 /** The same for a Prometheus that presents a certificate instead of its token. */
 const clientValues = {
+  ...monitoringValues,
   metrics: { ...monitoringValues.metrics, authorization: { enabled: false }, clients: [prometheusName] },
 };
 
@@ -217,6 +235,7 @@ describe('a Prometheus with the ServiceMonitor and the alerts of the chart', { s
         'MtlsAdditionalRootsRefused firing',
         'MtlsAuthorityNotReady firing',
         'MtlsCertificateNotReady firing',
+        'MtlsPodCertificatesPending pending',
         'MtlsRootRotationStuck pending',
         'MtlsSecretContested firing',
       ]);
@@ -236,6 +255,8 @@ describe('a Prometheus with the ServiceMonitor and the alerts of the chart', { s
   test('has data for every query of the dashboard, and for every series in it', async () => {
     const { panels, templating } = shippedDashboard();
     await breakWatches();
+    // A percentile needs an observation between two scrapes.
+    await requestForPod({});
     const values: Record<string, string> = { __rate_interval: '5m' };
     for (const { name, definition, allValue } of templating.list) {
       if (definition === undefined) continue;
