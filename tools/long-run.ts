@@ -7,6 +7,7 @@ export const longRunVariables: readonly string[] = [
   'EVENT_RUNS',
   'FUZZ_CASES',
   'IMPORT_CASES',
+  'MESH_ROTATIONS',
   'PROXY_CASES',
   'QUEUE_RUNS',
   'ROTATION_RUNS',

@@ -51,7 +51,7 @@ const bundle = 'mesh-trust';
 const replica = { env: { POD_NAME: 'replica' } };
 
 /** The flags of the operator of a mesh. */
-export const operatorFlags = ['--pod-certificates'];
+export const operatorFlags = ['--pod-certificates', '--pod-evidence', '--restart-workloads'];
 
 /** Starts the operator, an authority with these settings of rotations, and all workloads. Waits until every pod is ready. */
 export async function startPodMesh(world: Installation, node: TestNode, rotation: object): Promise<PodMesh> {
@@ -62,7 +62,7 @@ export async function startPodMesh(world: Installation, node: TestNode, rotation
   await world.createAuthority(authorityName, {
     secretName: `${authorityName}-root`,
     root: { commonName: 'Mesh Root' },
-    rotation,
+    rotation: { podEvidence: true, restartWorkloads: true, ...rotation },
     trustBundle: { configMap: { name: bundle }, clusterTrustBundle: true },
     podCertificates: {},
   });
@@ -189,7 +189,10 @@ async function rolledOut({ kubectl }: TestNode, { name, namespace }: Pick<PodWor
 /** The roles and admission policies of the chart with everything that the mesh uses. */
 async function installRights(node: TestNode): Promise<void> {
   const helm = await openHelm('helm');
-  const rendered = await helm.render({ podCertificates: { enabled: true } });
+  const rendered = await helm.render({
+    podCertificates: { enabled: true },
+    podEvidence: { enabled: true, restartWorkloads: true },
+  });
   const rights = /^((Cluster)?Role(Binding)?|ValidatingAdmissionPolicy(Binding)?)$/;
   await apply(
     node,
