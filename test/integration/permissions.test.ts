@@ -28,7 +28,7 @@ interface Mode {
   readonly servesMetrics: boolean;
   /** Whether it injects roots. */
   readonly injectsRoots: boolean;
-  /** Whether it issues certificates to pods. */
+  /** Whether it issues certificates to pods, and watches them. */
   readonly servesPods: boolean;
 }
 
@@ -81,7 +81,7 @@ describe('the operator', () => {
   });
 });
 
-describe('the operator with --watch-namespaces, metrics over TLS, --inject-ca and --pod-certificates', () => {
+describe('the operator with --watch-namespaces, metrics over TLS, --inject-ca, --pod-certificates and --pod-evidence', () => {
   const namespace = 'watched';
   before(async () => {
     await world.operator.stop();
@@ -96,8 +96,8 @@ function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots, 
   const isNamespaced = watched.length > 0;
   const metrics: readonly Condition[] = servesMetrics ? ['metricsAuthorization', 'metricsCertificate'] : [];
   const injection: readonly Condition[] = injectsRoots ? ['injectCA'] : [];
-  const podCertificates: readonly Condition[] = servesPods ? ['podCertificates'] : [];
-  const conditions = ['authorities', ...metrics, ...injection, ...podCertificates] as const;
+  const ofPods: readonly Condition[] = servesPods ? ['podCertificates', 'podEvidence'] : [];
+  const conditions = ['authorities', ...metrics, ...injection, ...ofPods] as const;
   const release = { namespace: operatorNamespace, watched, conditions };
   const expected = operatorPermissions(permissionTable(), release);
   let metricsFolder = '';
@@ -107,7 +107,7 @@ function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots, 
       ...(isNamespaced ? [`--watch-namespaces=${watched.join(',')}`] : []),
       ...(servesMetrics ? metricsArguments(metricsFolder) : []),
       ...(injectsRoots ? ['--inject-ca'] : []),
-      ...(servesPods ? ['--pod-certificates'] : []),
+      ...(servesPods ? ['--pod-certificates', '--pod-evidence'] : []),
     ];
     return world.start({ server: world.proxy.server, args });
   };
@@ -134,6 +134,7 @@ function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots, 
       metrics: { tls: { enabled: servesMetrics } },
       injectCA: { enabled: injectsRoots },
       podCertificates: { enabled: servesPods },
+      podEvidence: { enabled: servesPods },
     };
     if (isNamespaced) await applyRoles({ watchNamespaces: watched, ...values });
     granted = await grantedPermissions(world.api, account);

@@ -60,7 +60,7 @@ export async function prepareOccasions({ world, tenant, pods }: Place, isNamespa
     if (!isNamespaced) await eventually(() => world.api.get(paths.clusterTrustBundles(bundleOf(use, tenant))));
   }
   if (pods !== undefined) {
-    await world.patchAuthority('default', { spec: { podCertificates: {} } });
+    await world.patchAuthority('default', { spec: { podCertificates: {}, rotation: { podEvidence: true } } });
     const ports = [{ port: 443 }];
     await world.api.create(paths.services(tenant.namespace), {
       metadata: { name: 'db' },
