@@ -54,6 +54,11 @@ export interface PodCertificateContext {
   readonly now: () => Date;
 }
 
+interface PlannedRequest {
+  readonly observation: PodRequestObservation;
+  readonly plan: PodCertificatePlan;
+}
+
 type Requeue = { readonly requeueAt: Date } | undefined;
 
 /** Most requests that wait are answered within this time, for instance when the Service of a new Deployment follows its pods. */
@@ -79,8 +84,9 @@ export class PodCertificateReconciler {
     // Nothing answers a request to an authority that is no signer for pods.
     if (request === undefined || !observer.isServed(request)) return this.forget(key);
     try {
-      const { observation, plan } = await this.#plan(request, signal);
-      if (observation === undefined) return this.forget(key);
+      const planned = await this.#plan(request, signal);
+      if (planned === undefined) return this.forget(key);
+      const { observation, plan } = planned;
       if (plan.step === 'wait') return this.#wait(key, request, plan);
       if (plan.step === 'record') return this.#awaitRecord(key, request, plan);
       if (plan.step === 'deny') await this.#deny(request, plan, signal);
@@ -91,22 +97,15 @@ export class PodCertificateReconciler {
     }
   }
 
-  async #plan(
-    request: PodRequestRecord,
-    signal: AbortSignal,
-  ): Promise<
-    { observation: undefined; plan?: undefined } | { observation: PodRequestObservation; plan: PodCertificatePlan }
-  > {
+  /** Undefined when nothing answers the request. */
+  async #plan(request: PodRequestRecord, signal: AbortSignal): Promise<PlannedRequest | undefined> {
     const { observer, now } = this.#context;
-    const observation = await observer.observe(request, signal);
-    if (observation === undefined) return { observation };
-    const plan = planPodCertificate(observation.observed, now());
-    if (plan.step !== 'deny' || !plan.dependsOnCaches) return { observation, plan };
+    const planned = (observation: PodRequestObservation | undefined): PlannedRequest | undefined =>
+      observation && { observation, plan: planPodCertificate(observation.observed, now()) };
+    const first = planned(await observer.observe(request, signal));
+    if (first?.plan.step !== 'deny' || !first.plan.dependsOnCaches) return first;
     // A denial is final, so it must not come from an old version of the authority or the namespace.
-    const renewed = await observer.renew(request, observation, signal);
-    return renewed === undefined
-      ? { observation: renewed }
-      : { observation: renewed, plan: planPodCertificate(renewed.observed, now()) };
+    return planned(await observer.renew(request, first.observation, signal));
   }
 
   async #issue(

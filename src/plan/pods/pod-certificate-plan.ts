@@ -2,17 +2,17 @@ import { podAnnotations } from '../../api/constants.ts';
 import type { PodCertificateReason } from '../../api/reasons.ts';
 import type { MtlsAuthoritySpec } from '../../api/types.ts';
 import { anchorId, type LeafProfile } from '../../pki/index.ts';
-import type { AuthorityState } from '../certificate/authority-state.ts';
+import type { AuthorityState, ReadyAuthority } from '../certificate/authority-state.ts';
 import { isSelected } from '../policy/grant.ts';
 import { selectorText, selects } from '../policy/label-selector.ts';
 import type { KnownNamespace } from '../records/namespace-record.ts';
 import { recordedUntil } from '../records/pod-leaves.ts';
 import { truncate } from '../text/message-text.ts';
 import { labelsRightHint } from '../text/missing-right.ts';
-import { podLeafRequest } from './pod-leaf-request.ts';
+import { type PodRefusal, podLeafRequest } from './pod-leaf-request.ts';
 import { type ObservedPod, type ObservedService, type PodRequestRecord, sourceOfRequest } from './pod-request.ts';
 import { type PodValidity, podValidity } from './pod-validity.ts';
-import { readUserAnnotations } from './user-annotations.ts';
+import { type PodNames, readUserAnnotations } from './user-annotations.ts';
 
 /** The kinds of keys in requests, as Kubernetes names them, by the name that describeKey has for them. */
 const keyTypes: Readonly<Record<string, KeyType>> = {
@@ -78,64 +78,90 @@ export interface WaitForCertificate {
 /** A pending or denied request whose pod exists: the pod gets an event about it. */
 export const isAboutPod = ({ reason }: { readonly reason: PodCertificateReason }): boolean => reason !== 'PodMismatch';
 
-/** Reasons that pass without a person. */
-const passing: ReadonlySet<PodCertificateReason> = new Set<PodCertificateReason>(['Pending']);
-export const passesByItself = ({ reason }: { readonly reason: PodCertificateReason }): boolean => passing.has(reason);
+/** A pending request that needs no person: its pod gets no event. */
+export const passesByItself = ({ reason }: { readonly reason: PodCertificateReason }): boolean => reason === 'Pending';
 
 /** Plans the answer. A denial is final, so that only what the author of the pod has to change leads to one. */
 export function planPodCertificate(observed: ObservedPodRequest, now: Date): PodCertificatePlan {
-  const { request, pod } = observed;
+  const { request, pod, authority, namespace } = observed;
+  if (pod === undefined) return mismatch(request, 'does not exist');
   const forged = requestProblem(request, pod);
-  if (forged !== undefined || pod === undefined) return forged ?? mismatch(request, 'does not exist');
+  if (forged !== undefined) return forged;
   const source = sourceOfRequest(request, pod);
   if (source === undefined) return missingVolume(request);
   const names = readUserAnnotations(source.annotations);
   if ('problem' in names) return deny('InvalidUnverifiedUserAnnotations', names.problem);
-  const { authority, namespace } = observed;
   if (authority.state === 'missing' || authority.state === 'unknown')
     return wait('Pending', 'the operator has not read the root of the authority yet');
   if (namespace === undefined)
     return wait('Pending', `the operator has not read namespace ${request.namespace} yet; its labels decide`);
   const refused = keyProblem(observed) ?? selectionProblem(observed, namespace);
-  if (refused !== undefined) return refused.step === 'wait' || !pod.hasStarted ? refused : later(refused);
+  if (refused !== undefined) return waitIfRunning(refused, pod);
   for (const name of names.services) {
     const problem = serviceProblem(name, observed.services.get(name), pod);
     if (problem !== undefined) return problem;
   }
-  if (authority.state === 'notReady') return wait('AuthorityNotReady', `${authority.reason}: ${authority.message}`);
-  if (authority.issuancePaused !== undefined) {
-    const { reason, message } = authority.issuancePaused;
-    return wait('AuthorityNotReady', `${reason}: ${message}`);
-  }
-  const { maxDuration } = observed.podCertificates;
-  const limits = { requestedMs: request.maxExpirationMs, maxDuration, rotationMs: authority.longestPodLifetimeMs };
+  if (authority.state === 'notReady') return authorityNotReady(authority);
+  if (authority.issuancePaused !== undefined) return authorityNotReady(authority.issuancePaused);
+  return planCertificate(observed, { authority, namespace, pod, names }, now);
+}
+
+/** Why a request does not come from the kubelet of a live pod. */
+function requestProblem(request: PodRequestRecord, pod: ObservedPod): DenyPodCertificate | undefined {
+  if (pod.uid !== request.podUid) return mismatch(request, `has the UID ${pod.uid}, not ${truncate(request.podUid)}`);
+  if (pod.serviceAccountName !== request.serviceAccountName) return mismatch(request, 'has another ServiceAccount');
+  if (pod.nodeName !== request.nodeName) return mismatch(request, 'is on another node');
+  return pod.isFinished ? deny('PodFinished', `pod ${request.podName} has ended`) : undefined;
+}
+
+/** What a certificate for a pod that may have one depends on. */
+interface CertificateInput {
+  readonly authority: ReadyAuthority;
+  readonly namespace: KnownNamespace;
+  readonly pod: ObservedPod;
+  readonly names: PodNames;
+}
+
+/** Plans the certificate: its validity, its names, and the record of its root. */
+function planCertificate(
+  observed: ObservedPodRequest,
+  { authority, namespace, pod, names }: CertificateInput,
+  now: Date,
+): PodCertificatePlan {
+  const { request, podCertificates } = observed;
+  const limits = {
+    requestedMs: request.maxExpirationMs,
+    maxDuration: podCertificates.maxDuration,
+    rotationMs: authority.longestPodLifetimeMs,
+  };
   const validity = podValidity(authority, limits, now);
   if ('reason' in validity) return wait(validity.reason, validity.message);
   const durationMs = validity.notAfter.getTime() - validity.notBefore.getTime();
   const scope = scopeOf(observed, namespace, authority);
   const planned = podLeafRequest(names, pod, { authority, scope, durationMs });
-  if ('profile' in planned) {
-    const root = anchorId(authority.anchor);
-    const recorded = recordedUntil(authority.podLeaves, root);
-    const { notAfter } = validity;
-    if (recorded === undefined || recorded < notAfter) return { step: 'record', anchorId: root, notAfter };
-    return { step: 'issue', profile: planned.profile, validity, anchorId: root };
-  }
-  const { reason, message } = planned;
-  if (reason === 'NameConstrained') return wait(reason, message);
-  // The labels may select a grant.
-  if (reason === 'NamesDenied' && namespace.labels === undefined) return labelsForbidden(request.namespace);
-  const denial = deny(reason, message, reason === 'NamesDenied');
-  return reason === 'NamesDenied' && pod.hasStarted ? later(denial) : denial;
+  if ('reason' in planned) return planRefusal(planned, request, { namespace, pod });
+  const root = anchorId(authority.anchor);
+  const recorded = recordedUntil(authority.podLeaves, root);
+  const { notAfter } = validity;
+  if (recorded === undefined || recorded < notAfter) return { step: 'record', anchorId: root, notAfter };
+  return { step: 'issue', profile: planned.profile, validity, anchorId: root };
 }
 
-/** Why a request does not come from the kubelet of a live pod. */
-function requestProblem(request: PodRequestRecord, pod: ObservedPod | undefined): DenyPodCertificate | undefined {
-  if (pod === undefined) return mismatch(request, 'does not exist');
-  if (pod.uid !== request.podUid) return mismatch(request, `has the UID ${pod.uid}, not ${truncate(request.podUid)}`);
-  if (pod.serviceAccountName !== request.serviceAccountName) return mismatch(request, 'has another ServiceAccount');
-  if (pod.nodeName !== request.nodeName) return mismatch(request, 'is on another node');
-  return pod.isFinished ? deny('PodFinished', `pod ${request.podName} has ended`) : undefined;
+function planRefusal(
+  { reason, message }: PodRefusal,
+  request: PodRequestRecord,
+  { namespace, pod }: Pick<CertificateInput, 'namespace' | 'pod'>,
+): DenyPodCertificate | WaitForCertificate {
+  switch (reason) {
+    case 'InvalidUnverifiedUserAnnotations':
+      return deny(reason, message);
+    case 'NameConstrained':
+      return wait(reason, message);
+    case 'NamesDenied':
+      // The labels may select a grant.
+      if (namespace.labels === undefined) return labelsForbidden(request.namespace);
+      return waitIfRunning(deny(reason, message, true), pod);
+  }
 }
 
 const mismatch = ({ podName }: PodRequestRecord, how: string): DenyPodCertificate =>
@@ -201,7 +227,7 @@ function serviceProblem(
 const scopeOf = (
   { request }: ObservedPodRequest,
   { labels }: KnownNamespace,
-  { trustDomain, clusterDomain, issuance }: Extract<AuthorityState, { state: 'ready' }>,
+  { trustDomain, clusterDomain, issuance }: ReadyAuthority,
 ) => ({ namespace: request.namespace, labels, authority: request.authority, trustDomain, clusterDomain, issuance });
 
 const deny = (reason: PodCertificateReason, message: string, dependsOnCaches = false): DenyPodCertificate => ({
@@ -211,7 +237,7 @@ const deny = (reason: PodCertificateReason, message: string, dependsOnCaches = f
   dependsOnCaches,
 });
 
-/** Kubelet copies the message into events. */
+/** kubelet copies the message into events. */
 const longestMessage = 900;
 
 const wait = (reason: PodCertificateReason, message: string): WaitForCertificate => ({
@@ -220,9 +246,18 @@ const wait = (reason: PodCertificateReason, message: string): WaitForCertificate
   message: truncate(message, longestMessage),
 });
 
-/** For a pod that runs: kubelet would never renew the certificate of the pod again after a denial. */
-const later = ({ reason, message }: DenyPodCertificate): WaitForCertificate =>
-  wait(reason, `${message}; the pod runs, so the request waits until an administrator allows it again`);
+const authorityNotReady = ({ reason, message }: { reason: string; message: string }): WaitForCertificate =>
+  wait('AuthorityNotReady', `${reason}: ${message}`);
+
+/** A request of a pod that runs waits: after a denial kubelet would never renew the certificate of the pod again. */
+const waitIfRunning = (
+  refused: DenyPodCertificate | WaitForCertificate,
+  { hasStarted }: ObservedPod,
+): DenyPodCertificate | WaitForCertificate => {
+  if (refused.step === 'wait' || !hasStarted) return refused;
+  const { reason, message } = refused;
+  return wait(reason, `${message}; the pod runs, so the request waits until an administrator allows it again`);
+};
 
 const shortestRetryMs = 1000;
 const longestRetryMs = 120_000;
