@@ -93,6 +93,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   cleanup.defer(() => removeCgroups(cgroupFolders(cgroup)));
   createCgroup(cgroup);
 
+  log('Starting a node with kube-scheduler, containerd and kubelet...');
   async function startRuntime(): Promise<{ sandbox: Sandbox; containerd: Containerd }> {
     const sandbox = await startSandbox(folder, guarded);
     cleanup.defer(() => endSandbox(sandbox.init));
