@@ -445,7 +445,7 @@ export type PodCertificatesReason =
  */
 export type PodCertificateReason =
   /**
-   * Denied. The pod of the request does not exist, or has another UID, ServiceAccount or node. Kubelet makes no such request.
+   * Denied. The pod of the request does not exist, or has another UID, ServiceAccount or node. kubelet makes no such request.
    * @action Do not create PodCertificateRequests by hand.
    */
   | 'PodMismatch'
@@ -522,7 +522,7 @@ export type PodCertificateReason =
 /** Reasons of the events of pods. Both are Warnings. The note begins with the reason. */
 export type PodEvent =
   /**
-   * The request for a certificate of the pod was denied. Kubelet does not ask again.
+   * The request for a certificate of the pod was denied. kubelet does not ask again.
    * @action Correct what the note names, and create the pod again.
    */
   | 'PodCertificateDenied'

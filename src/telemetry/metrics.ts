@@ -32,7 +32,7 @@ export interface MetricsOptions {
   readonly perCertificate: boolean;
 }
 
-/** Kubelet retries the mount of a pod after seconds, and requests are deleted after 15 minutes. */
+/** kubelet retries the mount of a pod after seconds, and requests are deleted after 15 minutes. */
 const issueSeconds = [0.5, 1, 2, 5, 10, 30, 60, 300, 900];
 
 /** The metrics of the operator. */

@@ -89,7 +89,7 @@ export function eventsFile(reasons: string): string {
     table(unionMembers(reasons, 'AuthorityEvent')),
     'The operator also sends a Warning when a condition changes to a reason that asks a person to act. The event has the same reason: see\n[conditions](conditions.md#mtlsauthority).\n',
     '## Events of a pod\n',
-    'These are Warnings about the certificate that a volume of the pod requests. The note begins with one of the reasons below. Kubelet sends\nevents of its own.\n',
+    'These are Warnings about the certificate that a volume of the pod requests. The note begins with one of the reasons below. kubelet sends\nevents of its own.\n',
     table(unionMembers(reasons, 'PodEvent')),
     'A denial is final for the pod, because kubelet does not ask again: correct what the note names, and create the pod again. A request that\nwaits is retried.\n',
     table(unionMembers(reasons, 'PodCertificateReason')),

@@ -41,7 +41,7 @@ export interface Publication {
   readonly changedAtMs: number;
   /** See IssuedSecret. */
   readonly written?: ContentWrite;
-  /** Set for a ClusterTrustBundle. Kubelet caches its content when a pod mounts it by name. */
+  /** Set for a ClusterTrustBundle. kubelet caches its content when a pod mounts it by name. */
   readonly isClusterTrustBundle?: true;
   /** See IssuedSecret. */
   readonly changeCount?: number;
