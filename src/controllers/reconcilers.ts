@@ -200,9 +200,12 @@ function podCertificateReconciler(
     }),
     pending,
     records,
-    onIssued: ({ authority, podUid, anchorId }) => {
+    onIssuing: ({ authority, podUid, creationTimestamp }) => {
+      if (caches.pods.isOn) podActions.issuances.begin(authority, podUid, creationTimestamp);
+    },
+    onIssued: ({ authority, podUid, requestedAt, anchorId: root }) => {
       reports.issued(authorities.get(authority));
-      if (caches.pods.isOn) podActions.issuances.note(authority, podUid, anchorId);
+      if (caches.pods.isOn) podActions.issuances.note(authority, podUid, { root, requestedAt });
     },
     onPendingChanged: (name) => {
       const authority = authorities.get(name);

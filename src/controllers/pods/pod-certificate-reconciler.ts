@@ -31,6 +31,8 @@ export interface PodCertificateMetrics {
 export interface IssuedPodCertificate {
   readonly authority: string;
   readonly podUid: string;
+  /** When the request was created. */
+  readonly requestedAt: string;
   /** The anchor identity of the root. */
   readonly anchorId: string;
   readonly notAfter: Date;
@@ -44,6 +46,8 @@ export interface PodCertificateContext {
   readonly pending: PendingPodRequests;
   /** The certificates that wait for a record in the root Secret. */
   readonly records: { request(authority: string, root: string, notAfter: Date): void };
+  /** Called before a certificate is written. Until `onIssued`, the pod may have it or not. */
+  readonly onIssuing: (request: PodRequestRecord) => void;
   /** Called when a certificate was issued. */
   readonly onIssued: (issued: IssuedPodCertificate) => void;
   /** Called when the requests of an authority that wait have changed. */
@@ -114,23 +118,25 @@ export class PodCertificateReconciler {
     plan: IssuePodCertificate,
     signal: AbortSignal,
   ): Promise<void> {
-    const { onIssued, metrics, now } = this.#context;
+    const { onIssuing, onIssued, metrics, now } = this.#context;
     if (publicKey === undefined || material?.issuer === undefined)
       throw new PkiError('IssuerRefuses', 'the authority has changed since the request was planned');
     const { validity, anchorId } = plan;
     const context = { now: now(), serialSeed: randomBytes(20), validity };
     const issued = await issueLeaf(plan.profile, publicKey, material.issuer, context);
+    const status = issuedStatus(issued, plan, now());
+    onIssuing(request);
     try {
-      await this.#write(request, issuedStatus(issued, plan, now()), signal);
+      await this.#write(request, status, signal);
     } catch (error) {
       // The pod may have the certificate although the answer to the write was lost.
       if (isKubeError(error) && error.outcomeUnknown) this.#audit(request, plan, issued, 'unknown');
       throw error;
     }
     this.#audit(request, plan, issued, 'delivered');
-    const { authority, podUid } = request;
+    const { authority, podUid, creationTimestamp: requestedAt } = request;
     metrics.onPodCertificateIssued(authority, secondsSince(request, now()));
-    onIssued({ authority, podUid, anchorId, notAfter: issued.leaf.notAfter });
+    onIssued({ authority, podUid, requestedAt, anchorId, notAfter: issued.leaf.notAfter });
   }
 
   async #deny(request: PodRequestRecord, plan: DenyPodCertificate, signal: AbortSignal): Promise<void> {

@@ -1,12 +1,20 @@
 import type { PodIssuance } from '../../plan/index.ts';
 
+/** The last certificate of a pod, and when the request for it was created. */
+interface Known extends PodIssuance {
+  readonly requestedAtMs: number;
+}
+
+/** Equal to no root. */
+const unknownRoot = '';
+
 /**
  * The certificates that this leader has issued to pods since the switch of a rotation: the rotation knows from them which pods no
  * longer use the old root. A new term begins without them, and the rotation then waits longer.
  */
 export class PodIssuances {
   /** By name of authority, then by UID of pod. The oldest entry comes first. */
-  readonly #byAuthority = new Map<string, Map<string, PodIssuance>>();
+  readonly #byAuthority = new Map<string, Map<string, Known>>();
   readonly #monotonicMs: () => number;
 
   /** @param monotonicMs a monotonic clock in milliseconds */
@@ -19,12 +27,34 @@ export class PodIssuances {
     return this.#byAuthority.get(authority) ?? none;
   }
 
-  /** @param root the root that issued the certificate, see anchorId */
-  note(authority: string, podUid: string, root: string): void {
-    const pods = this.#byAuthority.get(authority) ?? new Map<string, PodIssuance>();
+  /**
+   * The certificate of a pod is about to be written. Until `note`, nobody knows which certificate the pod has: the answer to the
+   * write may get lost.
+   * @param requestedAt when the request was created
+   */
+  begin(authority: string, podUid: string, requestedAt: string): void {
+    const known = this.#byAuthority.get(authority)?.get(podUid);
+    const requestedAtMs = Math.max(Date.parse(requestedAt), known?.requestedAtMs ?? Number.NEGATIVE_INFINITY);
+    this.#set(authority, podUid, { root: unknownRoot, atMs: this.#monotonicMs(), requestedAtMs });
+  }
+
+  /**
+   * A certificate was written. Kubelet reads only the answer to its last request: an earlier request, from before a restart of
+   * kubelet, says nothing about the pod.
+   * @param root the root that issued the certificate, see anchorId
+   */
+  note(authority: string, podUid: string, { root, requestedAt }: { root: string; requestedAt: string }): void {
+    const requestedAtMs = Date.parse(requestedAt);
+    const known = this.#byAuthority.get(authority)?.get(podUid);
+    if (known !== undefined && known.requestedAtMs > requestedAtMs) return;
+    this.#set(authority, podUid, { root, atMs: this.#monotonicMs(), requestedAtMs });
+  }
+
+  #set(authority: string, podUid: string, issuance: Known): void {
+    const pods = this.#byAuthority.get(authority) ?? new Map<string, Known>();
     this.#byAuthority.set(authority, pods);
     pods.delete(podUid);
-    pods.set(podUid, { root, atMs: this.#monotonicMs() });
+    pods.set(podUid, issuance);
     for (const oldest of pods.keys()) {
       if (pods.size <= mostPods) break;
       pods.delete(oldest);

@@ -116,6 +116,7 @@ function begin({ labels = {}, selector = {}, found = pod, recorded = later(hours
       request: (name, id, notAfter) =>
         did.push(`record ${name} ${id === anchorId(issuer.anchor)} ${notAfter.toISOString()}`),
     },
+    onIssuing: ({ podUid }) => did.push(`issues ${podUid}`),
     onIssued: ({ podUid }) => did.push(`issued ${podUid}`),
     onPendingChanged: (name) => did.push(`pending changed of ${name}`),
     recorder: { record: (event) => events.push(event) },
@@ -148,7 +149,7 @@ describe('a request', () => {
     const [leaf] = parseCertificates(certificateChain);
     assert.ok(leaf !== undefined && leaf.publicKey.equals(createPublicKey(key)));
     assert.equal(notAfter, leaf.notAfter.toISOString().replace('.000', ''));
-    assert.deepEqual(did, ['counted default after 8 s', 'issued pod-uid']);
+    assert.deepEqual(did, ['issues pod-uid', 'counted default after 8 s', 'issued pod-uid']);
     assert.deepEqual(events, []);
     assert.equal(requests.size, 0);
     assert.deepEqual(logged, [
@@ -235,6 +236,6 @@ describe('a request', () => {
       logged.map(({ delivery, pod: name }) => [delivery, name]),
       [['unknown', 'web']],
     );
-    assert.deepEqual(did, []);
+    assert.deepEqual(did, ['issues pod-uid'], 'from then on, nobody knows which certificate the pod has');
   });
 });
