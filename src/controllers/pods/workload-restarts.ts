@@ -2,6 +2,7 @@ import { apiVersion } from '../../api/constants.ts';
 import {
   type GuardedClient,
   isKubeError,
+  type KubeError,
   type Log,
   type ObjectRef,
   replicaSets,
@@ -100,7 +101,9 @@ export class WorkloadRestarts {
     const { key, pods } = rotation.restart;
     const phase = this.#phaseOf(authority, key);
     if (await this.#isRollingOut(phase, signal)) return;
-    const due = controllersOf(pods, phase.stuck).filter(({ ownerUid }) => this.#isDue(phase, ownerUid));
+    const controllers = controllersOf(pods, phase);
+    forgetAbsent(phase, controllers);
+    const due = controllers.filter(({ ownerUid }) => this.#isDue(phase, ownerUid));
     for (const pod of due.slice(0, mostLookups)) if (await this.#restart(authority, phase, pod, signal)) return;
   }
 
@@ -122,14 +125,24 @@ export class WorkloadRestarts {
     const { current, outcomes } = phase;
     if (current === undefined) return false;
     const { workload, ownerUid, sinceMs } = current;
-    const live = await this.#options.client.find(workloadKinds[workload.kind], workload, { signal });
-    const isDone = live === undefined || isRolledOut(workload.kind, live);
+    const isDone = await this.#isRolledOut(workload, signal);
     if (!isDone && this.#options.monotonicMs() - sinceMs < longestRolloutMs) return true;
     delete phase.current;
     if (!isDone) phase.stuck.set(workload.namespace, (phase.stuck.get(workload.namespace) ?? 0) + 1);
     const what = isDone ? 'has restarted' : 'was restarted 10 minutes ago, and its new pods are not all available';
     outcomes.set(ownerUid, { text: `${inWords(workload)} ${what}` });
     return false;
+  }
+
+  /** False, too, when the API server does not tell: then the next workload waits as for a rollout that is stuck. */
+  async #isRolledOut(workload: WorkloadRef, signal: AbortSignal): Promise<boolean> {
+    try {
+      const live = await this.#options.client.find(workloadKinds[workload.kind], workload, { signal });
+      return live === undefined || isRolledOut(workload.kind, live);
+    } catch (error) {
+      if (!isAboutOneObject(error)) throw error;
+      return false;
+    }
   }
 
   /** Restarts the workload of a pod. Returns true if the next workload has to wait. */
@@ -167,7 +180,7 @@ export class WorkloadRestarts {
     } catch (error) {
       // Another client, usually the workload's controller, has changed the workload: it is read again in the next reconcile.
       if (isKubeError(error, 'Conflict', 'NotFound')) return true;
-      if (!isKubeError(error, 'Forbidden', 'Invalid')) throw error;
+      if (!isAboutOneObject(error)) throw error;
       return outcome(`the API server refuses to restart it: ${error.message.slice(0, longestRefusal)}`, later());
     }
   }
@@ -212,6 +225,13 @@ export class WorkloadRestarts {
   }
 }
 
+/**
+ * True for an error that may concern one object only, for instance because it is too large or a webhook of its namespace fails. It
+ * must not hold up the workloads of others.
+ */
+const isAboutOneObject = (error: unknown): error is KubeError =>
+  isKubeError(error, 'Forbidden', 'Invalid', 'BadRequest', 'ServerError', 'Timeout', 'Malformed');
+
 /** A message of the API server can be long, and a condition shows several of them. */
 const longestRefusal = 200;
 
@@ -222,17 +242,35 @@ interface Controlled {
 
 /**
  * One pod of each controller, by name. A namespace whose rollouts do not end comes last: a tenant with many broken workloads
- * then delays the others once.
+ * then delays the others once. A controller that was tried comes after those that were not: otherwise a tenant with many workloads
+ * that cannot be restarted would use up all lookups.
  */
-function controllersOf(pods: readonly PodRecord[], stuck: ReadonlyMap<string, number>): Controlled[] {
+function controllersOf(pods: readonly PodRecord[], { stuck, outcomes }: Phase): Controlled[] {
   const byOwner = new Map<string, PodRecord>();
   const stuckIn = ({ namespace }: PodRecord): number => stuck.get(namespace) ?? 0;
+  const tried = ({ owner }: PodRecord): number => (outcomes.has(owner?.uid ?? '') ? 1 : 0);
   const sorted = pods.toSorted(
-    (a, b) => stuckIn(a) - stuckIn(b) || compare(a.namespace, b.namespace) || compare(a.name, b.name),
+    (a, b) =>
+      tried(a) - tried(b) ||
+      stuckIn(a) - stuckIn(b) ||
+      compare(a.namespace, b.namespace) ||
+      compare(a.name, b.name),
   );
   for (const pod of sorted) if (pod.owner !== undefined && !byOwner.has(pod.owner.uid)) byOwner.set(pod.owner.uid, pod);
   return [...byOwner].map(([ownerUid, pod]) => ({ ownerUid, pod }));
 }
+
+/**
+ * Forgets controllers whose pods are gone, because pods can name as many as they like. If pods of a workload come back, its
+ * annotation shows that it has restarted.
+ */
+function forgetAbsent({ outcomes }: Phase, controllers: readonly Controlled[]): void {
+  if (outcomes.size < mostAbsent + controllers.length) return;
+  const present = new Set(controllers.map(({ ownerUid }) => ownerUid));
+  for (const uid of outcomes.keys()) if (!present.has(uid)) outcomes.delete(uid);
+}
+/** Most phases restart fewer workloads, and then nothing is forgotten. */
+const mostAbsent = 1000;
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 

@@ -32,6 +32,8 @@ class World {
   readonly api = new MemoryApi();
   readonly events: EventDetails[] = [];
   nowMs = 0;
+  /** The name of a workload that the operator may not read. */
+  unreadable: string | undefined;
   /** The errors of the next patches. */
   readonly refusals: KubeError[] = [];
   restarts = this.newTerm();
@@ -41,7 +43,10 @@ class World {
     const { client } = api;
     this.restarts = new WorkloadRestarts({
       client: {
-        find: (...args) => client.find(...args),
+        find: async (...args: Parameters<typeof client.find>) => {
+          if (args[1].name === this.unreadable) throw new KubeError('Forbidden', 'no');
+          return client.find(...args);
+        },
         mergePatch: async (...args: Parameters<typeof client.mergePatch>) => {
           const refusal = this.refusals.shift();
           if (refusal !== undefined) throw refusal;
@@ -304,6 +309,49 @@ describe('a rotation that needs restarts', () => {
     world.nowMs = 30_000;
     await world.advance(...pods);
     assert.deepEqual(world.restarted.slice(1), ['Deployment shop/a']);
+  });
+
+  for (const code of ['BadRequest', 'ServerError', 'Timeout', 'Malformed'] as const) {
+    test(`a workload that cannot be restarted because of an error (${code}) does not hold up the others`, async () => {
+      const world = new World();
+      const pods = [await world.deployment('a', {}, 'aaa'), await world.deployment('b')];
+      world.refusals.push(new KubeError(code, 'too large'));
+      await world.advance(...pods);
+      assert.deepEqual(world.restarted, ['Deployment shop/b']);
+    });
+  }
+
+  test('a workload that cannot be read any more counts as stuck, and does not hold up the others for ever', async () => {
+    const world = new World();
+    const pods = [await world.deployment('a'), await world.deployment('b')];
+    await world.advance(...pods);
+    world.unreadable = 'a';
+    await world.advance(...pods);
+    world.nowMs = minutes(10);
+    await world.advance(...pods);
+    assert.deepEqual(world.restarted, ['Deployment shop/a', 'Deployment shop/b']);
+  });
+
+  test('many workloads that cannot be restarted delay the others once', async () => {
+    const world = new World();
+    const paused = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => world.deployment(`p${i}`, { paused: true }, 'aaa')),
+    );
+    const pods = [...paused, await world.deployment('b')];
+    await world.advance(...pods);
+    assert.deepEqual(world.restarted, []);
+    world.nowMs = minutes(1);
+    await world.advance(...pods);
+    assert.deepEqual(world.restarted, ['Deployment shop/b']);
+  });
+
+  test('forgets controllers whose pods are gone', async () => {
+    const world = new World();
+    for (let i = 0; i < 1100; i += 1) {
+      const job = { apiVersion: 'batch/v1', kind: 'Job', name: 'j', uid: `j${i}` };
+      await world.advance(pod({ owner: job }));
+    }
+    assert.ok(world.outcomes().length <= 1002, `${world.outcomes().length}`);
   });
 
   test('tries again when the workload has changed meanwhile', async () => {
