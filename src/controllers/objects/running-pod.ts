@@ -100,7 +100,7 @@ interface Content {
   readonly parts: readonly RotatedPart[];
 }
 
-/** The most that a record holds. A pod with more counts as one that reads every object. */
+/** The most that a record holds. A pod with more counts as one that reads every object, or has certificates of every authority. */
 const most = { frozen: 32, characters: 2048, signers: 16 };
 
 /** Pods of one workload share most of their record. A pool of its own, because any user can fill it. */
@@ -160,7 +160,8 @@ const unread = (startedAtMs: number) => ({
 /** The authorities of the podCertificate sources. */
 function signersIn({ spec }: PodContent): string[] {
   const sources = (spec?.volumes ?? []).flatMap(({ projected }) => projected?.sources ?? []);
-  return sources.flatMap(({ podCertificate }) => authorityIn(podCertificate?.signerName) ?? []).slice(0, most.signers);
+  const signers = sources.flatMap(({ podCertificate }) => authorityIn(podCertificate?.signerName) ?? []);
+  return signers.length > most.signers ? [anyAuthority] : signers;
 }
 
 function authorityIn(signerName: string | undefined): string | undefined {

@@ -367,6 +367,11 @@ describe('the pods that may present a podCertificate of the old root', () => {
       more: { issuances: issued(0) },
       held: true,
     },
+    'a pod that reads more by subPath than a record holds, perhaps its podCertificate': {
+      pods: [{ ...withCertificate, frozen: [reads(anyObject)] }],
+      more: { issuances: issued(0) },
+      held: true,
+    },
     'not a pod that the operator restarted for this phase': {
       pods: [{ ...withCertificate, restartedFor: 'default/r1/Draining' }],
       held: false,
