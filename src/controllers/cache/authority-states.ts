@@ -11,6 +11,8 @@ import {
 import type { SigningMaterial } from './signing-material.ts';
 
 interface Entry {
+  /** The UID of the authority. */
+  readonly uid: string;
   readonly state: RootState;
   readonly material?: SigningMaterial;
   /** The roots that may have signed the leaves in Secrets. */
@@ -36,8 +38,8 @@ export class AuthorityStates {
   readonly #entries = new Map<string, Entry>();
 
   /** Sets the state of an authority from a verdict. Returns how it changed. */
-  set({ name, status }: AuthorityRecord, verdict: AuthorityVerdict): readonly AuthorityChange[] {
-    const entry = entryOf(status, verdict);
+  set({ name, uid, status }: AuthorityRecord, verdict: AuthorityVerdict): readonly AuthorityChange[] {
+    const entry = { uid, ...entryOf(status, verdict) };
     const before = this.#entries.get(name);
     const changes = before === undefined ? (['whole'] as const) : changesBetween(before, entry);
     if (changes.length > 0) this.#entries.set(name, entry);
@@ -57,6 +59,14 @@ export class AuthorityStates {
   /** The state of an authority; `unknown` until its root was read. */
   get(name: string): RootState {
     return this.#entries.get(name)?.state ?? { state: 'unknown' };
+  }
+
+  /**
+   * The UID of the authority that a state is about. After an authority was deleted and created again, this is the earlier one until
+   * the root was read.
+   */
+  uidOf(name: string): string | undefined {
+    return this.#entries.get(name)?.uid;
   }
 
   /** The signing material of an authority that is ready. Returns the same object until the material changes. */
@@ -83,6 +93,7 @@ export class AuthorityStates {
 }
 
 function changesBetween(before: Entry, after: Entry): AuthorityChange[] {
+  if (before.uid !== after.uid) return ['whole'];
   if (!isDeepStrictEqual(before.comparable, after.comparable)) return ['whole'];
   return [
     ...(before.comparableCrl === after.comparableCrl ? [] : (['crl'] as const)),
@@ -90,7 +101,7 @@ function changesBetween(before: Entry, after: Entry): AuthorityChange[] {
   ];
 }
 
-function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): Entry {
+function entryOf(status: AuthorityRecord['status'], verdict: AuthorityVerdict): Omit<Entry, 'uid'> {
   if (verdict.state === 'notReady') return { state: verdict, roots: rootsInStatus(status), comparable: verdict };
   const { issuer, bundle, crl, podLeaves, ...rest } = verdict;
   const { certificate, intermediates, anchor } = issuer;

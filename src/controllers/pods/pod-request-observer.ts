@@ -31,7 +31,7 @@ export interface PodRequestObserverOptions {
   readonly namespaces: Pick<Store<NamespaceRecord>, 'observe'>;
   /** See Caches.namespace. */
   readonly namespace: (name: string) => KnownNamespace | undefined;
-  readonly authorityStates: Pick<AuthorityStates, 'get' | 'material'>;
+  readonly authorityStates: Pick<AuthorityStates, 'get' | 'material' | 'uidOf'>;
 }
 
 /** An observed request, the key that it requests a certificate for, and the signing material of its authority. */
@@ -112,6 +112,9 @@ export class PodRequestObserver {
     const authority = authorities.get(request.authority);
     const podCertificates = authority?.spec.podCertificates;
     if (authority === undefined || podCertificates === undefined) return undefined;
+    // An earlier authority of this name may have had another root. A certificate of that root would stay in the pod for hours.
+    const isRead = authorityStates.uidOf(request.authority) === authority.uid;
+    const state = isRead ? authorityStates.get(request.authority) : ({ state: 'unknown' } as const);
     const publicKey = publicKeyOf(request);
     const isUsable = typeof publicKey !== 'string';
     return {
@@ -119,13 +122,13 @@ export class PodRequestObserver {
         request,
         key: isUsable ? { kind: describeKey(publicKey) } : { problem: publicKey },
         podCertificates,
-        authority: { ...authorityStates.get(request.authority), ...this.#rulesOf(authority) },
+        authority: { ...state, ...this.#rulesOf(authority) },
         namespace: namespace(request.namespace),
         pod: live.pod,
         services: live.services,
       },
       publicKey: isUsable ? publicKey : undefined,
-      material: authorityStates.material(request.authority),
+      material: isRead ? authorityStates.material(request.authority) : undefined,
     };
   }
 

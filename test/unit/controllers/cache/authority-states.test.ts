@@ -88,6 +88,14 @@ test('the state of an authority changes only for pods when the root Secret recor
   assert.deepEqual(authorityStates.set(authority(), bad), ['whole']);
 });
 
+test('the state of an authority that was deleted and created again is a new one, although nothing else differs', () => {
+  const authorityStates = new AuthorityStates();
+  authorityStates.set(authority(), verdict(a));
+  assert.equal(authorityStates.uidOf('default'), authority().uid);
+  assert.deepEqual(authorityStates.set(authority({ uid: 'another' }), verdict(a)), ['whole']);
+  assert.equal(authorityStates.uidOf('default'), 'another');
+});
+
 test('the states of authorities are forgotten when a term begins', () => {
   const authorityStates = new AuthorityStates();
   authorityStates.set(authority(), verdict(a));

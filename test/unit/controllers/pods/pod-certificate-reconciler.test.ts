@@ -129,7 +129,10 @@ function begin({ labels = {}, selector = {}, found = pod, recorded = later(hours
   });
   const { signal } = new AbortController();
   const reconcile = () => reconciler.reconcile(queued, { signal });
-  return { reconcile, written, did, events, logged, pending, requests, clock };
+  /** Another authority takes the name of the first. Its root was not read yet. */
+  const createAuthorityAgain = () =>
+    authorities.observe({ ...record, uid: 'another authority', resourceVersion: '1000' });
+  return { createAuthorityAgain, reconcile, written, did, events, logged, pending, requests, clock };
 }
 
 const reasons = (pending: PendingPodRequests): string[] =>
@@ -166,6 +169,14 @@ describe('a request', () => {
         request: 'r1',
       },
     ]);
+  });
+
+  test('to an authority that was deleted and created again waits until its root was read', async () => {
+    const { reconcile, createAuthorityAgain, written, pending } = begin();
+    createAuthorityAgain();
+    assert.ok(await reconcile());
+    assert.deepEqual(written, []);
+    assert.deepEqual(reasons(pending), ['Pending']);
   });
 
   test('waits for the record of the root Secret, and is not signed before', async () => {

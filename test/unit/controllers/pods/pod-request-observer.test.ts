@@ -39,7 +39,7 @@ test('as many pods as fit into memory are read at the same time, and each ends t
     authorities: { get: () => org, observe: () => true },
     namespaces: { observe: () => true },
     namespace: () => undefined,
-    authorityStates: { get: () => ({ state: 'unknown' }), material: () => undefined },
+    authorityStates: { get: () => ({ state: 'unknown' }), material: () => undefined, uidOf: () => undefined },
   });
   const { signal } = new AbortController();
   const observing = Array.from({ length: 32 }, (_, i) => observer.observe(requestFor(i), signal));
