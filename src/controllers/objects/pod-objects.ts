@@ -68,8 +68,9 @@ export function observedPod({ metadata, spec, status }: Served<Pod>, authority: 
   };
 }
 
-const hasStarted = ({ containerID = '', state }: ContainerStatus): boolean =>
-  containerID !== '' || state?.running !== undefined || state?.terminated !== undefined;
+/** After a node has lost its containers, only the number of restarts shows that there was one. */
+const hasStarted = ({ containerID = '', state, restartCount = 0 }: ContainerStatus): boolean =>
+  containerID !== '' || state?.running !== undefined || state?.terminated !== undefined || restartCount > 0;
 
 export const observedService = ({ spec }: Service): ObservedService =>
   spec?.selector === undefined ? {} : { selector: spec.selector };

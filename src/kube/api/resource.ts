@@ -144,6 +144,7 @@ export interface ContainerStatus {
   /** Empty before the container was created. */
   readonly containerID?: string | undefined;
   readonly state?: { readonly running?: object | undefined; readonly terminated?: object | undefined } | undefined;
+  readonly restartCount?: number | undefined;
 }
 
 /** core/v1 Service, the fields that this program reads. */

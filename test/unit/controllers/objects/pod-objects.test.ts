@@ -103,6 +103,8 @@ describe('a live pod', () => {
     assert.ok(!pod().hasStarted);
     assert.ok(pod({ status: { initContainerStatuses: [{ containerID: 'containerd://1' }] } }).hasStarted);
     assert.ok(pod({ status: { containerStatuses: [{ state: { terminated: {} } }] } }).hasStarted);
+    // The node was set up again, and its containers are gone.
+    assert.ok(pod({ status: { containerStatuses: [{ containerID: '', restartCount: 1 }] } }).hasStarted);
   });
 
   test('has ended in the phases Succeeded and Failed', () => {
