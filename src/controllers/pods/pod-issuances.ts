@@ -28,7 +28,7 @@ export class PodIssuances {
   }
 
   /**
-   * The certificate of a pod is about to be written. Until `note`, nobody knows which certificate the pod has: the answer to the
+   * The certificate of a pod is about to be written. Until `note`, it is unknown which certificate the pod has: the answer to the
    * write may get lost.
    * @param requestedAt when the request was created
    */

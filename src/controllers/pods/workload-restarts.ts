@@ -251,10 +251,7 @@ function controllersOf(pods: readonly PodRecord[], { stuck, outcomes }: Phase): 
   const tried = ({ owner }: PodRecord): number => (outcomes.has(owner?.uid ?? '') ? 1 : 0);
   const sorted = pods.toSorted(
     (a, b) =>
-      tried(a) - tried(b) ||
-      stuckIn(a) - stuckIn(b) ||
-      compare(a.namespace, b.namespace) ||
-      compare(a.name, b.name),
+      tried(a) - tried(b) || stuckIn(a) - stuckIn(b) || compare(a.namespace, b.namespace) || compare(a.name, b.name),
   );
   for (const pod of sorted) if (pod.owner !== undefined && !byOwner.has(pod.owner.uid)) byOwner.set(pod.owner.uid, pod);
   return [...byOwner].map(([ownerUid, pod]) => ({ ownerUid, pod }));

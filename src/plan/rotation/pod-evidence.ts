@@ -147,7 +147,8 @@ const clockToleranceMs = 180_000;
 /** How a pod reads its podCertificate if it never reads a refreshed one. */
 export const frozenPodCertificate = ({ frozen }: PodRecord, { name }: Pick<AuthorityRecord, 'name'>) =>
   frozen.find(
-    ({ object, parts }) => parts.includes('certificate') && (object === podCertificatesOf(name) || object === anyObject),
+    ({ object, parts }) =>
+      parts.includes('certificate') && (object === podCertificatesOf(name) || object === anyObject),
   );
 
 function awaited(pod: PodRecord, reading: string | undefined, { restarts }: ObservedPods): AwaitedPod {

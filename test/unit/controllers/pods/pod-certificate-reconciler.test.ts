@@ -247,6 +247,6 @@ describe('a request', () => {
       logged.map(({ delivery, pod: name }) => [delivery, name]),
       [['unknown', 'web']],
     );
-    assert.deepEqual(did, ['issues pod-uid'], 'from then on, nobody knows which certificate the pod has');
+    assert.deepEqual(did, ['issues pod-uid'], 'from then on, the certificate of the pod is unknown');
   });
 });
