@@ -52,6 +52,8 @@ interface Phase {
   readonly outcomes: Map<string, Outcome>;
   /** How many rollouts of a namespace did not end in time. */
   readonly stuck: Map<string, number>;
+  /** The UID of the controller whose restart may or may not have been written: it is read again before any other restart. */
+  doubt?: string;
   /** The workload whose pods are being replaced. */
   current?: { readonly workload: WorkloadRef; readonly ownerUid: string; readonly sinceMs: number };
 }
@@ -179,8 +181,14 @@ export class WorkloadRestarts {
       return true;
     } catch (error) {
       // Another client, usually the workload's controller, has changed the workload: it is read again in the next reconcile.
-      if (isKubeError(error, 'Conflict', 'NotFound')) return true;
+      if (isKubeError(error, 'Conflict', 'NotFound')) return outcome('its workload has just changed', monotonicMs());
       if (!isAboutOneObject(error)) throw error;
+      if (error.outcomeUnknown && phase.doubt !== ownerUid) {
+        phase.doubt = ownerUid;
+        outcome('the answer to its restart was lost', monotonicMs());
+        return true;
+      }
+      delete phase.doubt;
       return outcome(`the API server refuses to restart it: ${error.message.slice(0, longestRefusal)}`, later());
     }
   }
@@ -245,10 +253,11 @@ interface Controlled {
  * then delays the others once. A controller that was tried comes after those that were not: otherwise a tenant with many workloads
  * that cannot be restarted would use up all lookups.
  */
-function controllersOf(pods: readonly PodRecord[], { stuck, outcomes }: Phase): Controlled[] {
+function controllersOf(pods: readonly PodRecord[], { stuck, outcomes, doubt }: Phase): Controlled[] {
   const byOwner = new Map<string, PodRecord>();
   const stuckIn = ({ namespace }: PodRecord): number => stuck.get(namespace) ?? 0;
-  const tried = ({ owner }: PodRecord): number => (outcomes.has(owner?.uid ?? '') ? 1 : 0);
+  const tried = ({ owner }: PodRecord): number =>
+    owner === undefined || !outcomes.has(owner.uid) ? 0 : owner.uid === doubt ? -1 : 1;
   const sorted = pods.toSorted(
     (a, b) =>
       tried(a) - tried(b) || stuckIn(a) - stuckIn(b) || compare(a.namespace, b.namespace) || compare(a.name, b.name),

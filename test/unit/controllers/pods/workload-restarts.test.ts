@@ -354,6 +354,36 @@ describe('a rotation that needs restarts', () => {
     assert.ok(world.outcomes().length <= 1002, `${world.outcomes().length}`);
   });
 
+  test('a restart whose answer was lost is read again before the next, and holds up the others only once', async () => {
+    const lost = () => new KubeError('ServerError', 'lost', { outcomeUnknown: true });
+    const written = new World();
+    const pods = [await written.deployment('a'), await written.deployment('b')];
+    written.refusals.push(lost());
+    await written.advance(...pods);
+    const template = { metadata: { annotations: restart } };
+    await written.api.patchByHand(deployments, { namespace: 'shop', name: 'a' }, { spec: { template } });
+    await written.advance(...pods);
+    await written.advance(...pods);
+    assert.deepEqual(written.restarted, [], 'the rollout of a is in progress');
+    const failing = new World();
+    const others = [await failing.deployment('a'), await failing.deployment('b')];
+    failing.refusals.push(lost(), lost());
+    await failing.advance(...others);
+    await failing.advance(...others);
+    assert.deepEqual(failing.restarted, ['Deployment shop/b']);
+  });
+
+  test('a workload that changes all the time does not hold up the others', async () => {
+    const world = new World();
+    const pods = [await world.deployment('a'), await world.deployment('b')];
+    world.refusals.push(new KubeError('Conflict', 'changed'));
+    await world.advance(...pods);
+    assert.deepEqual(world.restarted, ['Deployment shop/b']);
+    await world.rollOut(deployments, 'b');
+    await world.advance(...pods);
+    assert.deepEqual(world.restarted, ['Deployment shop/b', 'Deployment shop/a']);
+  });
+
   test('tries again when the workload has changed meanwhile', async () => {
     const world = new World();
     const one = await world.deployment('a');
