@@ -370,7 +370,7 @@ export type AuthorityEvent =
   /** The annotation `skip-gate` has skipped a phase, or a namespace in a phase. */
   | 'RotationGateSkipped'
   /**
-   * The operator restarted a Deployment, StatefulSet or DaemonSet, because its pods do not load the new root or certificate
+   * The operator restarted a Deployment, StatefulSet or DaemonSet, because its pods do not load the changed roots or certificates
    * otherwise (`spec.rotation.restartWorkloads`). The event is on the workload and on the MtlsAuthority.
    */
   | 'WorkloadRestarted'

@@ -303,10 +303,10 @@ export interface Rotation {
   readonly reissuesPerSecond: number;
   /**
    * Whether a rotation also waits for pods. A pod that reads a Secret or a bundle by subPath, by an environment
-   * variable, or through a copy that an init container made never sees a change. With true, the phases Distributing
-   * and Draining wait until such a pod has restarted after the change that it needs, and status.rotation.blockers
-   * names it. Draining also ends earlier if every pod with a podCertificate has a certificate of the new root. The
-   * operator needs the flag --pod-evidence. Default false.
+   * variable, or through a copy that an init container made never sees a change. With true, the phases Distributing,
+   * Draining and Retiring wait until such a pod has restarted after the change that it needs, and
+   * status.rotation.blockers names it. Draining also ends earlier if every pod with a podCertificate has a certificate
+   * of the new root. The operator needs the flag --pod-evidence. Default false.
    */
   readonly podEvidence?: boolean;
   /**

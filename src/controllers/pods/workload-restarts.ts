@@ -222,7 +222,7 @@ export class WorkloadRestarts {
   #report(authority: AuthorityRecord, ref: WorkloadRef, { metadata: { uid } }: Served<Workload>, key: string): void {
     const { recorder, log } = this.#options;
     const { kind, namespace, name } = ref;
-    const note = `restarted ${inWords(ref)} for ${key}: its pods do not load the new root or certificate otherwise`;
+    const note = `restarted ${inWords(ref)} for ${key}: its pods do not load the changed roots or certificates otherwise`;
     for (const regarding of [
       { apiVersion: 'apps/v1', kind, namespace, name, uid },
       { apiVersion, kind: 'MtlsAuthority', name: authority.name, uid: authority.uid },

@@ -95,10 +95,19 @@ const gates: Record<RotationPhase, (input: RotationInput, rotation: RotationStat
     const gate = withPods(propagationGate(count, condition, context), 'certificate', context);
     return { ...withPodLeaves(gate, { ...context, podLeaves, trusted }), unskippable };
   },
-  Retiring({ authority, rollout, acceptedDigests: digests }, rotation, now) {
-    const progress = countBundles(rollout, digests, now);
+  Retiring({ authority, secret, rollout, acceptedDigests: digests }, rotation, now) {
+    const context = { authority, rollout, rotation, now };
+    const count = (delayOf?: DelayOf) => countBundles(rollout, digests, now, delayOf);
     const condition = `${nounFor(rollout)} to drop ${rootNames(rotation).outgoing}`;
-    return { progress, blockers: missingBlockers(progress, condition, authority, rotation) };
+    const progress = count();
+    const gate = { progress, blockers: missingBlockers(progress, condition, authority, rotation) };
+    // A pod that still trusts a root which has expired accepts nothing by it.
+    const { previous } = secret;
+    if (previous !== undefined && 'reason' in previous && previous.reason === 'RootExpired') return gate;
+    const held = withPods(gate, 'roots', context);
+    // Only pods that have to restart need the delay: a container that starts earlier may still read the old root.
+    if (held.podsToRestart === undefined || held.podsToRestart.length === 0) return held;
+    return withPods(propagationGate(count, condition, context), 'roots', context);
   },
 };
 
@@ -132,10 +141,16 @@ function withPods(gate: Gate, part: RotatedPart, { authority, rollout, rotation,
   const progress = { total: gate.progress.total + total, done: gate.progress.done + total - stale.length };
   const [first] = stale;
   if (first === undefined) return { ...gate, progress, blockers: unknown, podsToRestart: [] };
-  const what = part === 'roots' ? 'the new root' : 'their new certificates';
-  const wait = `${stale.length} of ${total} pods to restart, because they do not load ${what} otherwise`;
+  const wait = `${stale.length} of ${total} pods to restart, because they ${withoutRestart(part, rotation)}`;
   const blocker = `${wait}: ${namesOf(stale)} (${skipHint(first, authority, rotation)})`;
   return { ...gate, progress, blockers: [...unknown, blocker], podsToRestart: stale };
+}
+
+/** What a pod that never loads a change does until it restarts, for messages. */
+function withoutRestart(part: RotatedPart, rotation: RotationState): string {
+  if (part === 'certificate') return 'do not load their new certificates otherwise';
+  const { incoming, outgoing } = rootNames(rotation);
+  return rotation.phase === 'Retiring' ? `still trust ${outgoing}` : `do not load ${incoming} otherwise`;
 }
 
 /**

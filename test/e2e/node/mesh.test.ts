@@ -124,8 +124,6 @@ describe('a mesh of pods on a node (90 s: pods start and kubelet updates their f
       if (phase === 'Distributing' || phase === 'Draining') await node.restartKubelet();
     }
     assert.deepEqual(await rotation.ends(), phases);
-    // The operator restarts them while they need a root or a certificate. They keep the retired root until the next restart.
-    await mesh.restartFrozenPods(1);
 
     const root = activeRoot();
     assert.notEqual(root, before);

@@ -8,11 +8,9 @@ import type { TestNode } from '../../node.ts';
 import type { Handshake } from '../../peers/round.ts';
 import { scratchFolder } from '../../scratch.ts';
 import { watchAuthority } from '../authority.ts';
-import { rootsIn } from '../issue.ts';
 import { type Entry, ledgerFor } from '../ledger.ts';
 import type { ServerOfMesh } from '../mesh.ts';
 import type { ReportedMesh } from '../report.ts';
-import { roleSecrets } from '../secrets.ts';
 import { followIssuers, type IssuedCertificate } from './issuers.ts';
 import { slowestUseMs } from './lag.ts';
 import { followLines } from './lines.ts';
@@ -29,11 +27,6 @@ export interface PodMesh extends ReportedMesh {
   restartOperator(): Promise<void>;
   /** The serial numbers of all certificates so far, except those that pods mount by `subPath` and cannot replace. */
   serials(): ReadonlySet<string>;
-  /**
-   * Restarts the pods that mount their files by `subPath`, as soon as these have so many roots. Waits until the new pods are
-   * ready and the old ones are gone.
-   */
-  restartFrozenPods(roots: number): Promise<void>;
   /** Waits until no pod presents one of these certificates. */
   hasReplaced(serials: ReadonlySet<string>): Promise<void>;
   /**
@@ -127,22 +120,6 @@ export async function startPodMesh(world: Installation, node: TestNode, rotation
       await world.start(replica);
     },
     serials: () => new Set(updated(issuers.issued).map(({ serial }) => serial)),
-    async restartFrozenPods(roots) {
-      for (const { name, namespace } of workloads.filter(isMountedBySubPath)) {
-        await eventually(async () => {
-          const secrets = await roleSecrets(world.api, [namespace]);
-          for (const { certificate, files } of secrets) {
-            if (certificate === name) assert.equal(rootsIn(files).length, roots, `roots of ${name}`);
-          }
-        });
-        await node.kubectl(['rollout', 'restart', `--namespace=${namespace}`, `deployment/${name}`]);
-        await rolledOut(node, { name, namespace });
-        await eventually(async () => {
-          const pods = await world.api.list(`/api/v1/namespaces/${namespace}/pods?labelSelector=app=${name}`);
-          assert.equal(pods.length, 1, `pods of ${name}`);
-        });
-      }
-    },
     async hasReplaced(serials) {
       const message = 'pods present certificates that were replaced';
       const isOld = (serial = ''): boolean => serials.has(serial);

@@ -14,11 +14,11 @@ import {
 } from '../../../../src/plan/index.ts';
 import { podLeafHolders } from '../../../../src/plan/rotation/pod-evidence.ts';
 import { pod } from '../../../support/fixtures/pod.ts';
-import { rootIdOf } from '../../../support/fixtures/roots.ts';
-import { earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
+import { root, rootIdOf } from '../../../support/fixtures/roots.ts';
+import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { distributing, draining, retiring, switching } from './rotation-phases.ts';
 import { bundleOf, next, old } from './rotation-roots.ts';
-import { observedIn, rotationIn, type Situation } from './rotation-situation.ts';
+import { observedIn, rotationIn, type Situation, secretsOf } from './rotation-situation.ts';
 import { rotating } from './rotation-specs.ts';
 import { toSkip, unapproved } from './rotation-table.ts';
 
@@ -56,12 +56,12 @@ const observed = (pods: readonly PodRecord[], more: Partial<ObservedPods> = {}):
 function observe(
   situation: Situation,
   pods: readonly PodRecord[],
-  more: Partial<ObservedPods> & { readonly secret?: Partial<IssuedSecret> } = {},
+  more: Partial<ObservedPods> & { readonly secret?: Partial<IssuedSecret>; readonly at?: Date } = {},
 ) {
-  const { secret, ...known } = more;
+  const { secret, at, ...known } = more;
   const secrets = situation.secrets.map((one) => ({ ...one, written, ...secret }));
-  const root = observedIn({ spec: evidence, ...situation, secrets });
-  return { ...root, rollout: { ...root.rollout, pods: observed(pods, known) } };
+  const seen = observedIn({ spec: evidence, ...situation, secrets }, at);
+  return { ...seen, rollout: { ...seen.rollout, pods: observed(pods, known) } };
 }
 
 const planOf = (...given: Parameters<typeof observe>) => planRoot(observe(...given), now);
@@ -69,11 +69,12 @@ const planOf = (...given: Parameters<typeof observe>) => planRoot(observe(...giv
 const blockersOf = (...given: Parameters<typeof observe>): readonly string[] =>
   planOf(...given).rotation?.blockers ?? [];
 
-const toRestart = (count: string, what: string, names: string, phase: 'Distributing' | 'Draining') => [
-  `${count} pods to restart, because they do not load ${what} otherwise: ${names}${toSkip(`r1/${phase}/shop`)}`,
+const toRestart = (count: string, what: string, names: string, phase: 'Distributing' | 'Draining' | 'Retiring') => [
+  `${count} pods to restart, because they ${what}: ${names}${toSkip(`r1/${phase}/shop`)}`,
 ];
-const waitsFor = (names: string) => toRestart('1 of 1', 'the new root', names, 'Distributing');
-const drainsFor = (names: string) => toRestart('1 of 1', 'their new certificates', names, 'Draining');
+const waitsFor = (names: string) => toRestart('1 of 1', 'do not load the new root otherwise', names, 'Distributing');
+const drainsFor = (names: string) =>
+  toRestart('1 of 1', 'do not load their new certificates otherwise', names, 'Draining');
 const oldContainer = (how: string) => `shop/payments-1 (${how})`;
 
 describe('with podEvidence, the phase Distributing', () => {
@@ -155,7 +156,7 @@ describe('with podEvidence, the phase Distributing', () => {
       ],
       blockers: toRestart(
         '2 of 3',
-        'the new root',
+        'do not load the new root otherwise',
         `shop/by-name (reads ${inCluster.displayName} by subPath), shop/by-signer (reads the ClusterTrustBundles of default by subPath)`,
         'Distributing',
       ),
@@ -285,9 +286,57 @@ describe('with podEvidence, the phase Draining', () => {
   });
 });
 
-test('the phases Switching and Retiring wait for no pod, because no pod needs a change in them', () => {
+test('the phase Switching waits for no pod, because no pod needs a change in it', () => {
   const unknown = [{ namespace: '', why: 'unknown' }];
-  for (const situation of [switching, retiring]) assert.deepEqual(blockersOf(situation, [bySubPath], { unknown }), []);
+  assert.deepEqual(blockersOf(switching, [bySubPath], { unknown }), []);
+});
+
+describe('with podEvidence, the phase Retiring', () => {
+  const trusting = { ...bySubPath, frozen: [reads('shop/a', 'roots')] };
+
+  test('waits for a pod that trusts the old root until it restarts', () => {
+    const blockers = toRestart(
+      '1 of 1',
+      'still trust the old root',
+      oldContainer('reads shop/a by subPath'),
+      'Retiring',
+    );
+    assert.deepEqual(blockersOf(retiring, [trusting]), blockers);
+    assert.deepEqual(blockersOf(retiring, [{ ...trusting, restartedFor: 'default/r1/Retiring' }]), []);
+    assert.deepEqual(blockersOf(retiring, [{ ...trusting, ...started(1) }]), []);
+  });
+
+  test('waits for no pod that reads only its certificate by subPath', () => {
+    assert.deepEqual(blockersOf(retiring, [{ ...bySubPath, frozen: [reads('shop/a', 'certificate')] }]), []);
+  });
+
+  test('asks for restarts only when nodes have had time to load the bundles without the old root', () => {
+    const spec = rotating({ podEvidence: true, restartWorkloads: true });
+    const justWritten = retiring.secrets.map((one) => ({ ...one, changedAtMs: 1 }));
+    const early = planOf({ ...retiring, spec, secrets: justWritten }, [trusting]).rotation;
+    assert.deepEqual([early?.restart, early?.blockers.length], [undefined, 1]);
+    assert.deepEqual(planOf({ ...retiring, spec }, [trusting]).rotation?.restart, {
+      key: 'default/r1/Retiring',
+      pods: [trusting],
+    });
+  });
+
+  test('waits for no pod when the old root has expired', () => {
+    const at = later(days(3650));
+    const young = root({ name: 'Young', at: later(days(3600)) });
+    const rotation = rotationIn('Retiring', { new: rootIdOf(young) });
+    const situation = { ...retiring, signs: young, trusted: [young], secrets: secretsOf(young, young), rotation };
+    const valid = root({ name: 'Valid', at: later(days(3600)) });
+    const secret = { leaf: { root: rootIdOf(young), notAfter: later(days(3660)) } };
+    const step = (previous: Situation['signs']) =>
+      planRoot(observe({ ...situation, previous }, [trusting], { at, secret }), at).step.step;
+    assert.deepEqual([step(old), step(valid)], ['rotate', 'keep']);
+  });
+
+  test('waits for no delay when no pod has to restart', () => {
+    const justWritten = retiring.secrets.map((one) => ({ ...one, changedAtMs: 1 }));
+    assert.deepEqual(blockersOf({ ...retiring, secrets: justWritten }, []), []);
+  });
 });
 
 describe('with restartWorkloads', () => {
