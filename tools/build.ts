@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { output } from './controlplane/command.ts';
+import { withLock } from './controlplane/lock.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
@@ -15,7 +16,13 @@ const SOURCES = ['src', 'src/**', 'tsconfig*.json'];
 
 /** Compiles `src` if dist/ is older. Returns the path of main.js. Throws with the compiler's output. */
 export async function buildOperator(): Promise<string> {
-  if (!isOutdated()) return MAIN;
+  // Two processes that replace dist/ at the same time would fail, or remove what the other one starts.
+  if (isOutdated()) await withLock(join(ROOT, 'node_modules', '.mtls-operator-build.lock'), () => {}, compile);
+  return MAIN;
+}
+
+async function compile(): Promise<void> {
+  if (!isOutdated()) return;
   // Compiles into a draft folder, so that dist/ never contains an incomplete compilation.
   const draft = `${DIST}-${process.pid}`;
   const tsc = join(ROOT, 'node_modules', '.bin', 'tsc');
@@ -28,7 +35,6 @@ export async function buildOperator(): Promise<string> {
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
-  return MAIN;
 }
 
 function isOutdated(): boolean {

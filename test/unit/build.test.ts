@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -30,4 +30,25 @@ test('the built operator starts with only the packages of the image', async () =
   const { code, stdout, stderr } = await output(process.execPath, [...flags, join(app, 'dist/main.js'), '--help']);
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^Usage: mtls-operator /);
+});
+
+test('builds in one folder at the same time do not disturb each other', async () => {
+  const copy = await scratchFolder('builds');
+  for (const path of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'tools/build.ts', 'tools/controlplane']) {
+    cpSync(join(ROOT, path), join(copy, path), { recursive: true });
+  }
+  // The lock is in node_modules, so the copy needs a folder of its own.
+  mkdirSync(join(copy, 'node_modules'));
+  for (const name of ['.bin', '@types', 'typescript', '@typescript', 'undici-types']) {
+    symlinkSync(join(ROOT, 'node_modules', name), join(copy, 'node_modules', name));
+  }
+  mkdirSync(join(copy, 'src'));
+  writeFileSync(join(copy, 'src/main.ts'), 'export const answer = 42;\n');
+  const build = () => output(process.execPath, [join(copy, 'tools/build.ts')], { cwd: copy });
+  const results = await Promise.all(Array.from({ length: 6 }, build));
+  assert.deepEqual(
+    results.map(({ code, stderr }) => [code, stderr]),
+    results.map(() => [0, '']),
+  );
+  assert.match(readFileSync(join(copy, 'dist/main.js'), 'utf8'), /answer = 42/);
 });
