@@ -102,8 +102,12 @@ export function prepareLeaf(
 
 const defaultValidity = ({ durationMs }: LeafProfile, now: Date): Validity => ({
   notBefore: new Date(now.getTime() - backdateMs),
-  notAfter: new Date(now.getTime() + durationMs),
+  // A stored spec may have a duration that no date can hold.
+  notAfter: new Date(Math.min(now.getTime() + durationMs, endOfTime)),
 });
+
+/** ECMA-262 21.4.1.1. */
+const endOfTime = 8.64e15;
 
 /** The subject and lifetime of a new self-signed root. */
 export interface RootProfile {

@@ -214,6 +214,12 @@ describe('a leaf', () => {
     assert.deepEqual([cut.notBefore, cut.notAfter], [notBefore, notAfter]);
   });
 
+  test('ends with the root when no date can hold the end of the duration', () => {
+    const issuer = root();
+    const leaf = issueLeaf(issuer, { durationMs: 999_999_999_999 * hours(1) });
+    assert.deepEqual(leaf.notAfter, issuer.anchor.notAfter);
+  });
+
   test('expires with its root if it would otherwise outlive it', () => {
     const issuer = root({ at: earlier(days(10)), durationMs: days(20) });
     assert.deepEqual(issueLeaf(issuer).notAfter, issuer.certificate.notAfter);
