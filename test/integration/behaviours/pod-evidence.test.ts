@@ -63,6 +63,10 @@ describe('a rotation of a root with podEvidence', () => {
     const [command] = /kubectl annotate mtlsauthority \S+ --overwrite [^\s)]+/.exec(drains) ?? [];
     assert.ok(command !== undefined, drains);
     await world.cluster.kubectl(command.split(' ').slice(1));
+    const trusts = await waitsFor(authority, named('variable', 'in an environment variable'));
+    assert.match(trusts, /because they still trust the old root/);
+    await workloads.deletePod('variable');
+    await workloads.createPod('variable', reading.asVariable('db-server-tls', 'ca.crt'));
     await ends(authority);
   });
 
@@ -83,9 +87,9 @@ describe('a rotation of a root with podEvidence', () => {
     const restarts = world.logs().filter(({ message }) => message === 'restarted a workload');
     assert.deepEqual(
       restarts.map(({ rotation }) => String(rotation).split('/')[2]),
-      ['Distributing', 'Draining'],
+      ['Distributing', 'Draining', 'Retiring'],
     );
-    assert.deepEqual([await workloads.templates('reader'), await workloads.templates('mounter')], [3, 1]);
+    assert.deepEqual([await workloads.templates('reader'), await workloads.templates('mounter')], [4, 1]);
     const { reason } = conditionOf(await world.authority(authority), 'Rotating') ?? {};
     assert.equal(reason, 'RotationCompleted');
   });
