@@ -78,6 +78,5 @@ export {
 } from './leaderelection/leader-elector.ts';
 export { defaultLeaseTiming, type LeaseTiming, leaseTimingProblem } from './leaderelection/lease-timing.ts';
 export { FairQueue } from './workqueue/fair-queue.ts';
-export { NestedFairQueue } from './workqueue/nested-fair-queue.ts';
 export { keyOf, type ObjectRef, refOf } from './workqueue/object-key.ts';
 export { type Clock, WorkQueue, type WorkQueueObserver } from './workqueue/work-queue.ts';

@@ -1,24 +1,24 @@
 import { Fifo } from './fifo.ts';
+import { type Priority, PriorityFifo } from './priority-fifo.ts';
 
-/** `requested`: something happened to the object. `background`: the object is only reconciled because all objects are. */
-export type Priority = 'requested' | 'background';
+/** The keys of a flow that wait. */
+interface Keys {
+  readonly size: number;
+  has(key: string): boolean;
+  push(key: string, priority: Priority): void;
+  putOff(): void;
+  take(): string | undefined;
+  done?(key: string): void;
+}
 
 interface Flow {
   readonly name: string;
-  /** A key whose priority changes stays in its old list, where it is skipped. */
-  readonly requested: Fifo<string>;
-  readonly background: Fifo<string>;
-  waiting: number;
-  /** How many turns the flow has had. */
-  turns: number;
+  readonly keys: Keys;
   /** How many keys were taken and are not done yet. */
   inProgress: number;
   /** Whether the flow waits in `#line` for its turn. */
   isInLine: boolean;
 }
-
-/** Every fourth turn of a flow takes a background key. */
-const backgroundTurn = 4;
 
 /**
  * A queue of keys that is fair between flows. Each key waits at most once. Flows take turns, one key per turn. Within a flow,
@@ -29,51 +29,57 @@ const backgroundTurn = 4;
 export class FairQueue {
   readonly #flowOf: (key: string) => string;
   readonly #most: number;
-  readonly #priorities = new Map<string, Priority>();
+  readonly #newKeys: () => Keys;
   /** Only flows with keys that wait or are in progress. */
   readonly #flows = new Map<string, Flow>();
   /** Flows with waiting keys and less than `most` keys in progress, in the order of their turns. */
   readonly #line = new Fifo<Flow>();
+  #size = 0;
 
-  /** @param most how many keys of one flow may be in progress at the same time */
-  constructor(flowOf: (key: string) => string, most = Number.POSITIVE_INFINITY) {
+  /**
+   * @param most how many keys of one flow may be in progress at the same time
+   * @param newKeys makes the queue within a flow, for instance one that is fair between the flow's parts
+   */
+  constructor(
+    flowOf: (key: string) => string,
+    most: number = Number.POSITIVE_INFINITY,
+    newKeys: () => Keys = () => new PriorityFifo(),
+  ) {
     this.#flowOf = flowOf;
     this.#most = most;
+    this.#newKeys = newKeys;
   }
 
   get size(): number {
-    return this.#priorities.size;
+    return this.#size;
   }
 
   has(key: string): boolean {
-    return this.#priorities.has(key);
+    return this.#flows.get(this.#flowOf(key))?.keys.has(key) === true;
   }
 
   /** Adds a key, or changes the priority of a key that waits already. */
   push(key: string, priority: Priority = 'requested'): void {
-    const before = this.#priorities.get(key);
-    if (before === priority) return;
-    this.#priorities.set(key, priority);
     const name = this.#flowOf(key);
-    const flow = this.#flows.get(name) ?? newFlow(name);
+    const flow = this.#flows.get(name) ?? { name, keys: this.#newKeys(), inProgress: 0, isInLine: false };
     this.#flows.set(name, flow);
-    flow[priority].push(key);
-    if (before === undefined) flow.waiting += 1;
+    const before = flow.keys.size;
+    flow.keys.push(key, priority);
+    this.#size += flow.keys.size - before;
     this.#lineUp(flow);
   }
 
   /** Changes the priority of all waiting keys to background. */
   putOff(): void {
-    for (const key of this.#priorities.keys()) this.push(key, 'background');
+    for (const { keys } of this.#flows.values()) keys.putOff();
   }
 
   /** Removes the next key and marks it as in progress. Returns undefined if no key waits, or if every flow has enough in progress. */
   take(): string | undefined {
     const flow = this.#line.shift();
-    const key = flow && this.#nextOf(flow);
+    const key = flow?.keys.take();
     if (flow === undefined || key === undefined) return undefined;
-    this.#priorities.delete(key);
-    flow.waiting -= 1;
+    this.#size -= 1;
     flow.inProgress += 1;
     flow.isInLine = false;
     this.#lineUp(flow);
@@ -84,39 +90,15 @@ export class FairQueue {
   done(key: string): void {
     const flow = this.#flows.get(this.#flowOf(key));
     if (flow === undefined) return;
+    flow.keys.done?.(key);
     flow.inProgress -= 1;
     this.#lineUp(flow);
-    if (flow.inProgress === 0 && flow.waiting === 0) this.#flows.delete(flow.name);
-  }
-
-  #nextOf(flow: Flow): string | undefined {
-    flow.turns += 1;
-    // Without this, a flow with a steady stream of requested keys would never reach its background keys.
-    const [first, second]: [Priority, Priority] =
-      flow.turns % backgroundTurn === 0 ? ['background', 'requested'] : ['requested', 'background'];
-    return this.#next(flow, first) ?? this.#next(flow, second);
-  }
-
-  #next(flow: Flow, priority: Priority): string | undefined {
-    for (let key = flow[priority].shift(); key !== undefined; key = flow[priority].shift()) {
-      if (this.#priorities.get(key) === priority) return key;
-    }
-    return undefined;
+    if (flow.inProgress === 0 && flow.keys.size === 0) this.#flows.delete(flow.name);
   }
 
   #lineUp(flow: Flow): void {
-    if (flow.isInLine || flow.waiting === 0 || flow.inProgress >= this.#most) return;
+    if (flow.isInLine || flow.keys.size === 0 || flow.inProgress >= this.#most) return;
     flow.isInLine = true;
     this.#line.push(flow);
   }
 }
-
-const newFlow = (name: string): Flow => ({
-  name,
-  requested: new Fifo(),
-  background: new Fifo(),
-  waiting: 0,
-  turns: 0,
-  inProgress: 0,
-  isInLine: false,
-});

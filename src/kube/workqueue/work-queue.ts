@@ -1,9 +1,9 @@
 import { onAbort } from '../async/abort.ts';
 import { type Backoff, backoffMs } from '../async/backoff.ts';
 import { DelayingQueue } from './delaying-queue.ts';
-import { FairQueue, type Priority } from './fair-queue.ts';
-import { NestedFairQueue } from './nested-fair-queue.ts';
+import { FairQueue } from './fair-queue.ts';
 import { refOf } from './object-key.ts';
+import type { Priority } from './priority-fifo.ts';
 
 /** The time and timers of a WorkQueue. Tests replace it. */
 export interface Clock {
@@ -65,7 +65,7 @@ export class WorkQueue {
   readonly #clock: Clock;
   readonly #random: () => number;
   /** Keys that wait for a worker. */
-  readonly #ready: FairQueue | NestedFairQueue;
+  readonly #ready: FairQueue;
   /** Keys that a worker processes, and when it got them on the monotonic clock. */
   readonly #processing = new Map<string, number>();
   /** Keys that were added while a worker processes them. */
@@ -82,8 +82,7 @@ export class WorkQueue {
   constructor(options: WorkQueueOptions = {}) {
     this.#backoff = options.backoff ?? { baseMs: 500, maxMs: 300_000 };
     const { flowOf = namespaceOf, subflowOf, maxPerFlow } = options;
-    this.#ready =
-      subflowOf === undefined ? new FairQueue(flowOf, maxPerFlow) : new NestedFairQueue(flowOf, subflowOf, maxPerFlow);
+    this.#ready = new FairQueue(flowOf, maxPerFlow, subflowOf && (() => new FairQueue(subflowOf)));
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#observer = options.observer;

@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { NestedFairQueue } from '../../../../src/kube/index.ts';
+import { FairQueue } from '../../../../src/kube/index.ts';
 
 /** Keys are flow/subflow/name. */
-const queueOf = (...keys: string[]): NestedFairQueue => {
-  const queue = new NestedFairQueue(
+const queueOf = (...keys: string[]): FairQueue => {
+  const queue = new FairQueue(
     (key) => key.split('/')[0] ?? '',
-    (key) => key.split('/')[1] ?? '',
     2,
+    () => new FairQueue((key) => key.split('/')[1] ?? ''),
   );
   for (const key of keys) queue.push(key);
   return queue;
 };
 
 /** Takes all keys, each done before the next is taken. */
-const drain = (queue: NestedFairQueue): string[] => {
+const drain = (queue: FairQueue): string[] => {
   const taken: string[] = [];
   for (let key = queue.take(); key !== undefined; key = queue.take()) {
     queue.done(key);
