@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+
 import type { RotatedAuthority } from './authority.ts';
 import type { Entry, Ledger } from './ledger.ts';
 
@@ -36,3 +38,24 @@ export function describeFailures({ ledger, authority, servers, clients }: Report
   const { entries, failed } = ledger;
   return `${failed.length} of ${entries.length} handshakes failed:\n${failed.slice(0, 10).map(describe).join('\n')}`;
 }
+
+/** How long a delay a test gave the programs, and how long they took. */
+interface Pace {
+  /** What the programs had to load: `a Secret`. */
+  readonly what: string;
+  readonly delayMs: number;
+  readonly slowestMs: number;
+}
+
+/** Asserts that no handshake has failed, and says so when the machine was too slow for the test. */
+export function assertNoneFailed(mesh: ReportedMesh, pace: () => Pace): void {
+  if (mesh.ledger.failed.length === 0) return;
+  const { what, delayMs, slowestMs } = pace();
+  const tooSlow = `This machine is too slow for a propagation delay of ${delayMs} ms: it took ${slowestMs} ms until ${what} was in use. The failed handshakes are not the operator's fault`;
+  assert.ok(slowestMs < delayMs, tooSlow);
+  assert.fail(describeFailures(mesh));
+}
+
+/** The traffic, and how long the programs took. */
+export const describeRun = (mesh: ReportedMesh, { what, slowestMs }: Pace): string =>
+  `${describeTraffic(mesh)}; ${what} was in use after ${Math.round(slowestMs)} ms at most`;
