@@ -169,6 +169,7 @@ export {
   truststoreDigest,
 } from './trust/trust-metadata.ts';
 export {
+  authorityOfSigner,
   clusterTrustBundleOf,
   configMapIn,
   type ObservedTrust,

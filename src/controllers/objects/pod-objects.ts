@@ -1,12 +1,15 @@
 import { hash } from 'node:crypto';
-import { group } from '../../api/constants.ts';
-import { isObjectName } from '../../api/object-name.ts';
 import type { ContainerStatus, Pod, PodCertificateRequest, Served, Service } from '../../kube/index.ts';
 import { PkiError, publicKeyInRequest } from '../../pki/index.ts';
-import type { ObservedPod, ObservedService, PodRequestRecord } from '../../plan/index.ts';
+import {
+  authorityOfSigner,
+  type ObservedPod,
+  type ObservedService,
+  type PodRequestRecord,
+  signerNameOf,
+} from '../../plan/index.ts';
 import { internPool } from './intern-pool.ts';
 
-const signerPrefix = `${group}/`;
 const defaultExpirationSeconds = 24 * 3600;
 
 /**
@@ -18,9 +21,8 @@ export function podRequestRecord({
   spec,
   status,
 }: Served<PodCertificateRequest>): PodRequestRecord | undefined {
-  if (spec === undefined || !spec.signerName.startsWith(signerPrefix)) return undefined;
-  const authority = spec.signerName.slice(signerPrefix.length);
-  if (!isObjectName(authority)) return undefined;
+  const authority = authorityOfSigner(spec?.signerName);
+  if (spec === undefined || authority === undefined) return undefined;
   if ((status?.conditions?.length ?? 0) > 0) return undefined;
   return {
     namespace: internPool.text(metadata.namespace ?? ''),
@@ -50,10 +52,11 @@ function keyIn(request: string): PodRequestRecord['key'] {
 
 /** A live pod, with its sources for the signer of an authority. */
 export function observedPod({ metadata, spec, status }: Served<Pod>, authority: string): ObservedPod {
+  const signerName = signerNameOf(authority);
   const containers = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
   const sources = (spec?.volumes ?? []).flatMap(({ projected }) =>
     (projected?.sources ?? []).flatMap(({ podCertificate }) =>
-      podCertificate?.signerName === signerPrefix + authority ? [podCertificate.userAnnotations ?? {}] : [],
+      podCertificate?.signerName === signerName ? [podCertificate.userAnnotations ?? {}] : [],
     ),
   );
   return {

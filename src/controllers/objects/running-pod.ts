@@ -1,8 +1,9 @@
-import { annotations, crlKey, group, outputKeys, secretKeys } from '../../api/constants.ts';
+import { annotations, crlKey, outputKeys, secretKeys } from '../../api/constants.ts';
 import type { KubeObject, Served } from '../../kube/index.ts';
 import {
   anyAuthority,
   anyObject,
+  authorityOfSigner,
   bundlesOf,
   controllerOf,
   type FrozenContent,
@@ -106,7 +107,7 @@ const most = { frozen: 32, characters: 2048, signers: 16 };
 /** Pods of one workload share most of their record. A pool of its own, because any user can fill it. */
 const internPool = new InternPool(2048);
 
-/** The longest name of an object, and of a signer in this group. A longer name names no object of the operator. */
+/** The longest name of an object. A longer name names no object of the operator. */
 const longestName = 253;
 
 /**
@@ -160,14 +161,8 @@ const unread = (startedAtMs: number) => ({
 /** The authorities of the podCertificate sources. */
 function signersIn({ spec }: PodContent): string[] {
   const sources = (spec?.volumes ?? []).flatMap(({ projected }) => projected?.sources ?? []);
-  const signers = sources.flatMap(({ podCertificate }) => authorityIn(podCertificate?.signerName) ?? []);
+  const signers = sources.flatMap(({ podCertificate }) => authorityOfSigner(podCertificate?.signerName) ?? []);
   return signers.length > most.signers ? [anyAuthority] : signers;
-}
-
-function authorityIn(signerName: string | undefined): string | undefined {
-  const prefix = `${group}/`;
-  if (signerName?.startsWith(prefix) !== true || signerName.length > prefix.length + longestName) return undefined;
-  return signerName.slice(prefix.length);
 }
 
 /** The content that the running containers do not read again, and when the first of these containers started. */
@@ -294,14 +289,14 @@ function contentOf(source: Source, namespace: string, path: string | undefined):
     return ofKeys(`ConfigMap ${namespace}/${configMap.name}`, keysAt(configMap, path), rootsOfKey);
   }
   if (bundle !== undefined && isAt(path, bundle.path)) {
-    const authority = authorityIn(bundle.signerName);
+    const authority = authorityOfSigner(bundle.signerName);
     if (bundle.name !== undefined) return content(`ClusterTrustBundle ${bundle.name}`, ['roots']);
     return authority === undefined ? [] : content(bundlesOf(authority), ['roots']);
   }
   if (podCertificate !== undefined) {
     const { credentialBundlePath, keyPath, certificateChainPath } = podCertificate;
     const isRead = [credentialBundlePath, keyPath, certificateChainPath].some((one) => isAt(path, one));
-    const authority = authorityIn(podCertificate.signerName);
+    const authority = authorityOfSigner(podCertificate.signerName);
     return isRead && authority !== undefined ? content(podCertificatesOf(authority), ['certificate']) : [];
   }
   return [];

@@ -1,4 +1,5 @@
 import { group } from '../../api/constants.ts';
+import { isObjectName } from '../../api/object-name.ts';
 import { isSelected } from '../policy/grant.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
 import type { ContentWrite } from '../records/field-manager.ts';
@@ -124,8 +125,17 @@ export function configMapIn(
   return isWanted ? configMap.name : undefined;
 }
 
-/** The signer name of an authority's ClusterTrustBundle. */
-export const signerNameOf = (authority: string): string => `${group}/${authority}`;
+const signerPrefix = `${group}/`;
+
+/** The signer name of an authority, for its ClusterTrustBundle and its certificates for pods. */
+export const signerNameOf = (authority: string): string => signerPrefix + authority;
+
+/** The name of the authority that a signer name may stand for. Undefined for the name of another signer. */
+export function authorityOfSigner(signerName: string | undefined): string | undefined {
+  if (signerName?.startsWith(signerPrefix) !== true) return undefined;
+  const name = signerName.slice(signerPrefix.length);
+  return isObjectName(name) ? name : undefined;
+}
 
 /**
  * The name of an authority's ClusterTrustBundle. It must begin with the signer name, with a colon instead of the slash.
