@@ -39,7 +39,7 @@ export class PodIssuances {
   }
 
   /**
-   * A certificate was written. Kubelet reads only the answer to its last request: an earlier request, from before a restart of
+   * A certificate was written. kubelet reads only the answer to its last request: an earlier request, from before a restart of
    * kubelet, says nothing about the pod.
    * @param root the root that issued the certificate, see anchorId
    */

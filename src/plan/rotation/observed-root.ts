@@ -25,6 +25,10 @@ export interface RootSecret {
   readonly podLeaves?: PodLeaves;
 }
 
+/** True for a root that was read and has expired. */
+export const hasExpired = (root: IssuerInspection | undefined): boolean =>
+  root !== undefined && 'reason' in root && root.reason === 'RootExpired';
+
 /** Everything that the plan of an MtlsAuthority's root depends on. */
 export interface ObservedRoot {
   readonly authority: AuthorityRecord;

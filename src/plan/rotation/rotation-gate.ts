@@ -6,6 +6,7 @@ import { approveCommand, skipCommand } from '../text/kubectl-command.ts';
 import { parseDurationMs } from '../timing/duration.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import { hasLiveLeavesOfOtherRoots, rootsInPods } from './live-leaves.ts';
+import { hasExpired } from './observed-root.ts';
 import { type AwaitedPod, countFrozenPods, podLeafHolders } from './pod-evidence.ts';
 import type { RolloutObservation } from './rollout-observation.ts';
 import {
@@ -102,8 +103,7 @@ const gates: Record<RotationPhase, (input: RotationInput, rotation: RotationStat
     const progress = count();
     const gate = { progress, blockers: missingBlockers(progress, condition, authority, rotation) };
     // A pod that still trusts a root which has expired accepts nothing by it.
-    const { previous } = secret;
-    if (previous !== undefined && 'reason' in previous && previous.reason === 'RootExpired') return gate;
+    if (hasExpired(secret.previous)) return gate;
     const held = withPods(gate, 'roots', context);
     // Only pods that have to restart need the delay: a container that starts earlier may still read the old root.
     if (held.podsToRestart === undefined || held.podsToRestart.length === 0) return held;

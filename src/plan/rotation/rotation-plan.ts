@@ -1,4 +1,5 @@
 import { anchorId } from '../../pki/index.ts';
+import { hasExpired } from './observed-root.ts';
 import { type AwaitedPod, restartKey } from './pod-evidence.ts';
 import { planRotationAnnotations } from './rotation-annotations.ts';
 import { phaseGate } from './rotation-gate.ts';
@@ -93,8 +94,7 @@ function advance(input: RotationInput, rotation: RotationState, now: Date): Rota
     }
     case 'Retiring': {
       // If the clock is wrong, the key of a seemingly expired root is still needed.
-      const { previous } = input.secret;
-      const isKept = previous !== undefined && 'reason' in previous && previous.reason === 'RootExpired';
+      const isKept = hasExpired(input.secret.previous);
       const key = isKept
         ? `the operator keeps the key of ${outgoing}, which has expired, in previous.key`
         : `the operator destroys the key of ${outgoing}`;
