@@ -48,7 +48,6 @@ export interface RootSourcesOptions {
   /** The operator's namespace, which holds the sources. */
   readonly namespace: string;
   readonly caches: Pick<Caches, 'sourceVersion' | 'certificates' | 'monotonicMs'>;
-  readonly now: () => Date;
 }
 
 /**
@@ -122,7 +121,7 @@ export class RootSources {
       pauses.push(Math.max(this.#waitMs(authority, changedMs), Math.min(...waiting.map(mayReturnMs))));
     return {
       sources: observed,
-      ...(pauses.length === 0 ? {} : { nextAt: new Date(this.#options.now().getTime() + Math.min(...pauses)) }),
+      ...(pauses.length === 0 ? {} : { recheckInMs: Math.min(...pauses) }),
       ...(waiting.length > 0 && isRotating ? { waitsForRotation: true } : {}),
     };
   }

@@ -22,10 +22,12 @@ export interface ObservedSource {
 export interface ObservedSources {
   readonly sources: readonly ObservedSource[];
   /**
-   * When a changed content that has to wait may be used, or a source that the operator may not read is read again. Absent when
-   * there is neither. Content that waits for the end of a rotation has no such time.
+   * In how many milliseconds a changed content that has to wait may be used, or a source that the operator may not read is read
+   * again; often a fraction. Absent when there is neither. Content that waits for the end of a rotation has no such time.
+   *
+   * Not a date: a date that passes between the observation and the plan would look like one that no longer matters.
    */
-  readonly nextAt?: Date;
+  readonly recheckInMs?: number;
   /** A changed content waits until the rotation of the root ends. */
   readonly waitsForRotation?: true;
 }
@@ -35,7 +37,7 @@ export interface AdditionalRootsPlan {
   readonly roots: readonly Certificate[];
   /** Certificates and sources that were left out. */
   readonly findings: readonly Finding[];
-  /** When the plan may change without an event: a root expires or becomes valid, or a changed source may be used. */
+  /** When the plan may change without an event, after the time of the plan: a root expires or becomes valid, or a source is due. */
   readonly nextAt?: Date;
   readonly waitsForRotation?: true;
 }
@@ -50,12 +52,13 @@ const limits = { roots: 64, characters: 128 * 1024 };
 
 /** Decides which roots of the sources are in the bundle. A certificate that several sources hold is there once. */
 export function planAdditionalRoots(
-  { sources, nextAt, waitsForRotation }: ObservedSources,
+  { sources, recheckInMs, waitsForRotation }: ObservedSources,
   now: Date,
 ): AdditionalRootsPlan {
   const roots = new Map<string, Certificate>();
   const findings: Finding[] = [];
-  const moments: Date[] = nextAt === undefined ? [] : [nextAt];
+  // Rounded up, because a Date drops the fraction: a check that comes too early finds nothing to do.
+  const moments = recheckInMs === undefined ? [] : [new Date(now.getTime() + Math.max(1, Math.ceil(recheckInMs)))];
   let characters = 0;
   for (const source of sources) {
     if (source.problem !== undefined) {

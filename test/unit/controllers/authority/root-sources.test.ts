@@ -8,7 +8,6 @@ import { type GuardedClient, KubeError } from '../../../../src/kube/index.ts';
 import { encodeCertificates } from '../../../../src/pki/index.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 import { encodedRoot, root } from '../../../support/fixtures/roots.ts';
-import { later } from '../../../support/fixtures/times.ts';
 
 const never = new AbortController().signal;
 const configMap: AdditionalRoots = { configMap: { name: 'partner', key: 'ca.crt' } };
@@ -39,7 +38,6 @@ class World {
     } as unknown as GuardedClient,
     namespace: 'mtls-operator',
     caches: this.caches,
-    now: () => later(this.ms),
   });
 
   put(kind: 'ConfigMap' | 'Secret', text: string, key = 'ca.crt'): void {
@@ -65,14 +63,14 @@ class World {
       one.roots.map((offered) => ('certificate' in offered ? offered.certificate.fingerprint : offered.code)),
     );
     const problems = observed?.sources.flatMap(({ problem }) => problem?.reason ?? []);
-    return { roots, problems, nextAt: observed?.nextAt, waitsForRotation: observed?.waitsForRotation };
+    return { roots, problems, recheckInMs: observed?.recheckInMs, waitsForRotation: observed?.waitsForRotation };
   }
 }
 
 const using = (...issuers: ReadonlyArray<typeof first>) => ({
   roots: issuers.flatMap((issuer) => issuer?.certificate.fingerprint ?? []),
   problems: [],
-  nextAt: undefined,
+  recheckInMs: undefined,
   waitsForRotation: undefined,
 });
 const without = (reason: string) => ({ ...using(), problems: [reason] });
@@ -104,9 +102,9 @@ describe('the sources of additional roots', () => {
     world.put('ConfigMap', pem(first));
     await world.observe();
     world.delete();
-    assert.deepEqual(await world.observe(), { ...using(first), nextAt: later(10_000) });
+    assert.deepEqual(await world.observe(), { ...using(first), recheckInMs: 10_000 });
     world.ms = 9_999;
-    assert.deepEqual(await world.observe(), { ...using(first), nextAt: later(10_000) });
+    assert.deepEqual(await world.observe(), { ...using(first), recheckInMs: 1 });
     world.ms = 10_000;
     assert.deepEqual(await world.observe(), without('SourceMissing'));
   });
@@ -124,7 +122,7 @@ describe('the sources of additional roots', () => {
       world.delete();
       assert.deepEqual(await world.observe(), {
         ...using(issuer),
-        nextAt: later(issuer === second ? 374_000 : ms + 10_000),
+        recheckInMs: issuer === second ? 360_000 : 10_000,
       });
     }
   });
@@ -137,7 +135,7 @@ describe('the sources of additional roots', () => {
     assert.deepEqual(await world.observe(false, sources), using(first, second));
     world.delete();
     world.put('Secret', pem(third));
-    assert.deepEqual(await world.observe(false, sources), { ...using(first, third), nextAt: later(360_000) });
+    assert.deepEqual(await world.observe(false, sources), { ...using(first, third), recheckInMs: 360_000 });
   });
 
   for (const [title, text] of Object.entries({ 'no PEM': 'hello', 'too much text': 'x'.repeat(300_000) })) {
@@ -182,7 +180,7 @@ describe('the sources of additional roots', () => {
     await world.observe();
     world.put('ConfigMap', pem(second));
     world.failure = new KubeError('Forbidden', 'no');
-    const unreadable = { ...using(first), problems: ['SourceUnreadable'], nextAt: later(30_000) };
+    const unreadable = { ...using(first), problems: ['SourceUnreadable'], recheckInMs: 30_000 };
     assert.deepEqual(await world.observe(), unreadable);
     assert.deepEqual(await world.observe(true), unreadable);
     // The operator is given the right: no event of the source reports that.
@@ -210,7 +208,7 @@ describe('the sources of additional roots', () => {
     ] as const) {
       world.ms = ms;
       world.put('ConfigMap', pem(issuer));
-      assert.deepEqual(await world.observe(), { ...using(second), nextAt: later(pauseMs) }, `after ${ms} ms`);
+      assert.deepEqual(await world.observe(), { ...using(second), recheckInMs: pauseMs - ms }, `after ${ms} ms`);
     }
     world.ms = pauseMs;
     assert.deepEqual(await world.observe(), using(third));

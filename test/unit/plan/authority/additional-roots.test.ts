@@ -61,6 +61,13 @@ describe('additional roots', () => {
     assert.equal(conditionOf(after)?.reason, 'RootExpired');
   });
 
+  // A time that is not after the plan starts no timer: the changed source would wait for an unrelated event.
+  for (const recheckInMs of [0, 0.2, 1, 1.5, 2000])
+    test(`are planned again when a changed source has waited ${recheckInMs} ms more`, () => {
+      const { nextAt } = planAdditionalRoots({ sources: [source(pem(partner))], recheckInMs }, now);
+      assert.deepEqual(nextAt, later(Math.max(1, Math.ceil(recheckInMs))));
+    });
+
   test('that do not fit leave out their source, never another one', () => {
     const key = privateKey();
     const many = Array.from({ length: 64 }, (_, index) =>
