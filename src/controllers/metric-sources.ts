@@ -102,6 +102,10 @@ export function metricSources(operator: Operator, now: () => Date): MetricSource
       for (const [authority, groups] of operator.term?.pendingPodRequests ?? [])
         for (const { reason, count } of groups) yield { labels: [authority, reason], value: count };
     },
+    *clockAhead(): Samples {
+      const serverTime = operator.serverTime();
+      if (serverTime !== undefined) yield { labels: [], value: (now().getTime() - serverTime.getTime()) / 1000 };
+    },
     *unreadableNamespaces(): Samples {
       for (const { namespace, kind } of operator.caches.unreadable()) yield { labels: [namespace, kind], value: 1 };
     },

@@ -61,6 +61,11 @@ export class Operator {
     return this.#term;
   }
 
+  /** See KubeClient. */
+  serverTime(): Date | undefined {
+    return this.#options.client.serverTime();
+  }
+
   /** True once every cache has been filled from the API server. */
   get hasSynced(): boolean {
     return this.#hasSynced;

@@ -89,6 +89,7 @@ export {
   livePodLeaves,
   mergePodLeaves,
   noPodLeaves,
+  type ObservedPodLeaves,
   type PodLeaves,
   parsePodLeaves,
   recordedUntil,

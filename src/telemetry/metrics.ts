@@ -23,6 +23,7 @@ export interface MetricSources extends RuntimeSources {
   podCertificatesPending(): Samples;
   podCertificatesServed(): Samples;
   podCertificatesOfOldRoots(): Samples;
+  clockAhead(): Samples;
 }
 
 export interface MetricsOptions {
@@ -194,6 +195,12 @@ export class Metrics {
         ['authority'],
         'Unix time, rounded up, at which all certificates of pods issued by roots that no longer sign have expired; absent without such certificates',
         () => sources.podCertificatesOfOldRoots(),
+      ],
+      [
+        'clock_ahead_seconds',
+        [],
+        'How far the clock of the operator is ahead of the clock of the API server, to about two seconds; negative if it is behind; absent before the first answer',
+        () => sources.clockAhead(),
       ],
     ];
     for (const [name, labels, help, samples] of gauges)

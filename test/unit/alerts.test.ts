@@ -211,6 +211,20 @@ const cases: readonly Case[] = [
     at: { '4m': [], '5m': [critical('MtlsOperatorNoLeader')] },
   },
   {
+    when: 'the clock of a replica is more than a minute behind that of the API server',
+    change: { [on('b', 'mtls_operator_clock_ahead_seconds')]: constant(-61) },
+    at: { '9m': [], '10m': [warning('MtlsOperatorClockDiffers', 'job="mtls-operator",instance="b"')] },
+  },
+  {
+    when: 'the clock of a replica is more than four minutes ahead',
+    change: { [on('a', 'mtls_operator_clock_ahead_seconds')]: constant(241) },
+    at: {
+      '1m': [],
+      '2m': [critical('MtlsOperatorClockDiffers', 'job="mtls-operator",instance="a"')],
+      '10m': [warning, critical].map((alert) => alert('MtlsOperatorClockDiffers', 'job="mtls-operator",instance="a"')),
+    },
+  },
+  {
     when: 'more than a tenth of the requests get no answer',
     change: onBoth('rest_client_requests_total', 'verb="get",resource="secrets",code="Network"', counter(4)),
     at: { '15m': [], '16m': [warning('MtlsOperatorApiErrors', 'job="mtls-operator"')] },

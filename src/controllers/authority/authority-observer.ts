@@ -4,7 +4,7 @@ import {
   type AuthorityRecord,
   mergePodLeaves,
   type ObservedAuthority,
-  type PodLeaves,
+  type ObservedPodLeaves,
   planAuthority,
   podLeavesInStatus,
   publishedState,
@@ -89,13 +89,15 @@ export class AuthorityObserver {
   }
 
   /** Until when pods may hold certificates, from the root Secret, and from status and memory in case another client overwrote it. */
-  #podLeaves({ authority, secret }: Pick<ObservedAuthority, 'authority' | 'secret'>): PodLeaves | undefined {
+  #podLeaves({ authority, secret }: Pick<ObservedAuthority, 'authority' | 'secret'>): ObservedPodLeaves | undefined {
     const state = this.#options.authorityStates.get(authority.name);
     const known = state.state === 'ready' ? state.podLeaves : undefined;
     const inStatus = podLeavesInStatus(authority.status);
     const records = [secret?.podLeaves, known].filter((one) => one !== undefined);
     const isKnown = records.length > 0 || inStatus.roots.size > 0;
-    return isKnown ? mergePodLeaves(...records, inStatus) : undefined;
+    if (!isKnown) return undefined;
+    const serverTime = this.#options.client.serverTime();
+    return { ...mergePodLeaves(...records, inStatus), ...(serverTime === undefined ? {} : { serverTime }) };
   }
 
   /** Forgets a deleted authority. */

@@ -40,6 +40,11 @@ export class KubeClient {
     this.#requests = new Requests(connection, userAgent, onRequest ?? ((): void => {}), log ?? silentLog);
   }
 
+  /** The time of the API server, as its last answer shows it: never ahead of its clock. Undefined before the first answer. */
+  serverTime(): Date | undefined {
+    return this.#requests.serverClock.now();
+  }
+
   /** Reads an object. Throws `NotFound` if it does not exist. */
   async get<T extends KubeObject>(
     resource: Resource<T>,

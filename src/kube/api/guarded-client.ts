@@ -20,7 +20,7 @@ export type GuardedDeletion = DeleteOptions & { readonly uid: string };
  * and another replica may already lead, so a write without a precondition could overwrite the change of another client.
  */
 export interface GuardedClient
-  extends Pick<KubeClient, 'create' | 'find' | 'get' | 'jsonPatch' | 'list' | 'listPages' | 'watch'> {
+  extends Pick<KubeClient, 'create' | 'find' | 'get' | 'jsonPatch' | 'list' | 'listPages' | 'serverTime' | 'watch'> {
   /** @see KubeClient.mergePatch */
   mergePatch<T extends KubeObject>(
     resource: Resource<T>,

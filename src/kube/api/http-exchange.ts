@@ -6,6 +6,8 @@ import type { Deadline } from './deadline.ts';
 export interface HttpResponse {
   readonly status: number;
   readonly retryAfter: string | undefined;
+  /** The header Date: when the server sent the answer. */
+  readonly date: string | undefined;
   readonly body: string;
 }
 
@@ -43,7 +45,7 @@ export async function openResponse(
   const answer = dispatcher.request({ ...request, signal: deadline.signal });
   const { statusCode, headers, body } = await deadline.within(answer);
   const text = statusCode < 300 ? '' : await body.text().catch(() => '');
-  return { status: statusCode, retryAfter: single(headers['retry-after']), body: text, stream: body };
+  return { status: statusCode, ...headersOf(headers), body: text, stream: body };
 }
 
 class ResponseReader implements Dispatcher.DispatchHandler {
@@ -53,7 +55,7 @@ class ResponseReader implements Dispatcher.DispatchHandler {
   /** Set as soon as the request has a connection. */
   #controller: Dispatcher.DispatchController | undefined;
   #status = 0;
-  #retryAfter: string | undefined;
+  #headers: Pick<HttpResponse, 'retryAfter' | 'date'> = headersOf({});
   readonly #chunks: Buffer[] = [];
 
   constructor(deadline: Deadline, resolve: (answer: HttpResponse) => void, reject: (error: Error) => void) {
@@ -74,9 +76,9 @@ class ResponseReader implements Dispatcher.DispatchHandler {
     this.#controller = controller;
   }
 
-  onResponseStart(_: unknown, status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void {
+  onResponseStart(_: unknown, status: number, headers: Headers): void {
     this.#status = status;
-    this.#retryAfter = single(headers['retry-after']);
+    this.#headers = headersOf(headers);
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {
@@ -87,16 +89,23 @@ class ResponseReader implements Dispatcher.DispatchHandler {
     this.#deadline.onOver = undefined;
     const [first, ...more] = this.#chunks;
     const bytes = first === undefined || more.length > 0 ? Buffer.concat(this.#chunks) : first;
-    this.#resolve({ status: this.#status, retryAfter: this.#retryAfter, body: bytes.toString() });
+    this.#resolve({ status: this.#status, ...this.#headers, body: bytes.toString() });
   }
 
   onResponseError(_: unknown, error: Error): void {
     this.#deadline.onOver = undefined;
     // An error status is still valid if its body is truncated.
-    if (this.#status >= 300) this.#resolve({ status: this.#status, retryAfter: this.#retryAfter, body: '' });
+    if (this.#status >= 300) this.#resolve({ status: this.#status, ...this.#headers, body: '' });
     else this.#reject(error);
   }
 }
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+const headersOf = (headers: Headers): Pick<HttpResponse, 'retryAfter' | 'date'> => ({
+  retryAfter: single(headers['retry-after']),
+  date: single(headers['date']),
+});
 
 const single = (header: string | string[] | undefined): string | undefined =>
   typeof header === 'string' ? header : undefined;

@@ -6,6 +6,7 @@ import type { Deadline } from './deadline.ts';
 import { type HttpResponse, openResponse, type SendRequest, sendRequest } from './http-exchange.ts';
 import { isKubeError, KubeError, type Status, statusError } from './kube-error.ts';
 import type { Log } from './log.ts';
+import { ServerClock } from './server-clock.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
 
@@ -67,6 +68,7 @@ export class Requests {
   readonly #onRequest: (record: RequestRecord) => void;
   readonly #log: Log;
   readonly #host: string;
+  readonly serverClock = new ServerClock();
 
   constructor(connection: Connection, userAgent: string, onRequest: (record: RequestRecord) => void, log: Log) {
     this.#connection = connection;
@@ -134,6 +136,7 @@ export class Requests {
     try {
       const answer = await send(dispatcher, this.#requestOf(call, transport), deadline);
       code = String(answer.status);
+      this.serverClock.note(answer.date);
       if (answer.status >= 300) throw refusal(call, answer);
       return answer;
     } catch (error) {

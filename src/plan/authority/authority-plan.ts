@@ -1,5 +1,13 @@
 import { anchorId, type Certificate, caId, type Issuer, subjectText } from '../../pki/index.ts';
-import { exceeds, livePodLeaves, mergePodLeaves, noPodLeaves, type PodLeaves, roundUp } from '../records/pod-leaves.ts';
+import {
+  exceeds,
+  livePodLeaves,
+  mergePodLeaves,
+  noPodLeaves,
+  type PodLeaves,
+  podLeavesTime,
+  roundUp,
+} from '../records/pod-leaves.ts';
 import { podLeavesInStatus } from '../records/status-roots.ts';
 import type { CrlBundle } from '../revocation/crl-bundle.ts';
 import { crlBundle } from '../revocation/crl-bundle.ts';
@@ -142,7 +150,7 @@ function planOwn(
 
 /** True when a pod may hold a certificate of this CA. */
 const isInPods = ({ podLeaves }: ObservedAuthority, issuer: string, now: Date): boolean =>
-  (podLeaves?.issuers.get(issuer) ?? now) > now;
+  (podLeaves?.issuers.get(issuer) ?? now) > podLeavesTime(podLeaves, now);
 
 const settleMsOf = ({ authority }: ObservedAuthority): number =>
   parseDurationMs(authority.spec.rotation.propagationDelay) ?? Number.POSITIVE_INFINITY;

@@ -10,6 +10,21 @@ export interface PodLeaves {
   readonly issuers: ReadonlyMap<string, Date>;
 }
 
+/** The records of all places, and the clock that shows which entries are over. */
+export interface ObservedPodLeaves extends PodLeaves {
+  /** The time of the API server. Undefined if it is not known. */
+  readonly serverTime?: Date;
+}
+
+/**
+ * The time at which an entry must be over before the operator forgets it. These certificates cannot be withdrawn. So if the clocks
+ * of the operator and of the API server differ, the earlier one counts: a rotation then ends late, never early.
+ */
+export const podLeavesTime = (podLeaves: ObservedPodLeaves | undefined, now: Date): Date => {
+  const serverTime = podLeaves?.serverTime ?? now;
+  return serverTime < now ? serverTime : now;
+};
+
 export const noPodLeaves: PodLeaves = { roots: new Map(), issuers: new Map() };
 
 /** The record grows in steps of ten minutes, so that a burst of certificates costs one write. */
@@ -23,9 +38,10 @@ export const recordedUntil = (podLeaves: PodLeaves | undefined, root: string): D
   podLeaves?.roots.get(root);
 
 /** The entries that are not over. */
-export const livePodLeaves = ({ roots, issuers }: PodLeaves, now: Date): PodLeaves => {
-  const live = (entries: ReadonlyMap<string, Date>) => new Map([...entries].filter(([, until]) => until > now));
-  return { roots: live(roots), issuers: live(issuers) };
+export const livePodLeaves = (podLeaves: ObservedPodLeaves, now: Date): PodLeaves => {
+  const at = podLeavesTime(podLeaves, now);
+  const live = (entries: ReadonlyMap<string, Date>) => new Map([...entries].filter(([, until]) => until > at));
+  return { roots: live(podLeaves.roots), issuers: live(podLeaves.issuers) };
 };
 
 /** All entries of several records. The later time counts. */

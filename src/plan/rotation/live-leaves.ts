@@ -1,5 +1,5 @@
 import { anchorId, type Certificate } from '../../pki/index.ts';
-import { type PodLeaves, recordedUntil } from '../records/pod-leaves.ts';
+import { type ObservedPodLeaves, podLeavesTime, recordedUntil } from '../records/pod-leaves.ts';
 import type { IssuedSecret, RolloutObservation } from './rollout-observation.ts';
 
 /**
@@ -49,21 +49,23 @@ export const mayHaveLiveLeavesOfOtherRoots = (
 /** Where leaves can be: in Secrets and in pods. */
 interface LeafSources {
   readonly rollout: RolloutObservation;
-  readonly podLeaves?: PodLeaves;
+  readonly podLeaves?: ObservedPodLeaves;
   readonly trusted: readonly Certificate[];
 }
 
 /** The roots whose certificates pods may still hold. No certificate of a root that has expired or is not trusted works. */
 export const rootsInPods = (
-  podLeaves: PodLeaves | undefined,
+  podLeaves: ObservedPodLeaves | undefined,
   trusted: readonly Certificate[],
   now: Date,
-): { readonly root: string; readonly until: Date }[] =>
-  trusted.flatMap((certificate) => {
+): { readonly root: string; readonly until: Date }[] => {
+  const at = podLeavesTime(podLeaves, now);
+  return trusted.flatMap((certificate) => {
     const root = anchorId(certificate);
     const until = recordedUntil(podLeaves, root);
-    return until !== undefined && until > now && certificate.notAfter > now ? { root, until } : [];
+    return until !== undefined && until > at && certificate.notAfter > at ? { root, until } : [];
   });
+};
 
 const mayHoldAnyLeaf = ({ secrets }: Pick<RolloutObservation, 'secrets'>): boolean =>
   secrets.some((secret) => secret.mayHoldAnyLeaf === true);

@@ -1,6 +1,6 @@
 import type { Certificate, Issuer, IssuerInspection } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { PodLeaves } from '../records/pod-leaves.ts';
+import type { ObservedPodLeaves, PodLeaves } from '../records/pod-leaves.ts';
 import type { RolloutObservation } from './rollout-observation.ts';
 import type { RotationState } from './rotation-state.ts';
 
@@ -37,7 +37,7 @@ export interface ObservedRoot {
   readonly certificates: number;
   readonly rollout: RolloutObservation;
   /** Until when pods may hold certificates, from all records: another client may have overwritten the root Secret. */
-  readonly podLeaves?: PodLeaves;
+  readonly podLeaves?: ObservedPodLeaves;
   /** The root that signed before the Secret was overwritten, if this process still holds its key. */
   readonly issuerInMemory?: Issuer;
   /** When this process started to lead. */

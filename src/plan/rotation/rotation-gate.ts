@@ -1,5 +1,6 @@
 import { anchorId } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
+import { podLeavesTime } from '../records/pod-leaves.ts';
 import type { RotatedPart } from '../records/pod-record.ts';
 import { activeRootInStatus, rootsInStatus } from '../records/status-roots.ts';
 import { approveCommand, skipCommand } from '../text/kubectl-command.ts';
@@ -188,7 +189,7 @@ function withPodLeaves(
   };
   // Objects that are missing or that change need a check each time. A delay ends at a known time.
   if (blockers.length > 0 && opensInMs === undefined) return waits;
-  const untilMs = until - now.getTime();
+  const untilMs = until - podLeavesTime(podLeaves, now).getTime();
   return {
     ...waits,
     opensInMs: Math.max(untilMs, opensInMs ?? 0),

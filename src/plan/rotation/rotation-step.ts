@@ -1,6 +1,6 @@
 import { anchorId, type Certificate, type Issuer, type KeySpec, type RootProfile } from '../../pki/index.ts';
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { PodLeaves } from '../records/pod-leaves.ts';
+import type { ObservedPodLeaves } from '../records/pod-leaves.ts';
 import type { PodRecord } from '../records/pod-record.ts';
 import { timestamp } from '../timing/timestamp.ts';
 import type { RootSecret } from './observed-root.ts';
@@ -77,7 +77,7 @@ export interface RotationInput {
   readonly acceptedDigests: readonly string[];
   readonly rollout: RolloutObservation;
   /** Until when pods may hold certificates. */
-  readonly podLeaves?: PodLeaves;
+  readonly podLeaves?: ObservedPodLeaves;
 }
 
 /** The plan for a rotation: a step, a report of the gate, a problem, or none when there is no rotation. */

@@ -57,6 +57,7 @@ export const healthy: Series = {
   ...onBoth('mtls_operator_crl_next_update_seconds', byDefault, constant(30 * day)),
   ...onBoth('mtls_operator_crl_entries', byDefault, constant(7)),
   ...onBoth('mtls_operator_crl_entries_limit', byDefault, constant(5000)),
+  ...onBoth('mtls_operator_clock_ahead_seconds', '', constant(1)),
   ...onBoth('rest_client_requests_total', 'verb="update",resource="leases",code="200"', counter(30)),
   [on('a', 'controller_runtime_reconcile_errors_total', 'controller="certificate"')]: constant(4),
 };

@@ -56,6 +56,8 @@ export class MemoryClient {
   #hasEnded = false;
   /** Kinds, by plural, that the API server does not serve. */
   readonly unserved = new Set<string>();
+  /** The clock of the API server. */
+  serverTime: () => Date | undefined = () => undefined;
   /** Called around every request, and before a watch starts. If it throws, the process gets the error as its answer. */
   onRequest: OnRequest = () => Promise.resolve();
 

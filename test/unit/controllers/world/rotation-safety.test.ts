@@ -253,6 +253,12 @@ const events: fc.Arbitrary<Event> = fc.oneof(
       .constantFrom(-days(20), -hours(2), hours(2), days(20))
       .map((ms): Event => [`the clock is set by ${ms} ms`, (world) => world.setClock(ms)]),
   },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom(0, hours(25))
+      .map((ms): Event => [`the operator's clock is ${ms} ms ahead`, (world) => world.setOperatorClock(ms)]),
+  },
   happens(1, 'every root expires while the operator is down', (world) => world.tick(years(11))),
   {
     weight: 4,
@@ -468,6 +474,21 @@ describe('7. A rotation of the root', () => {
     world.tick(hours(23));
     await world.settle();
     assert.equal(world.status.rotation?.phase, 'Draining');
+    world.tick(hours(2));
+    await world.settle();
+    assert.equal(world.status.rotation, undefined);
+    world.assertConnected();
+  });
+
+  test('keeps the old root so long although the clock of the operator is more than a day ahead', async () => {
+    const world = await play(inPods, [0], untilDraining);
+    world.setOperatorClock(hours(30));
+    for (let hour = 0; hour < 23; hour += 1) {
+      await world.settle();
+      assert.equal(world.status.rotation?.phase, 'Draining', `after ${hour} hours`);
+      world.tick(hours(1));
+      world.assertConnected();
+    }
     world.tick(hours(2));
     await world.settle();
     assert.equal(world.status.rotation, undefined);

@@ -80,6 +80,9 @@ export class RotationWorld {
   readonly failures: string[] = [];
   writes = 0;
   #wallMs = now.getTime();
+  /** How far the operator's clock is ahead of all others. */
+  #aheadMs = 0;
+  /** The latest time that the operator's clock has ever shown. */
   #latestMs = 0;
   #monotonicMs = 0;
   readonly #pods: WorldPods;
@@ -149,8 +152,14 @@ export class RotationWorld {
     this.#pods.dropExpired(this.#wallMs);
   }
 
-  /** Sets the clock to the latest time that it has ever shown, so that every root is valid that was created at that time. */
+  /** Sets the operator's clock ahead of all others. */
+  setOperatorClock(aheadMs: number): void {
+    this.#aheadMs = aheadMs;
+  }
+
+  /** Sets all clocks to the latest time that the operator has seen, so that every root is valid that was created at that time. */
   restoreClock(): void {
+    this.#aheadMs = 0;
     this.#wallMs = this.#latestMs;
     this.#pods.dropExpired(this.#wallMs);
   }
@@ -166,6 +175,8 @@ export class RotationWorld {
     const state = authorityStates?.get('default');
     const issuer = authorityStates?.material('default')?.issuer?.root;
     if (process === undefined || state?.state !== 'ready' || issuer === undefined) return;
+    // The API server refuses a certificate that is not valid yet.
+    if (this.#aheadMs > 0) return;
     const root = anchorId(issuer.anchor);
     const lifetimeMs = Math.min(dayMs, state.longestPodLifetimeMs ?? dayMs);
     const notAfterMs = Math.min(this.#wallMs + lifetimeMs, commonValidity(pathOf(issuer)).notAfter.getTime());
@@ -369,9 +380,11 @@ export class RotationWorld {
       api: this.api,
       namespace: operatorNamespace,
       now: () => {
-        this.#latestMs = Math.max(this.#latestMs, this.#wallMs);
-        return new Date(this.#wallMs);
+        const ms = this.#wallMs + this.#aheadMs;
+        this.#latestMs = Math.max(this.#latestMs, ms);
+        return new Date(ms);
       },
+      serverTime: () => new Date(this.#wallMs),
       monotonicMs: () => this.#monotonicMs,
       onIssued: (reason) => this.#noteAnswer(reason),
     });

@@ -21,7 +21,10 @@ export interface Interruption {
 interface ProcessOptions {
   readonly api: MemoryApi;
   readonly namespace: string;
+  /** The clock of the operator. */
   readonly now: () => Date;
+  /** The clock of the API server. */
+  readonly serverTime?: () => Date | undefined;
   readonly monotonicMs: () => number;
   readonly onIssued: (reason: string) => void;
   /** Default: queues from which no controller takes keys, because the test reconciles every object repeatedly. */
@@ -55,8 +58,17 @@ export class WorldProcess {
   /** The error with which the API server answers a request instead of executing it. */
   refusal: (request: string) => KubeError | undefined = () => undefined;
 
-  private constructor({ api, namespace, now, monotonicMs, onIssued, queues = idleQueues() }: ProcessOptions) {
+  private constructor({
+    api,
+    namespace,
+    now,
+    serverTime = () => undefined,
+    monotonicMs,
+    onIssued,
+    queues = idleQueues(),
+  }: ProcessOptions) {
     this.#memory = new MemoryClient(api);
+    this.#memory.serverTime = serverTime;
     this.#memory.onRequest = (request, moment) => this.#onRequest(request, moment);
     const { client } = this.#memory;
     this.replica = new Replica({ client, namespace, log: silentLog, now, monotonicMs });
