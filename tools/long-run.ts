@@ -8,6 +8,7 @@ export const longRunVariables: readonly string[] = [
   'FUZZ_CASES',
   'IMPORT_CASES',
   'MESH_ROTATIONS',
+  'POD_REFRESH',
   'PROXY_CASES',
   'QUEUE_RUNS',
   'ROTATION_RUNS',

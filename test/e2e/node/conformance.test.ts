@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { agnhostImage } from '../../../tools/node/agnhost.ts';
 import { openHelm } from '../../support/chart/helm.ts';
@@ -177,6 +178,25 @@ describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
     );
     assert.equal(await world.cluster.kubectl(['-n', namespace, 'get', 'pod', 'renewed', '-o', containerId]), container);
   });
+
+  // POD_REFRESH=1 npm test -- node/conformance
+  if (process.env['POD_REFRESH'] !== undefined)
+    test('kubelet renews a certificate of an hour by itself when half of its time is over (40 min: half an hour passes)', async () => {
+      const first = await certificateOf('refreshed', { maxExpirationSeconds: HOUR_MS / 1000 });
+      const read = ['-n', namespace, 'exec', 'refreshed', '--', 'cat', credentialsPath];
+      const next = await eventually(
+        async () => {
+          await delay(10_000);
+          const mounted = new X509Certificate(await world.cluster.kubectl(read));
+          assert.notEqual(mounted.serialNumber, first.serialNumber);
+          return mounted;
+        },
+        { timeoutMs: HOUR_MS },
+      );
+      const afterMs = next.validFromDate.getTime() - first.validFromDate.getTime();
+      console.log(`    kubelet renewed the certificate after ${(afterMs / 60_000).toFixed(1)} of 60 min`);
+      assert.ok(afterMs >= HOUR_MS / 2 && afterMs < HOUR_MS, `renewed after ${afterMs} ms`);
+    });
 });
 
 /** The roles and policies that the chart adds for the signer. */
