@@ -6,9 +6,10 @@ import { secretKeys } from '../../../../src/api/constants.ts';
 import type { MtlsCertificate } from '../../../../src/api/types.ts';
 import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
 import { configMaps, namespaces, secrets } from '../../../../src/kube/index.ts';
+import { root } from '../../../support/fixtures/roots.ts';
 import { minutes } from '../../../support/fixtures/times.ts';
 import { historyRuns } from '../../../support/runs.ts';
-import { authorityNames, EventWorld, grant, names, tenants } from './event-world.ts';
+import { authorityNames, EventWorld, grant, names, sourceRef, tenants } from './event-world.ts';
 
 // Timers are mocked: WorldProcess ends the pauses of Reflectors.
 before(() => mock.timers.enable({ apis: ['setTimeout'] }));
@@ -30,6 +31,8 @@ const specs = fc.constantFrom<Spec>(
   { authorityRef: { name: 'other' } },
 );
 const nameOf = (spec: Spec): string => JSON.stringify(spec);
+
+const partners = ['First', 'Second'].map((name) => root({ name }));
 
 const secretNames = ['a-server-tls', 'b-server-tls', 'a-client-tls', 'shared'];
 const secretRefs = fc.record({ namespace: fc.constantFrom(...tenants), name: fc.constantFrom(...secretNames) });
@@ -185,6 +188,21 @@ const acts: fc.Arbitrary<Event> = fc.oneof(
         ],
       ),
   },
+  {
+    weight: 3,
+    arbitrary: fc
+      .constantFrom(...partners)
+      .map(
+        (partner): Event => [
+          `the source has root ${partner.certificate.fingerprint}`,
+          (world) => world.changeSource(partner),
+        ],
+      ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant<Event>(['delete the source', (world) => world.delete(configMaps, sourceRef)]),
+  },
   configMap('damage', (world, ref) => world.patch(configMaps, ref, { data: { 'ca.crt': 'x' } })),
   configMap('delete', (world, ref) => world.delete(configMaps, ref)),
 );
@@ -231,7 +249,7 @@ describe('no object waits for an event that never comes', () => {
             for (const [, act] of history) await act(world);
             // Longer than any delay of the operator, and shorter than the intervals after which it reads blocked objects again
             // anyway.
-            await world.pass(7000);
+            await world.pass(12_000);
             for (let i = 0; i < 10 && world.isRotating; i += 1) await world.pass(8000);
             // The next step of a rotation may be due within a second. It reads its objects again after that.
             const isExpected = world.isRotating ? /^(secrets mtls-operator\/|mtlsauthorities )/ : /^$/;
@@ -246,5 +264,25 @@ describe('no object waits for an event that never comes', () => {
       runs,
     );
     t.diagnostic(`${runs.numRuns} histories, ${reconciles} reconciles`);
+  });
+
+  // The wait for the second change ends at a fraction of a millisecond, and a timer may come before it.
+  test('a source that changes twice within its wait is used when the wait ends', async () => {
+    const [first, second] = partners;
+    if (first === undefined || second === undefined) throw new Error('two roots are needed');
+    for (let ms = 0; ms < 8; ms += 1) {
+      const world = await EventWorld.create([]);
+      try {
+        await world.changeSource(first);
+        await world.pass(20_000 + ms);
+        await world.changeSource(second);
+        await world.pass(500 + 7 * ms);
+        await world.changeSource(first);
+        await world.pass(12_000);
+        assert.deepEqual(await world.reconcileAll(), [], `${ms} ms`);
+      } finally {
+        await world.end();
+      }
+    }
   });
 });

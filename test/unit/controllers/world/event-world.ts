@@ -21,14 +21,18 @@ import {
 import { PkiError } from '../../../../src/pki/index.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
+import { encodedRoot } from '../../../support/fixtures/roots.ts';
 import { now } from '../../../support/fixtures/times.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
+import type { TestIssuer } from '../../../support/sign.ts';
 import { MemoryApi } from './memory-api.ts';
 import { WorldProcess } from './world-process.ts';
 
 const operatorNamespace = 'mtls-operator';
 export const tenants = ['shop', 'web'] as const;
 export const names = ['a', 'b', 'c'] as const;
+/** A ConfigMap with roots of another CA, which every authority adds to its bundle. */
+export const sourceRef = { namespace: operatorNamespace, name: 'partner-roots' };
 export const authorityNames = ['default', 'other'] as const;
 
 /** The names that a namespace of the team `edge` may have. */
@@ -98,8 +102,12 @@ export class EventWorld {
   // Actions of users.
 
   createAuthority(name: string, changes: Partial<MtlsAuthority['spec']> = {}): Promise<void> {
-    const rotation = { ...authority().spec.rotation, propagationDelay: '5s', clusterTrustBundleDelay: '5s' };
-    const trustBundle = { configMap: { name: `trust-${name}`, namespaceSelector: {} }, clusterTrustBundle: true };
+    const rotation = { ...authority().spec.rotation, propagationDelay: '3s', clusterTrustBundleDelay: '3s' };
+    const trustBundle = {
+      configMap: { name: `trust-${name}`, namespaceSelector: {} },
+      clusterTrustBundle: true,
+      additional: [{ configMap: { name: sourceRef.name, key: 'ca.crt' } }],
+    };
     const spec = { ...authority().spec, secretName: `root-${name}`, rotation, trustBundle, ...changes };
     return this.#create(authorityResource, { apiVersion, kind: 'MtlsAuthority', metadata: { name }, spec } as never);
   }
@@ -128,6 +136,14 @@ export class EventWorld {
     await this.annotate(authorityResource, { name }, 'abortRotation', found?.status?.rotation?.id ?? 'none');
   }
 
+  /** Writes the source of additional roots. */
+  async changeSource(root: TestIssuer): Promise<void> {
+    const data = { 'ca.crt': encodedRoot(root).crt };
+    const isThere = this.api.find(configMapResource, sourceRef) !== undefined;
+    if (isThere) await this.patch(configMapResource, sourceRef, { data });
+    else await this.#create(configMapResource, { metadata: sourceRef, data });
+  }
+
   delete(resource: Resource<KubeObject>, ref: ObjectRef): Promise<void> {
     return this.#byHand(() => this.api.delete(resource, ref));
   }
@@ -146,7 +162,7 @@ export class EventWorld {
       api: this.api,
       namespace: operatorNamespace,
       now: () => new Date(this.clock.now()),
-      monotonicMs: this.clock.now,
+      monotonicMs: () => fractional(this.clock.now()),
       onIssued: () => undefined,
       queues: this.#queues,
     });
@@ -283,5 +299,8 @@ export class EventWorld {
     }
   }
 }
+
+/** A monotonic clock has fractions of a millisecond, which the wall clock does not show. */
+const fractional = (ms: number): number => ms + ((ms * 0.618) % 1);
 
 const mostSteps = 2000;
