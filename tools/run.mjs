@@ -17,6 +17,8 @@ if (script === undefined) fail('usage: node tools/run.mjs SCRIPT [argument...]',
 
 const outdated = installationDiffers();
 if (outdated !== undefined) await install(outdated);
+// Node.js keeps compiled modules here, for all processes that the script starts.
+process.env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'compiled');
 await handOver(nodeBinary(), [resolve(root, script), ...args]);
 
 function fail(message, code = 1) {

@@ -259,9 +259,13 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   };
 }
 
-/** The environment for kubectl on the control plane in `dir`, with a separate cache, because control planes reuse ports. */
+/**
+ * The environment for kubectl on the control plane in `dir`, with a separate cache, because control planes reuse ports. kubectl ends
+ * soon, so collecting its garbage would be a third of its CPU time for nothing.
+ */
 export function kubectlEnvironment(dir: string, kubeconfig: string): NodeJS.ProcessEnv {
-  return { ...process.env, KUBECONFIG: kubeconfig, KUBECACHEDIR: join(dir, 'kubectl-cache') };
+  const separate = { KUBECONFIG: kubeconfig, KUBECACHEDIR: join(dir, 'kubectl-cache') };
+  return { ...process.env, ...separate, GOGC: 'off', GOMEMLIMIT: '1GiB' };
 }
 
 /** Writes the audit policy. Returns the API server's arguments for it: none if no group is audited. */
