@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { type FindOptions, findBinaries } from './controlplane/binaries.ts';
@@ -11,7 +11,7 @@ import { stateFolder } from './controlplane/folders.ts';
 import { withLock } from './controlplane/lock.ts';
 import { BinariesError } from './controlplane/programs.ts';
 import { endRecorded, isUp, readState } from './controlplane/state.ts';
-import { endRecordedNode, nodeIsUp, startNode } from './node/node.ts';
+import { endRecordedNode, loadIntoNode, nodeIsUp, startNode } from './node/node.ts';
 
 const USAGE = `usage: npm run cluster -- COMMAND [--name NAME] [--node] [--download]
 
@@ -22,6 +22,7 @@ A cluster runs in the background until "down". Clusters with different names run
   down         stop the cluster and remove its data
   status       list the clusters; exit code 0 if the named cluster (or, without --name, any cluster) is running
   kubeconfig   print the path of an administrator's kubeconfig
+  load FILE... make the images of archives (docker save, or OCI) available to the pods of the node, without a registry
   kubectl ...  run the built-in kubectl, for example: npm run --silent cluster -- kubectl get namespaces
 
   --node       up: add kube-scheduler and a node with kubelet, containerd and runc, which run pods (Linux, as root)
@@ -38,6 +39,8 @@ interface Request {
   readonly name: string | undefined;
   readonly download: boolean;
   readonly node: boolean;
+  /** The archives of images to load. */
+  readonly files: readonly string[];
   readonly kubectlArgs: readonly string[];
 }
 
@@ -61,8 +64,9 @@ function parse(argv: readonly string[]): Request {
     throw new UsageError((error as Error).message);
   }
   const { values, positionals } = parsed;
-  const [command = 'help', ...surplus] = positionals;
-  if (surplus.length > 0) throw new UsageError(`unexpected argument "${surplus.join(' ')}"`);
+  const [command = 'help', ...files] = positionals;
+  if (command === 'load' && files.length === 0) throw new UsageError('"load" needs at least one file');
+  if (command !== 'load' && files.length > 0) throw new UsageError(`unexpected argument "${files.join(' ')}"`);
   for (const flag of ['node', 'download'] as const) {
     if (values[flag] && command !== 'up') throw new UsageError(`--${flag} belongs to the command "up"`);
   }
@@ -77,12 +81,13 @@ function parse(argv: readonly string[]): Request {
     name: values.name,
     download: values.download === true,
     node: values.node === true,
+    files,
     kubectlArgs: cut < 0 ? [] : argv.slice(cut + 1),
   };
 }
 
 /** Runs the request, returns the exit code. */
-async function run({ command, name, download, node, kubectlArgs }: Request): Promise<number> {
+async function run({ command, name, download, node, files, kubectlArgs }: Request): Promise<number> {
   const chosen = name ?? 'default';
   switch (command) {
     case 'up':
@@ -93,6 +98,8 @@ async function run({ command, name, download, node, kubectlArgs }: Request): Pro
       return status(name);
     case 'kubeconfig':
       return printKubeconfig(chosen);
+    case 'load':
+      return load(chosen, files);
     case 'kubectl':
       return kubectl(chosen, kubectlArgs);
     case 'help':
@@ -170,6 +177,23 @@ function printKubeconfig(name: string): number {
   if (!requireUp(name)) return 1;
   say(kubeconfigOf(name));
   return 0;
+}
+
+async function load(name: string, files: readonly string[]): Promise<number> {
+  if (!requireUp(name)) return 1;
+  const dir = folderOf(name);
+  if (!nodeIsUp(dir)) {
+    console.error(`Cluster "${name}" has no node. Start one with: npm run cluster -- up --node --name ${name}`);
+    return 1;
+  }
+  try {
+    // The node sees the files of this machine, but not this process's working folder.
+    for (const file of files) say(await loadIntoNode(dir, resolve(file)));
+    return 0;
+  } catch (error) {
+    console.error((error as Error).message);
+    return 1;
+  }
 }
 
 async function kubectl(name: string, args: readonly string[]): Promise<number> {

@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import type { CommandResult } from '../controlplane/command.ts';
 import { type ImageSpec, writeImage } from './image.ts';
 import { type InsideProgram, NODE_IP, POD_SUBNET, type Sandbox } from './sandbox.ts';
 
@@ -24,25 +25,34 @@ export async function startContainerd(sandbox: Sandbox, folder: string, plugins:
   writeFileSync(join(network, '10-bridge.conflist'), JSON.stringify(NETWORK));
   writeFileSync(config, configuration({ folder, plugins, network }));
 
-  const ctr = (args: readonly string[]) => sandbox.run('ctr', ['--address', SOCKET, '--namespace', 'k8s.io', ...args]);
   const program: InsideProgram = sandbox.start('containerd', 'containerd', ['--config', config]);
-  await program.waitUntilReady(async () => (await ctr(['version'])).code === 0);
-
-  async function importArchive(file: string): Promise<void> {
-    const { code, stderr } = await ctr(['images', 'import', file]);
-    if (code !== 0) throw new Error(`containerd cannot import ${file}: ${stderr}`);
-  }
+  await program.waitUntilReady(async () => (await ctr(sandbox, ['version'])).code === 0);
 
   return {
-    importArchive,
+    async importArchive(file) {
+      await importArchive(sandbox, file);
+    },
     async load(image) {
       const archive = join(folder, 'images', `${image.name.replaceAll(/[^a-z0-9.]+/gi, '-')}.tar`);
       await writeImage(archive, image);
-      await importArchive(archive);
+      await importArchive(sandbox, archive);
       rmSync(archive);
     },
   };
 }
+
+/**
+ * Makes the images of an archive available to pods of the containerd in this sandbox. Returns what containerd prints about them.
+ * Throws if containerd refuses the archive.
+ */
+export async function importArchive(sandbox: Sandbox, file: string): Promise<string> {
+  const { code, stdout, stderr } = await ctr(sandbox, ['images', 'import', file]);
+  if (code !== 0) throw new Error(`containerd cannot import ${file}: ${stderr.trim()}`);
+  return stdout.trim();
+}
+
+const ctr = (sandbox: Sandbox, args: readonly string[]): Promise<CommandResult> =>
+  sandbox.run('ctr', ['--address', SOCKET, '--namespace', 'k8s.io', ...args]);
 
 /** Pods reach each other by their addresses. The node is their gateway to the API server. */
 const NETWORK = {

@@ -21,7 +21,7 @@ import { pollUntil } from '../controlplane/poll.ts';
 import { isRunning, type ProcessIdentity, signalProcess } from '../controlplane/processes.ts';
 import { BinariesError } from '../controlplane/programs.ts';
 import { cgroupFolders, createCgroup, removeCgroups } from './cgroups.ts';
-import { type Containerd, startContainerd } from './containerd.ts';
+import { type Containerd, importArchive, startContainerd } from './containerd.ts';
 import { busyboxImage, type ImageSpec, pauseImage } from './image.ts';
 import { startKubelet } from './kubelet.ts';
 import {
@@ -32,6 +32,7 @@ import {
   type InsideProgram,
   NODE_IP,
   type Sandbox,
+  sandboxOf,
   startSandbox,
 } from './sandbox.ts';
 import { nodeUnavailable, pluginFolder, programPath } from './unavailable.ts';
@@ -229,7 +230,8 @@ async function connectThrough(path: string, host: string, port: number): Promise
 /** The record of the node that was last started in a folder. */
 interface NodeState {
   readonly cgroup: string;
-  readonly processes: readonly ProcessIdentity[];
+  /** The relay on the machine, and process 1 of the sandbox. */
+  readonly processes: readonly [relay: ProcessIdentity, init: ProcessIdentity];
 }
 
 const statePath = (folder: string): string => join(folder, 'state.json');
@@ -245,6 +247,17 @@ function readState(dir: string): NodeState | undefined {
 
 /** Whether the node of the control plane in this folder is running. */
 export const nodeIsUp = (dir: string): boolean => readState(dir)?.processes.every(isRunning) ?? false;
+
+/**
+ * Makes the images of an archive available to the pods of the running node of this control plane. Returns what containerd prints about
+ * them. Throws if no node runs there, or containerd refuses the archive.
+ */
+export async function loadIntoNode(dir: string, archive: string): Promise<string> {
+  const state = readState(dir);
+  if (state === undefined || !nodeIsUp(dir)) throw new Error('no node runs in this cluster');
+  const [, init] = state.processes;
+  return importArchive(sandboxOf(init, join(dir, 'node')), archive);
+}
 
 /** Ends the node that was last started in this folder of a control plane, and removes its files. */
 export async function endRecordedNode(dir: string): Promise<void> {

@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { output } from '../../../tools/controlplane/command.ts';
+import { writeImage } from '../../../tools/node/image.ts';
 import { programPath } from '../../../tools/node/unavailable.ts';
 import { eventually } from '../../support/eventually.ts';
 import { skipWithoutNode, startTestNode, type TestNode } from '../../support/node.ts';
@@ -236,7 +237,7 @@ describe('a node', { skip: skipWithoutNode() }, () => {
   });
 });
 
-test('npm run cluster starts and removes a node', { skip: skipWithoutNode() }, async () => {
+test('npm run cluster starts a node, loads an image into it and removes it', { skip: skipWithoutNode() }, async () => {
   const state = await scratchFolder('state');
   const cluster = async (...args: readonly string[]): Promise<string> => {
     const env = { ...process.env, XDG_STATE_HOME: state };
@@ -249,6 +250,12 @@ test('npm run cluster starts and removes a node', { skip: skipWithoutNode() }, a
   assert.match(await cluster('status'), /default +running .*, one node/);
   assert.match(await cluster('up', '--node'), /already running/);
   assert.match(await cluster('kubectl', 'get', 'nodes'), /node-1 +Ready/);
+  const archive = join(state, 'loaded.tar');
+  await writeImage(archive, { name: 'localhost/loaded:1', programs: { '/bin/true': programPath('true') ?? '' } });
+  assert.match(await cluster('load', archive), /localhost\/loaded:1/);
+  const pod = ['loaded', '--image=localhost/loaded:1', '--image-pull-policy=Never', '--restart=Never'];
+  await cluster('kubectl', 'run', ...pod, '--command', '--', '/bin/true');
+  await cluster('kubectl', 'wait', 'pod/loaded', '--for=jsonpath={.status.phase}=Succeeded', '--timeout=120s');
   const dir = join(state, 'mtls-operator', 'clusters', 'default');
   const { cgroup, processes } = JSON.parse(readFileSync(join(dir, 'node', 'state.json'), 'utf8'));
   const namespace = readlinkSync(`/proc/${processes.at(-1).pid}/ns/pid`);
