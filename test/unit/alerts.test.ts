@@ -168,6 +168,14 @@ const cases: readonly Case[] = [
     at: { '659m': [], '660m': [warning('MtlsRootRotationStuck', `${byDefault},phase="Draining"`)] },
   },
   {
+    when: 'the phase Switching lasts for 6 hours, although pods hold certificates of the old root for a day',
+    change: {
+      [on('a', 'mtls_operator_rotation_phase', `${byDefault},phase="Switching"`)]: constant(1),
+      ...oldPods(day),
+    },
+    at: { '359m': [], '360m': [warning('MtlsRootRotationStuck', `${byDefault},phase="Switching"`)] },
+  },
+  {
     when: 'an authority does not answer the requests of pods',
     change: onBoth('mtls_operator_pod_certificates_served', byDefault, constant(0)),
     at: { '14m': [], '15m': [critical('MtlsPodCertificatesNotServed', byDefault)] },
