@@ -58,7 +58,7 @@ export const annotations = {
   podCertificates: `${group}/pod-certificates`,
   /** On a root Secret: the id of the rotation that ended last. */
   endedRotation: `${group}/ended-rotation`,
-  /** On a pod template: the phase of a rotation for which the operator restarted the workload, as `<authority>/<id>/<phase>`. */
+  /** On a pod template: the phase of a rotation for which the operator restarted the workload, as `<authority>/<id>/<phase>`, with `/aborting` at the end in a rotation that goes back. */
   restartedFor: `${group}/restarted-for`,
   /** On a Secret: its own name. A copy under another name carries the name of the original, and the operator never deletes it. */
   secretName: `${group}/secret-name`,

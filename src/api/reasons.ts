@@ -463,27 +463,27 @@ export type PodCertificateReason =
   | 'InvalidUnverifiedUserAnnotations'
   /**
    * The authority does not issue certificates for keys of this type.
-   * @action Set another `keyType` in the volume and create the pod again, or add the type to `podCertificates.keyTypes` of the authority.
+   * @action Add the type to `podCertificates.keyTypes` of the authority, or set another `keyType` in the volume. After a denial, create the pod again.
    */
   | 'UnsupportedKeyType'
   /**
    * The namespace may not use the authority, or may not have its certificates in pods.
-   * @action Change the labels of the namespace or the selectors of the authority, and create the pod again.
+   * @action Change the labels of the namespace or the selectors of the authority. After a denial, create the pod again.
    */
   | 'NamespaceNotSelected'
   /**
    * The pod may not have a requested name.
-   * @action Request a name from the message, or have an administrator grant this one (`issuance.allow` of the authority). Create the pod again.
+   * @action Request a name from the message, or have an administrator grant this one (`issuance.allow` of the authority). After a denial, create the pod again.
    */
   | 'NamesDenied'
   /**
    * Waits. A Service in `mtls-operator.io/services` does not exist.
-   * @action Create the Service, or correct the volume.
+   * @action Create the Service. Or correct the volume, which takes a new pod.
    */
   | 'ServiceNotFound'
   /**
    * Waits. A Service in `mtls-operator.io/services` does not select the pod.
-   * @action Correct the labels of the pod, the selector of the Service, or the volume.
+   * @action Correct the labels of the pod or the selector of the Service. Or correct the volume, which takes a new pod.
    */
   | 'ServiceDoesNotSelectPod'
   /**

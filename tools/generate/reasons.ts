@@ -91,7 +91,7 @@ export function eventsFile(reasons: string): string {
     '## Events of a pod\n',
     'These are Warnings about the certificate that a volume of the pod requests. The note begins with one of the reasons below. kubelet sends\nevents of its own.\n',
     table(unionMembers(reasons, 'PodEvent')),
-    'A denial is final for the pod, because kubelet does not ask again: correct what the note names, and create the pod again. A request that\nwaits is retried.\n',
+    'A denial is final for the pod, because kubelet does not ask again: correct what the note names, and create the pod again. A request that\nwaits is retried. For a reason without one of these words, the request of a new pod is denied, and the request of a pod that runs waits.\n',
     table(unionMembers(reasons, 'PodCertificateReason')),
     '## Events of an object with the annotation `inject-ca-from`\n',
     'These are Warnings: see [inject roots](../how-to/inject-roots.md).\n',
