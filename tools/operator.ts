@@ -29,7 +29,7 @@ export interface Subject {
 }
 
 /** The ServiceAccount of the operator in `deploy/`. */
-const OPERATOR: Subject = { namespace: OPERATOR_NAMESPACE, name: OPERATOR_SERVICE_ACCOUNT };
+export const OPERATOR: Subject = { namespace: OPERATOR_NAMESPACE, name: OPERATOR_SERVICE_ACCOUNT };
 
 /** The arguments and environment with which the operator connects to the API server. */
 export interface OperatorLogin {
@@ -49,22 +49,15 @@ export async function writeOperatorKubeconfig(path: string, kubectl: Kubectl, se
   writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
 }
 
-/**
- * Writes the files that kubelet mounts into the pod of a ServiceAccount, by default the operator's in `deploy/`. Throws when the
- * kubeconfig has no CA.
- */
-export async function writeServiceAccount(
+/** Writes the files that kubelet mounts into the pod of a ServiceAccount. */
+export function writeServiceAccount(
   directory: string,
-  kubectl: Kubectl,
-  { server, subject = OPERATOR }: { readonly server?: string | undefined; readonly subject?: Subject } = {},
-): Promise<OperatorLogin> {
-  const [cluster] = (await adminKubeconfig(kubectl)).clusters.map((entry) => entry.cluster);
-  const ca = cluster?.['certificate-authority-data'];
-  if (cluster === undefined || ca === undefined) throw new Error('the kubeconfig has no certificate authority');
-  const { hostname, port } = new URL(server ?? cluster.server);
+  { server, ca, token }: { readonly server: string; readonly ca: string; readonly token: string },
+): OperatorLogin {
+  const { hostname, port } = new URL(server);
   mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, 'token'), await createToken(subject, kubectl), { mode: 0o600 });
-  writeFileSync(join(directory, 'ca.crt'), Buffer.from(ca, 'base64'));
+  writeFileSync(join(directory, 'token'), token, { mode: 0o600 });
+  writeFileSync(join(directory, 'ca.crt'), ca);
   return {
     args: [`--service-account-directory=${directory}`],
     // kubelet writes an IPv6 address without brackets.

@@ -71,7 +71,7 @@ const isAlone = (file: string): boolean => file.endsWith('/mesh.test.ts');
  * The default time-out of a test or a hook. Only a hanging test reaches it, because every wait in a test has a shorter limit
  * with its own message. In `e2e` a peer may have to be compiled first.
  */
-const TIMEOUT_MS: Readonly<Record<Suite, number>> = { unit: 300_000, integration: 300_000, e2e: 20 * 60_000 };
+const TIMEOUT_MS: Readonly<Record<Suite, number>> = { unit: 600_000, integration: 20 * 60_000, e2e: 20 * 60_000 };
 
 /** The title of a longer test, or of its suite, must say why. */
 const SLOW_S = 20;
@@ -243,6 +243,7 @@ async function main(words: readonly string[]): Promise<number> {
     process.env[MAIN_VARIABLE] = await buildOperator();
     // A control plane of a test runs for minutes. With a larger heap it needs a fifth less CPU time.
     process.env['GOGC'] ??= '400';
+    process.env['GOMEMLIMIT'] ??= '1500MiB';
   }
 
   const totals: Totals = { passed: 0, skipped: 0, failures: [], slow: [] };

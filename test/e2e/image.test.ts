@@ -8,7 +8,7 @@ import { parse } from 'yaml';
 
 import { bytesBelow, type ImageConfig, openImageStore } from '../../tools/image/buildah.ts';
 import { buildLocalBases } from '../../tools/image/local-bases.ts';
-import { OPERATOR_NAMESPACE, waitForOperator, writeServiceAccount } from '../../tools/operator.ts';
+import { OPERATOR_NAMESPACE, waitForOperator } from '../../tools/operator.ts';
 import { npmSbom } from '../../tools/release/npm.ts';
 import { completeSbom } from '../../tools/release/sbom.ts';
 import { CHART, openHelm } from '../support/chart/helm.ts';
@@ -84,11 +84,7 @@ describe(title, { skip: missing.containers() ?? false }, () => {
   async function start(server?: string): Promise<Container> {
     const folder = join(await scratchFolder('container'), 'bundle');
     const account = join(folder, 'service-account');
-    const login = await writeServiceAccount(
-      account,
-      (args) => world.cluster.kubectl(args),
-      server === undefined ? {} : { server },
-    );
+    const login = await world.cluster.serviceAccount(account, { server });
     // kubelet gives the token to the user of the pod.
     chownSync(join(account, 'token'), 65_532, 65_532);
     return startContainer({

@@ -107,7 +107,7 @@ export interface User {
 }
 
 /** Opens the API server of a cluster, as its administrator or as another user. */
-export function openApi(cluster: TestCluster, as?: User): Api {
+export function openApi(cluster: Pick<TestCluster, 'kubeconfig'>, as?: User): Api {
   const { server, ca, token } = readKubeconfig(cluster.kubeconfig);
   const dispatcher = new Agent({ connect: { ca } });
   const closing = new AbortController();
@@ -204,7 +204,8 @@ function refusal(method: string, path: string, status: number, answer: unknown):
   return new Error(`${method} ${path}: ${status} ${(answer as { message?: string }).message ?? ''}`);
 }
 
-function readKubeconfig(path: string): { server: string; ca: string; token: string } {
+/** The administrator of a control plane. */
+export function readKubeconfig(path: string): { server: string; ca: string; token: string } {
   const { clusters, users } = JSON.parse(readFileSync(path, 'utf8')) as {
     clusters: { cluster: { server: string; 'certificate-authority-data': string } }[];
     users: { user: { token: string } }[];

@@ -5,6 +5,8 @@ import {
   type ControlPlaneOptions,
   startControlPlane,
 } from '../../tools/controlplane/controlplane.ts';
+import { OPERATOR, type OperatorLogin, type Subject, writeServiceAccount } from '../../tools/operator.ts';
+import { openApi, paths, readKubeconfig, type Stored } from './api.ts';
 
 /** A control plane for one test file, with `deploy/` installed unless the test installs the operator itself. */
 export interface TestCluster extends Omit<ControlPlane, 'kubectl'> {
@@ -14,6 +16,14 @@ export interface TestCluster extends Omit<ControlPlane, 'kubectl'> {
   readonly tryKubectl: ControlPlane['kubectl'];
   /** Creates a new namespace with a generated name that begins with `prefix`. Returns the name. */
   namespace(prefix: string): Promise<string>;
+  /**
+   * Writes the files that kubelet mounts into a pod of a ServiceAccount. `server` is the URL of the API server for this pod, for
+   * example of a proxy; by default that of the administrator.
+   */
+  serviceAccount(
+    directory: string,
+    options?: { server?: string | undefined; subject?: Subject },
+  ): Promise<OperatorLogin>;
 }
 
 const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
@@ -51,14 +61,28 @@ export function withHelpers(controlPlane: ControlPlane): TestCluster {
     if (code !== 0) throw new Error(`kubectl ${args.join(' ')} failed with exit code ${code}: ${stderr}`);
     return stdout;
   };
+  // Not by kubectl: a process for each namespace and each token would be a tenth of the CPU time of all tests.
+  async function create<T>(path: string, object: object): Promise<T> {
+    const api = openApi(controlPlane);
+    try {
+      return await api.create<T>(path, object);
+    } finally {
+      await api.close();
+    }
+  }
   return {
     ...controlPlane,
     kubectl,
     tryKubectl: controlPlane.kubectl,
     async namespace(prefix) {
-      const input = JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { generateName: `${prefix}-` } });
-      const created = await kubectl(['create', '-f', '-', '-o', 'name'], { input });
-      return created.trim().replace(/^namespace\//, '');
+      const { metadata } = await create<Stored>(paths.namespaces(), { metadata: { generateName: `${prefix}-` } });
+      return metadata.name;
+    },
+    async serviceAccount(directory, { server, subject: { namespace, name } = OPERATOR } = {}) {
+      const path = `${paths.serviceAccounts(namespace, name)}/token`;
+      const { status } = await create<{ status: { token: string } }>(path, { spec: { expirationSeconds: 86_400 } });
+      const admin = readKubeconfig(controlPlane.kubeconfig);
+      return writeServiceAccount(directory, { ca: admin.ca, server: server ?? admin.server, token: status.token });
     },
   };
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
-import { startOperatorProgram, waitForOperator, writeServiceAccount } from '../../tools/operator.ts';
+import { startOperatorProgram, waitForOperator } from '../../tools/operator.ts';
 import type { Exit, LogLine, Program } from '../../tools/program.ts';
 import type { TestCluster } from './cluster.ts';
 
@@ -40,7 +40,7 @@ let started = 0;
 /** Starts the operator on the cluster as in a pod, and waits until it is ready. It ends with this process. */
 export async function startOperator(cluster: TestCluster, options: OperatorOptions = {}): Promise<Operator> {
   const directory = join(cluster.dir, `operator-${process.pid}-${++started}`);
-  const login = await writeServiceAccount(directory, (args) => cluster.kubectl(args), { server: options.server });
+  const login = await cluster.serviceAccount(directory, { server: options.server });
   const program = startOperatorProgram(login, {
     args: options.args ?? [],
     env: { POD_NAME: `operator-${started}`, ...options.env },

@@ -16,7 +16,8 @@ interface Seen {
 export class ChangeCounts {
   readonly phase: string;
   readonly #beganMs: number;
-  readonly #seen = new Map<string, Seen>();
+  /** By list, and by the name of the object. */
+  readonly #seen = new Map<string, ReadonlyMap<string, Seen>>();
 
   /** @param phase unique among the phases of all rotations */
   constructor(phase: string, monotonicMs: number) {
@@ -24,19 +25,28 @@ export class ChangeCounts {
     this.#beganMs = monotonicMs;
   }
 
-  /** The object, with `changeCount` if it has changed more than once. */
-  counted<T extends Bundled>(one: T): T {
-    const changes = this.#changes(one);
-    return changes > 1 ? { ...one, changeCount: changes } : one;
+  /**
+   * The objects of a list, with `changeCount` if they have changed more than once. Forgets the objects that are not on the list any
+   * more: users can create and delete objects for ever.
+   */
+  counted<T extends Bundled>(list: string, objects: readonly T[]): readonly T[] {
+    const before = this.#seen.get(list);
+    const seen = new Map<string, Seen>();
+    const counted = objects.map((one) => {
+      const { displayName } = one;
+      const now = this.#seenAs(one, seen.get(displayName) ?? before?.get(displayName));
+      if (now !== undefined) seen.set(displayName, now);
+      return now !== undefined && now.changes > 1 ? { ...one, changeCount: now.changes } : one;
+    });
+    this.#seen.set(list, seen);
+    return counted;
   }
 
-  #changes({ displayName, changedAtMs, bundle }: Bundled): number {
-    const known = this.#seen.get(displayName);
+  #seenAs({ changedAtMs, bundle }: Bundled, known: Seen | undefined): Seen | undefined {
     // The object is missing, which is a blocker of its own.
-    if (known?.changedAtMs === changedAtMs || !Number.isFinite(changedAtMs)) return known?.changes ?? 0;
+    if (known?.changedAtMs === changedAtMs || !Number.isFinite(changedAtMs)) return known;
     const changes = (known?.changes ?? 0) + changesSince(known, { changedAtMs, bundle }, this.#beganMs);
-    this.#seen.set(displayName, { changedAtMs, bundle, changes });
-    return changes;
+    return { changedAtMs, bundle, changes };
   }
 }
 

@@ -69,16 +69,16 @@ export class RolloutObserver {
     this.#isInUse = false;
     let [secrets, published]: [RolloutObservation['secrets']?, RolloutObservation['publications']?] = [];
     const counts = this.#countsOf(authority);
-    const counted = <T extends RolloutObject>(objects: readonly T[]): readonly T[] =>
-      counts === undefined ? objects : objects.map((one) => counts.counted(one));
+    const counted = <T extends RolloutObject>(list: string, objects: readonly T[]): readonly T[] =>
+      counts === undefined ? objects : counts.counted(list, objects);
     const issuedSecrets = () => this.#issuedSecrets(authority);
     return {
       get secrets() {
-        secrets ??= counted(issuedSecrets());
+        secrets ??= counted('secrets', issuedSecrets());
         return secrets;
       },
       get publications() {
-        published ??= counted(publications.of(authority));
+        published ??= counted('publications', publications.of(authority));
         return published;
       },
       ...(requestsPodEvidence(authority) ? { pods: this.#pods(authority) } : {}),

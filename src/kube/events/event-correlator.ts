@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Event, ObjectReference } from '../api/resource.ts';
 
 /** The fields of an event that decide whether it is written. */
@@ -19,7 +20,7 @@ interface Memory {
   tokens: number;
   /** When `tokens` was computed, in milliseconds. */
   atMs: number;
-  /** When each event was last written. */
+  /** When each event was last written, by the hash of its words: a user decides how long a note is. */
   readonly writtenAt: Map<string, number>;
 }
 
@@ -33,7 +34,7 @@ export class EventCorrelator {
   /** Returns whether an event may be written at `nowMs`. If so, the event counts as written. */
   admits({ regarding, type, reason, note }: EventKey, nowMs: number): boolean {
     const memory = this.#memoryOf(regarding, nowMs);
-    const words = `${type} ${reason} ${note}`;
+    const words = createHash('sha256').update(`${type} ${reason} ${note}`).digest('base64').slice(0, 22);
     const writtenAt = memory.writtenAt.get(words);
     if (writtenAt !== undefined && nowMs - writtenAt < repeatAfterMs) return false;
     memory.tokens = Math.min(burst, memory.tokens + (nowMs - memory.atMs) / refillMs);

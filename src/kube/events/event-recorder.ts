@@ -81,7 +81,9 @@ export class EventRecorder {
     this.#now = options.now ?? ((): number => performance.now());
   }
 
-  record(note: EventDetails): void {
+  record(details: EventDetails): void {
+    // Cut it here, so that the events that wait are small.
+    const note = { ...details, note: cutAtBytes(details.note, maxNoteBytes) };
     const { Warning, Normal } = this.#waiting;
     const isFull = Warning.length + Normal.length >= queuedMax;
     // Check this before the filter: in a burst most events end here, and an event that was dropped must not count as written.
@@ -188,7 +190,7 @@ export class EventRecorder {
       action,
       reason,
       type,
-      note: cutAtBytes(note, maxNoteBytes),
+      note,
       regarding,
     };
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { startConfiguredOperator, writeServiceAccount } from '../../../tools/operator.ts';
+import { startConfiguredOperator } from '../../../tools/operator.ts';
 import { mountSecret, secretFiles } from '../../../tools/secret-volume.ts';
 import { type Api, type ConfigMap, paths, type Secret, type Stored } from '../api.ts';
 import type { TestCluster } from '../cluster.ts';
@@ -60,9 +60,8 @@ export async function startPod(cluster: TestCluster, api: Api, path: string): Pr
   const [container] = containers;
   const name = `${metadata.name}-${++started}`;
   const directory = join(cluster.dir, `pod-${process.pid}-${name}`);
-  const kubectl = (args: readonly string[]): Promise<string> => cluster.kubectl(args);
   const subject = { namespace, name: serviceAccountName };
-  const login = await writeServiceAccount(join(directory, 'service-account'), kubectl, { subject });
+  const login = await cluster.serviceAccount(join(directory, 'service-account'), { subject });
 
   const folderOf = (mount: string): string => join(directory, 'volumes', mount);
   const syncVolumes = async (): Promise<void> => {

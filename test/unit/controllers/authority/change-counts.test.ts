@@ -10,7 +10,8 @@ function changesAfter(observations: readonly Observation[]): number | undefined 
   let changeCount: number | undefined;
   for (const [changedAtMs, bundle] of observations) {
     const one = { namespace: 'shop', displayName: 'shop/a', changedAtMs, ...(bundle === undefined ? {} : { bundle }) };
-    ({ changeCount } = counts.counted<typeof one & { changeCount?: number }>(one));
+    const [counted] = counts.counted<typeof one & { changeCount?: number }>('secrets', [one]);
+    changeCount = counted?.changeCount;
   }
   return changeCount;
 }
@@ -64,4 +65,26 @@ describe('the changes of an object in a phase of a rotation', () => {
   ];
   for (const [title, observations, changes] of table)
     test(title, () => assert.equal(changesAfter(observations), changes));
+
+  test('are forgotten when it is gone: a user can create and delete objects for ever', () => {
+    const counts = new ChangeCounts('r1/Draining', 100);
+    const one = (name: string, changedAtMs: number) => ({
+      namespace: 'shop',
+      displayName: `shop/${name}`,
+      changedAtMs,
+    });
+    const changesOf = (name: string, changedAtMs: number): number | undefined =>
+      counts.counted<ReturnType<typeof one> & { changeCount?: number }>('secrets', [one(name, changedAtMs)])[0]
+        ?.changeCount;
+    for (const [ms, changes] of [
+      [110, undefined],
+      [120, 2],
+      [130, 3],
+    ] as const)
+      assert.equal(changesOf('a', ms), changes);
+    counts.counted('publications', [one('roots', 110)]);
+    assert.equal(changesOf('a', 140), 4, 'another list does not matter');
+    changesOf('b', 150);
+    assert.equal(changesOf('a', 160), undefined);
+  });
 });

@@ -38,6 +38,23 @@ describe('an interned value', () => {
     assert.equal(internPool.value(copyOf(a)), again);
   });
 
+  test('is forgotten when users write many different values, however few entries they are', () => {
+    const internPool = new InternPool();
+    const texts = Array.from({ length: 1100 }, (_, i) => `${i} `.padEnd(1000, 'x'));
+    const values = texts.map((text) => ({ text }));
+    for (const value of values) internPool.value(value);
+    assert.notEqual(internPool.value(copyOf(values[0])), values[0]);
+    assert.equal(internPool.value(copyOf(values.at(-1))), values.at(-1));
+  });
+
+  test('is not shared if it is long', () => {
+    const internPool = new InternPool();
+    const long = { text: 'x'.repeat(3000) };
+    assert.equal(internPool.value(long), long);
+    const copy = copyOf(long);
+    assert.equal(internPool.value(copy), copy);
+  });
+
   test('stays undefined if it is undefined', () => {
     const internPool = new InternPool();
     assert.deepEqual([internPool.text(undefined), internPool.value(undefined)], [undefined, undefined]);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EventCorrelator, type EventKey } from '../../../../src/kube/events/event-correlator.ts';
+import { heapInUse } from '../../../support/heap.ts';
 
 const eventOf = (name: string, note = 'made it', more: Partial<EventKey> = {}): EventKey => ({
   regarding: { apiVersion: 'example.org/v1', kind: 'Widget', namespace: 'n', name },
@@ -51,4 +52,18 @@ test('the objects of the latest thousands of events are remembered, and so is an
     if (count >= 2000 && count % 100 === 0) assert.ok(!filter.admits(eventOf(`w${count - 2000}`), 0));
   }
   assert.ok(filter.admits(eventOf('w0'), 0), 'old objects are never forgotten');
+});
+
+test('a user who makes many long notes does not fill the memory', () => {
+  const filter = new EventCorrelator();
+  const before = heapInUse();
+  const mebibytes = (bytes: number): number => bytes / 2 ** 20;
+  // As many objects as are remembered at least, with notes of 195 MiB.
+  for (let count = 0; count < 2000 * 10; count += 1) {
+    const note = `${count} `.padEnd(10_000, 'x');
+    assert.ok(filter.admits(eventOf(`w${count % 2000}`, note), 0));
+  }
+  const kept = mebibytes(heapInUse() - before);
+  assert.ok(kept < 20, `${kept.toFixed(0)} MiB`);
+  assert.ok(!filter.admits(eventOf('w0', '0 '.padEnd(10_000, 'x')), 0), 'it is still remembered');
 });
