@@ -28,7 +28,7 @@ interface Mode {
   readonly servesMetrics: boolean;
   /** Whether it injects roots. */
   readonly injectsRoots: boolean;
-  /** Whether it issues certificates to pods, and watches them. */
+  /** Whether it issues certificates to pods, watches them, and restarts their workloads. */
   readonly servesPods: boolean;
 }
 
@@ -81,7 +81,7 @@ describe('the operator', () => {
   });
 });
 
-describe('the operator with --watch-namespaces, metrics over TLS, --inject-ca, --pod-certificates and --pod-evidence', () => {
+describe('the operator with --watch-namespaces, metrics over TLS, --inject-ca, --pod-certificates, --pod-evidence and --restart-workloads', () => {
   const namespace = 'watched';
   before(async () => {
     await world.operator.stop();
@@ -96,7 +96,7 @@ function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots, 
   const isNamespaced = watched.length > 0;
   const metrics: readonly Condition[] = servesMetrics ? ['metricsAuthorization', 'metricsCertificate'] : [];
   const injection: readonly Condition[] = injectsRoots ? ['injectCA'] : [];
-  const ofPods: readonly Condition[] = servesPods ? ['podCertificates', 'podEvidence'] : [];
+  const ofPods: readonly Condition[] = servesPods ? ['podCertificates', 'podEvidence', 'restartWorkloads'] : [];
   const conditions = ['authorities', ...metrics, ...injection, ...ofPods] as const;
   const release = { namespace: operatorNamespace, watched, conditions };
   const expected = operatorPermissions(permissionTable(), release);
@@ -107,7 +107,7 @@ function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots, 
       ...(isNamespaced ? [`--watch-namespaces=${watched.join(',')}`] : []),
       ...(servesMetrics ? metricsArguments(metricsFolder) : []),
       ...(injectsRoots ? ['--inject-ca'] : []),
-      ...(servesPods ? ['--pod-certificates', '--pod-evidence'] : []),
+      ...(servesPods ? ['--pod-certificates', '--pod-evidence', '--restart-workloads'] : []),
     ];
     return world.start({ server: world.proxy.server, args });
   };
@@ -134,7 +134,7 @@ function usesEveryPermission({ namespace, watched, servesMetrics, injectsRoots, 
       metrics: { tls: { enabled: servesMetrics } },
       injectCA: { enabled: injectsRoots },
       podCertificates: { enabled: servesPods },
-      podEvidence: { enabled: servesPods },
+      podEvidence: { enabled: servesPods, restartWorkloads: servesPods },
     };
     if (isNamespaced) await applyRoles({ watchNamespaces: watched, ...values });
     granted = await grantedPermissions(world.api, account);

@@ -9,6 +9,7 @@ import { eventually } from '../eventually.ts';
 import type { Installation, Tenant } from '../installation.ts';
 import type { PodWorld } from '../pods/pods.ts';
 import { makeCa } from '../roots/make.ts';
+import { needRestart, permissionsOfRestarts, prepareRestarts } from './restarts.ts';
 
 /** Where an occasion takes place. */
 export interface Place {
@@ -66,6 +67,7 @@ export async function prepareOccasions({ world, tenant, pods }: Place, isNamespa
       metadata: { name: 'db' },
       spec: { selector: labelsOfDb, ports },
     });
+    await prepareRestarts(world, tenant);
   }
   // Objects of another owner under the names of bundles.
   const name = trustName('get', tenant);
@@ -244,6 +246,12 @@ const occasions: Readonly<Record<string, Occasion>> = {
     Object.keys(injectable).flatMap((resource) =>
       ['get', 'patch'].map((verb) => [`${verb} ${resource}`, inject(resource)]),
     ),
+  ),
+  ...Object.fromEntries(
+    permissionsOfRestarts.map((permission): [string, Occasion] => [
+      permission,
+      ({ tenant }) => needRestart(permission, tenant),
+    ]),
   ),
   // Another client has changed the Lease: the leader reads it.
   'get leases.coordination.k8s.io': ({ world: { api } }) =>

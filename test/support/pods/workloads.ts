@@ -1,15 +1,21 @@
 import { type Api, paths, type Stored } from '../api.ts';
 import { eventually } from '../eventually.ts';
 
-/** core/v1 Pod, as a Deployment creates it. */
+/** core/v1 Pod, as a controller creates it. */
 interface RunnablePod extends Stored {
+  readonly metadata: Stored['metadata'] & { readonly creationTimestamp: string };
   readonly spec: { readonly containers: ReadonlyArray<{ readonly name: string }> };
-  readonly status?: { readonly phase?: string };
+  readonly status?: {
+    readonly phase?: string;
+    readonly containerStatuses?: ReadonlyArray<{ readonly state?: { readonly waiting?: object } }>;
+  };
 }
 
 const node = 'node-of-workloads';
-const apps = (namespace: string, plural: string, name = '') =>
-  `/apis/apps/v1/namespaces/${namespace}/${plural}${name === '' ? '' : `/${name}`}`;
+const apps = (namespace: string, plural: string) => `/apis/apps/v1/namespaces/${namespace}/${plural}`;
+
+const plurals = { Deployment: 'deployments', StatefulSet: 'statefulsets', DaemonSet: 'daemonsets' } as const;
+export type WorkloadKind = keyof typeof plurals;
 
 /** The containers of a pod that reads a Secret. */
 export const reading = {
@@ -25,12 +31,14 @@ export const reading = {
 
 type PodSpec = ReturnType<(typeof reading)[keyof typeof reading]>;
 
-/** Deployments and pods of one namespace on a node without a kubelet: the test says when a container starts. */
+/** Workloads and pods of one namespace on a node without a kubelet: the test says when a container starts. */
 export class Workloads {
   readonly #api: Api;
   readonly #namespace: string;
   /** While false, new pods do not start. */
   starts = true;
+  /** The workloads whose containers wait. */
+  readonly #waiting = new Set<string>();
 
   constructor(api: Api, namespace: string) {
     this.#api = api;
@@ -45,7 +53,7 @@ export class Workloads {
     void this.#api
       .watch<RunnablePod>(paths.pods(this.#namespace), ({ type, object }) => {
         const isControlled = object.metadata.ownerReferences !== undefined;
-        if (type === 'ADDED' && isControlled && this.starts) void this.#start(object);
+        if (type === 'ADDED' && isControlled && this.starts) void this.#report(object);
       })
       .catch(() => undefined);
   }
@@ -53,28 +61,51 @@ export class Workloads {
   /** Starts the pods that have not started. */
   async startAll(): Promise<void> {
     this.starts = true;
-    for (const pod of await this.pods()) if (pod.status?.phase !== 'Running') await this.#start(pod);
+    for (const pod of await this.pods()) if (pod.status?.phase !== 'Running') await this.#report(pod);
   }
 
   pods = (): Promise<readonly RunnablePod[]> => this.#api.list<RunnablePod>(paths.pods(this.#namespace));
 
   /** Creates a pod, and waits until it runs. */
   async createPod(name: string, spec: PodSpec): Promise<void> {
-    await this.#start(await this.#api.create(paths.pods(this.#namespace), { metadata: { name }, spec: onNode(spec) }));
+    await this.#report(await this.#api.create(paths.pods(this.#namespace), { metadata: { name }, spec: onNode(spec) }));
   }
 
   deletePod = (name: string): Promise<void> => this.#api.delete(paths.pods(this.#namespace, name));
 
-  async createDeployment(name: string, spec: PodSpec): Promise<void> {
+  createDeployment = (name: string, spec: PodSpec): Promise<void> => this.create('Deployment', name, spec);
+
+  /** Creates a workload with one pod. */
+  async create(kind: WorkloadKind, name: string, spec: PodSpec): Promise<void> {
     const labels = { app: name };
-    await this.#api.create(apps(this.#namespace, 'deployments'), {
+    await this.#api.create(apps(this.#namespace, plurals[kind]), {
       metadata: { name },
       spec: {
-        replicas: 1,
+        ...(kind === 'DaemonSet' ? {} : { replicas: 1 }),
         selector: { matchLabels: labels },
         template: { metadata: { labels }, spec: onNode(spec) },
       },
     });
+  }
+
+  /** Creates a workload, and waits until kubelet reports that the containers of its pod wait. */
+  async createWaiting(kind: WorkloadKind, name: string, spec: PodSpec): Promise<void> {
+    this.#waiting.add(name);
+    await this.create(kind, name, spec);
+    await eventually(async () => {
+      const [pod] = await this.#podsOf(name);
+      if (pod?.status?.containerStatuses?.[0]?.state?.waiting === undefined) throw new Error(`${name} does not wait`);
+    });
+  }
+
+  /** kubelet reports that the containers of a waiting workload have run since its pod was created. Its next pods start at once. */
+  async reportStart(name: string): Promise<void> {
+    this.#waiting.delete(name);
+    for (const pod of await this.#podsOf(name)) await this.#report(pod, pod.metadata.creationTimestamp);
+  }
+
+  async #podsOf(name: string): Promise<readonly RunnablePod[]> {
+    return (await this.pods()).filter(({ metadata }) => metadata.labels?.['app'] === name);
   }
 
   /** How often the pod template of a Deployment has been changed: one ReplicaSet for each template. */
@@ -86,27 +117,27 @@ export class Workloads {
   /** Waits until a Deployment has one pod, which runs. */
   isAvailable = (name: string): Promise<void> =>
     eventually(async () => {
-      const pods = (await this.pods()).filter(({ metadata }) => metadata.labels?.['app'] === name);
+      const pods = await this.#podsOf(name);
       if (pods.length !== 1 || pods[0]?.status?.phase !== 'Running') throw new Error(`${name} has ${pods.length} pods`);
     });
 
-  /** What kubelet reports when the containers of a pod have started. */
-  async #start({ metadata, spec }: RunnablePod): Promise<void> {
-    const startedAt = new Date().toISOString();
+  /** What kubelet reports about the containers of a pod: they have started, or wait. */
+  async #report({ metadata, spec }: RunnablePod, startedAt = new Date().toISOString()): Promise<void> {
+    const isWaiting = this.#waiting.has(metadata.labels?.['app'] ?? '');
     const containerStatuses = spec.containers.map(({ name }) => ({
       name,
       image: 'localhost/none:1',
       imageID: '',
-      ready: true,
+      ready: !isWaiting,
       restartCount: 0,
-      state: { running: { startedAt } },
+      state: isWaiting ? { waiting: { reason: 'ContainerCreating' } } : { running: { startedAt } },
     }));
     const conditions = ['Ready', 'ContainersReady'].map((type) => ({
       type,
-      status: 'True',
+      status: isWaiting ? 'False' : 'True',
       lastTransitionTime: startedAt,
     }));
-    const status = { phase: 'Running', containerStatuses, conditions };
+    const status = { phase: isWaiting ? 'Pending' : 'Running', containerStatuses, conditions };
     // The controller may have deleted the pod meanwhile.
     await this.#api.patch(`${paths.pods(this.#namespace, metadata.name)}/status`, { status }).catch(() => undefined);
   }
@@ -118,6 +149,12 @@ const onNode = ({ containers, volumes }: PodSpec): object => ({
   terminationGracePeriodSeconds: 0,
   // The node has no kubelet. The controller manager would evict the pods.
   tolerations: [{ operator: 'Exists' }],
-  containers: containers.map((container) => ({ ...container, image: 'localhost/none:1' })),
+  // The Pod Security Standard `restricted`, which the operator's namespace demands.
+  securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+  containers: containers.map((container) => ({
+    ...container,
+    image: 'localhost/none:1',
+    securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+  })),
   volumes,
 });
