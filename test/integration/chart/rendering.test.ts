@@ -670,6 +670,17 @@ describe('the chart', { concurrency: 2 }, () => {
     }
   }
 
+  test('renders the defaults for keys that the stored values of an earlier version lack', async () => {
+    const rule = { enabled: true };
+    const later = ['alertLabels', 'rules', 'selector', 'runbookBaseUrl', 'rootExpiryDays'];
+    const stored = {
+      ...without('authorities', 'watchNamespaces', 'injectCA', 'podCertificates', 'podEvidence'),
+      log: without('format'),
+      metrics: { ...without('perCertificate', 'authorization'), prometheusRule: { ...rule, ...without(...later) } },
+    };
+    assert.deepEqual(await helm.render(stored), await helm.render({ metrics: { prometheusRule: rule } }));
+  });
+
   test('renders the same objects with Helm 3, from every set of values', async () => {
     for (const set of VALUE_SETS) {
       const [lines, lines3] = await Promise.all(
@@ -714,6 +725,9 @@ describe('the notes of the chart', () => {
     assert.match(await notes({ replicaCount: 0 }), /WARNING: replicaCount is 0, so no operator runs/);
   });
 });
+
+/** Values without these keys: null removes the default of the chart. */
+const without = (...keys: readonly string[]): object => Object.fromEntries(keys.map((key) => [key, null]));
 
 /** The lines with content: Helm 3 separates documents by an empty line. */
 const linesOf = async (text: Promise<string>): Promise<readonly string[]> =>

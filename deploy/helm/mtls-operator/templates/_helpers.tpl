@@ -97,10 +97,10 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{/* Whether clients may send a bearer token. */}}
 {{- define "mtls-operator.metricsAuthorization" -}}
 {{- with .Values.metrics }}
-{{- if and .tls.enabled (not .authorization.enabled) (not .clients) }}
+{{- if and .tls.enabled (not (.authorization).enabled) (not .clients) }}
 {{- fail "metrics.tls.enabled needs metrics.authorization.enabled or metrics.clients: no client could read the metrics" }}
 {{- end }}
-{{- if and .tls.enabled .authorization.enabled }}true{{ end }}
+{{- if and .tls.enabled (.authorization).enabled }}true{{ end }}
 {{- end }}
 {{- end }}
 
@@ -114,7 +114,10 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{- .Values.metrics.tls.secretName | default (printf "%s-metrics-server-tls" (include "mtls-operator.fullname" .)) }}
 {{- end }}
 
-{{/* The arguments of the operator. A setting that equals the default of its flag is left out. */}}
+{{/*
+The arguments of the operator. A setting that equals the default of its flag is left out. With --reuse-values, Helm renders the values
+of an earlier version, which lack newer keys: a missing key is a default, and parentheses allow a missing map.
+*/}}
 {{- define "mtls-operator.args" -}}
 {{- with .Values -}}
 {{- if and .createDefaultAuthority (not .authorities) -}}
@@ -127,16 +130,16 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{- with .watchNamespaces }}
 - --watch-namespaces={{ join "," . }}
 {{- end }}
-{{- if .injectCA.enabled }}
+{{- if (.injectCA).enabled }}
 - --inject-ca
 {{- end }}
-{{- if .podCertificates.enabled }}
+{{- if (.podCertificates).enabled }}
 - --pod-certificates
 {{- end }}
-{{- if .podEvidence.enabled }}
+{{- if (.podEvidence).enabled }}
 - --pod-evidence
 {{- end }}
-{{- if .podEvidence.restartWorkloads }}
+{{- if (.podEvidence).restartWorkloads }}
 - --restart-workloads
 {{- end }}
 {{- if .metrics.tls.enabled }}
@@ -155,13 +158,13 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "mtls-operator.service
 {{- end }}
 {{- end }}
 {{- end }}
-{{- if not .metrics.perCertificate }}
+{{- if eq (toString .metrics.perCertificate) "false" }}
 - --no-metrics-per-certificate
 {{- end }}
 {{- if ne .log.level "info" }}
 - --log-level={{ .log.level }}
 {{- end }}
-{{- if ne .log.format "json" }}
+{{- if ne (.log.format | default "json") "json" }}
 - --log-format={{ .log.format }}
 {{- end }}
 {{- if ne (int .workers) 32 }}
