@@ -80,7 +80,11 @@ export const annotations = {
 
 /** Keys of `userAnnotations` of a podCertificate source. Each value is a list with commas. */
 export const podAnnotations = {
-  /** Names of Services that select the pod, with commas between them. The certificate has the DNS names of each Service. */
+  /**
+   * Names of Services that select the pod, with commas between them. The certificate has the DNS names `<service>.<namespace>`,
+   * `<service>.<namespace>.svc` and `<service>.<namespace>.svc.<clusterDomain>` of each. It has the bare name `<service>` only
+   * if a grant allows it.
+   */
   services: `${group}/services`,
   /** DNS names, with commas between them. Each needs a grant, except the pod's hostname before a DNS name of a Service in the list of Services. */
   dnsNames: `${group}/dns-names`,

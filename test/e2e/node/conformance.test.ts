@@ -43,7 +43,10 @@ describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
   );
 
   runPage('docs/how-to/pod-certificates.md', world, {
-    notRun: { 'helm upgrade': 'the roles are installed, and the operator runs with the flag' },
+    notRun: {
+      'helm upgrade': 'the roles are installed, and the operator runs with the flag',
+      'deployment/mtls-operator': 'the operator of a test is no pod',
+    },
     instead: {
       // The client needs five seconds to print its first line.
       'logs deployment/checkout': async ({ run }, command) =>
