@@ -2,12 +2,13 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { type FindOptions, findBinaries } from './controlplane/binaries.ts';
 import { kubectlEnvironment, startControlPlane } from './controlplane/controlplane.ts';
 import { stateFolder } from './controlplane/folders.ts';
+import { onInterruption } from './controlplane/interruption.ts';
 import { withLock } from './controlplane/lock.ts';
 import { BinariesError } from './controlplane/programs.ts';
 import { endRecorded, isUp, readState } from './controlplane/state.ts';
@@ -119,8 +120,14 @@ async function up(name: string, node: boolean, options: FindOptions): Promise<nu
     } else {
       if (state !== undefined) say(`Cluster "${name}" exists and keeps its data.`);
       await endRecordedNode(dir);
-      const start = node ? startNode : startControlPlane;
-      await start({ dir, log: say, binaries: await findBinaries(say, { ...options, node }) });
+      const binaries = await findBinaries(say, { ...options, node });
+      // The guard of the start ends its programs when this process ends.
+      using _interruption = onInterruption(() =>
+        say(
+          `Interrupted: the programs of cluster "${name}" end. Remove its data with: npm run cluster -- down${flagOf(name)}`,
+        ),
+      );
+      await (node ? startNode : startControlPlane)({ dir, log: say, binaries });
       say(`Cluster "${name}" is running in the background${node ? ', with one node' : ''}.`);
     }
     await printNextSteps(name);
@@ -131,7 +138,7 @@ async function up(name: string, node: boolean, options: FindOptions): Promise<nu
 async function printNextSteps(name: string): Promise<void> {
   const { kubectl } = await findBinaries(say);
   const kubeconfig = kubeconfigOf(name);
-  const flag = name === 'default' ? '' : ` --name ${name}`;
+  const flag = flagOf(name);
   say(`
   kubeconfig  ${kubeconfig}
   kubectl     npm run --silent cluster --${flag} kubectl get namespaces
@@ -183,12 +190,11 @@ async function load(name: string, files: readonly string[]): Promise<number> {
   if (!requireUp(name)) return 1;
   const dir = folderOf(name);
   if (!nodeIsUp(dir)) {
-    console.error(`Cluster "${name}" has no node. Start one with: npm run cluster -- up --node --name ${name}`);
+    console.error(`Cluster "${name}" has no node. Start one with: npm run cluster -- up --node${flagOf(name)}`);
     return 1;
   }
   try {
-    // The node sees the files of this machine, but not this process's working folder.
-    for (const file of files) say(await loadIntoNode(dir, resolve(file)));
+    for (const file of files) say(await loadIntoNode(dir, file));
     return 0;
   } catch (error) {
     console.error((error as Error).message);
@@ -214,7 +220,7 @@ async function kubectl(name: string, args: readonly string[]): Promise<number> {
 
 function requireUp(name: string): boolean {
   const running = isUp(readState(folderOf(name)));
-  if (!running) console.error(`Cluster "${name}" is not running. Start it with: npm run cluster -- up --name ${name}`);
+  if (!running) console.error(`Cluster "${name}" is not running. Start it with: npm run cluster -- up${flagOf(name)}`);
   return running;
 }
 
@@ -224,6 +230,7 @@ function exclusively<T>(name: string, work: () => Promise<T>): Promise<T> {
   return withLock(`${folderOf(name)}.lock`, waiting, work);
 }
 
+const flagOf = (name: string): string => (name === 'default' ? '' : ` --name ${name}`);
 const folderOf = (name: string): string => join(CLUSTERS, name);
 const kubeconfigOf = (name: string): string => join(folderOf(name), 'kubeconfig');
 const say = (line: string): void => console.log(line);

@@ -8,11 +8,14 @@ import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { output } from '../../tools/controlplane/command.ts';
 import { type ControlPlane, startControlPlane } from '../../tools/controlplane/controlplane.ts';
 import { identify, isRunning } from '../../tools/controlplane/processes.ts';
 import { isUp, readState, type State, writeState } from '../../tools/controlplane/state.ts';
 import { eventually } from '../support/eventually.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
+const COMPONENT = fileURLToPath(new URL('../../tools/controlplane/component.ts', import.meta.url));
 const CONTROL_PLANE = fileURLToPath(new URL('../../tools/controlplane/controlplane.ts', import.meta.url));
 
 /** The processes of the control plane in a folder. It must be running. */
@@ -153,6 +156,24 @@ test('a temporary control plane ends with the process that started it, even if t
   await killHard(starter);
   await eventually(() => assertNoneRuns(processes));
   await eventually(() => assert.ok(!existsSync(dir)));
+});
+
+test('a program does not run if its starter is killed before it has recorded it', async () => {
+  const dir = await scratchFolder('component');
+  const ran = join(dir, 'ran');
+  const source = `
+    const { startComponent } = await import(${JSON.stringify(COMPONENT)});
+    startComponent('touch', [${JSON.stringify(ran)}], {
+      dir: ${JSON.stringify(dir)},
+      record: ({ pid }) => {
+        console.log(pid);
+        process.kill(process.pid, 'SIGKILL');
+      },
+    });`;
+  const { stdout, code } = await output(process.execPath, ['--input-type=module', '--eval', source], {});
+  assert.equal(code, null);
+  await eventually(() => assert.equal(identify(Number(stdout)), undefined));
+  assert.ok(!existsSync(ran));
 });
 
 describe('a control plane with its own folder', () => {

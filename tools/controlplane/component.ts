@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
-import { guardProcess } from './guard.ts';
+import type { Guard } from './guard.ts';
 import { pollUntil } from './poll.ts';
 import { endProcesses, identify, isRunning, type ProcessIdentity } from './processes.ts';
 
@@ -30,27 +30,44 @@ export class ComponentError extends Error {
   }
 }
 
-/**
- * Starts a program in the background, in its own process group, with its output in `dir`. A guarded program ends at the
- * latest with this process.
- */
+export interface ComponentOptions {
+  /** The folder of the program and of its output. */
+  readonly dir: string;
+  /** By default the program's file name. */
+  readonly name?: string;
+  /** Ends the program at the latest with this process, unless it is released; by default, nothing does. */
+  readonly guard?: Guard | undefined;
+  /** Called before the program runs. If this process ends earlier, the program never runs. */
+  readonly record?: (component: Component) => void;
+}
+
+/** Becomes the program when it receives a line. If its standard input ends first, the starter has ended: it ends, too. */
+const WAIT = 'read -r line && exec "$@" </dev/null';
+
+/** Starts a program in the background, in its own process group. */
 export function startComponent(
   program: string,
   args: readonly string[],
-  dir: string,
-  guarded: boolean,
-  name: string = program.slice(program.lastIndexOf('/') + 1),
+  { dir, name = basename(program), guard, record = () => {} }: ComponentOptions,
 ): Component {
   const log = join(dir, `${name}.log`);
   const file = openSync(log, 'w', 0o600);
   try {
-    const child = spawn(program, args, { cwd: dir, detached: true, stdio: ['ignore', file, file] });
+    const child = spawn('sh', ['-c', WAIT, 'sh', program, ...args], {
+      cwd: dir,
+      detached: true,
+      stdio: ['pipe', file, file],
+    });
     child.on('error', () => {});
-    if (guarded) guardProcess(child);
+    child.stdin?.on('error', () => {});
     child.unref();
-    // If the program has already ended, it gets an identity that no running process has.
+    guard?.process(child);
+    // If the shell has already ended, it gets an identity that no running process has.
     const { pid = 0 } = child;
-    return { name, log, ...(identify(pid) ?? { pid, startedAt: '' }) };
+    const component = { name, log, ...(identify(pid) ?? { pid, startedAt: '' }) };
+    record(component);
+    child.stdin?.end('\n');
+    return component;
   } finally {
     closeSync(file);
   }

@@ -6,7 +6,7 @@ import { findBinaries, findNodeBinaries } from './binaries.ts';
 import { type CommandResult, output } from './command.ts';
 import { type Component, ComponentError, startComponent, stopComponents, waitUntilReady } from './component.ts';
 import { type Credentials, credentialsIn, type User, writeKubeconfig, writeKubeletClient } from './credentials.ts';
-import { guardFolder } from './guard.ts';
+import { Guard, lifelongGuard } from './guard.ts';
 import { freePort, isFree } from './ports.ts';
 import type { Binaries } from './programs.ts';
 import { type Reply, request } from './request.ts';
@@ -17,9 +17,12 @@ export interface ControlPlaneOptions {
   readonly binaries?: Binaries;
   /**
    * The data folder. With a folder, the control plane keeps running after this process ends, and the next start in the same
-   * folder uses its data again. Without a folder, everything is removed at the latest when this process ends.
+   * folder uses its data again. If this process ends before the control plane is ready, its programs end, too. Without a folder,
+   * everything is removed at the latest when this process ends.
    */
   readonly dir?: string;
+  /** With a folder: ends the programs until the caller releases it; by default, until the control plane is ready. */
+  readonly guard?: Guard;
   /** Listen on ::1 and use IPv6 addresses for Services; default false: 127.0.0.1 and IPv4. */
   readonly ipv6?: boolean;
   /**
@@ -70,7 +73,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const binaries = options.binaries ?? (await findBinaries(log));
   const temporary = options.dir === undefined;
   const dir = temporary ? mkdtempSync(join(tmpdir(), 'mtls-controlplane-')) : resolve(options.dir);
-  if (temporary) guardFolder(dir);
+  const guard = options.guard ?? (temporary ? lifelongGuard : new Guard());
+  if (temporary) guard.folder(dir);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
 
   const host = options.ipv6 ? '::1' : '127.0.0.1';
@@ -86,10 +90,11 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const running = new Map<string, Component>();
 
   function start(program: string, args: readonly string[]): Component {
-    const component = startComponent(program, args, dir, temporary);
-    running.set(component.name, component);
-    save();
-    return component;
+    const record = (component: Component): void => {
+      running.set(component.name, component);
+      save();
+    };
+    return startComponent(program, args, { dir, guard, record });
   }
 
   async function stop(...names: string[]): Promise<void> {
@@ -219,6 +224,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     await stopAll();
     throw error;
   }
+  if (!temporary && options.guard === undefined) guard.release();
 
   async function stopAll(): Promise<void> {
     await stop('kube-scheduler', 'kube-controller-manager', 'kube-apiserver');

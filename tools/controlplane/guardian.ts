@@ -10,6 +10,7 @@ import { isRunning, signalProcess } from './processes.ts';
 
 const messages: GuardMessage[] = [];
 for await (const line of createInterface({ input: process.stdin })) messages.push(JSON.parse(line) as GuardMessage);
+if (messages.some((message) => 'release' in message)) process.exit();
 
 const processes = messages.flatMap((message) => ('kill' in message ? [message] : []));
 for (const { kill, group } of processes) signalProcess(kill, 'SIGKILL', { group });

@@ -20,11 +20,14 @@ export function readState(dir: string): State | undefined {
   return existsSync(path(dir)) ? (JSON.parse(readFileSync(path(dir), 'utf8')) as State) : undefined;
 }
 
-/** Replaces the state atomically: a crash leaves the old or the new state. */
 export function writeState(dir: string, state: State): void {
-  const draft = `${path(dir)}.new`;
-  writeFileSync(draft, JSON.stringify(state));
-  renameSync(draft, path(dir));
+  replaceFile(path(dir), JSON.stringify(state));
+}
+
+/** Replaces a file atomically: a crash leaves the old or the new content. */
+export function replaceFile(file: string, content: string): void {
+  writeFileSync(`${file}.new`, content);
+  renameSync(`${file}.new`, file);
 }
 
 /** Whether all programs of the control plane are running. */

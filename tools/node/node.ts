@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,10 +16,11 @@ import {
   startControlPlane,
 } from '../controlplane/controlplane.ts';
 import { credentialsIn, NODE_NAME, writeKubeconfig } from '../controlplane/credentials.ts';
-import { guardCgroups, guardFolder } from '../controlplane/guard.ts';
+import { Guard, lifelongGuard } from '../controlplane/guard.ts';
 import { pollUntil } from '../controlplane/poll.ts';
-import { isRunning, type ProcessIdentity, signalProcess } from '../controlplane/processes.ts';
+import { isRunning, signalProcess } from '../controlplane/processes.ts';
 import { BinariesError } from '../controlplane/programs.ts';
+import { replaceFile } from '../controlplane/state.ts';
 import { cgroupFolders, createCgroup, removeCgroups } from './cgroups.ts';
 import { type Containerd, importArchive, startContainerd } from './containerd.ts';
 import { busyboxImage, type ImageSpec, pauseImage } from './image.ts';
@@ -27,10 +28,13 @@ import { startKubelet } from './kubelet.ts';
 import {
   API_SERVICE_IP,
   CLUSTER_DOMAIN,
+  childrenOf,
   DNS_IP,
   endSandbox,
+  INIT_NAME,
   type InsideProgram,
   NODE_IP,
+  type RecordedProcess,
   type Sandbox,
   sandboxOf,
   startSandbox,
@@ -43,7 +47,7 @@ export { nodeUnavailable } from './unavailable.ts';
 const RELAY = fileURLToPath(new URL('relay.ts', import.meta.url));
 const SERVICES = fileURLToPath(new URL('services.ts', import.meta.url));
 
-export interface NodeOptions extends Omit<ControlPlaneOptions, 'ipv6' | 'nodes'> {
+export interface NodeOptions extends Omit<ControlPlaneOptions, 'guard' | 'ipv6' | 'nodes'> {
   /** Images that pods can use in addition to `localhost/busybox:1`, with `imagePullPolicy: Never`. */
   readonly images?: readonly ImageSpec[];
   /** How often kubelet compares a pod and its volumes with the API server; `1s` by default, kubelet's own default is 1m. */
@@ -81,22 +85,32 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   const machine = requireMachine();
   const binaries = options.binaries ?? (await findBinaries(log, { node: true }));
   const { kubelet: program } = await findNodeBinaries(binaries, log);
-  const guarded = dir === undefined;
-  const folder = guarded ? mkdtempSync(join(tmpdir(), 'mtls-node-')) : join(dir, 'node');
-  if (guarded) guardFolder(folder);
+  const temporary = dir === undefined;
+  const guard = temporary ? lifelongGuard : new Guard();
+  const folder = temporary ? mkdtempSync(join(tmpdir(), 'mtls-node-')) : join(dir, 'node');
+  if (temporary) guard.folder(folder);
   else await endRecordedNode(dir);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+
+  // Everything is recorded before it exists, so that endRecordedNode finds it after a crash at any moment.
   const cgroup = `mtls-node-${randomBytes(6).toString('hex')}`;
-  if (guarded) guardCgroups(cgroupFolders(cgroup));
+  const processes: RecordedProcess[] = [];
+  const save = (isComplete: boolean): void => writeState(folder, { cgroup, processes, isComplete });
+  const record = (process: RecordedProcess): void => {
+    processes.push(process);
+    save(false);
+  };
+  save(false);
+  guard.cgroups(cgroupFolders(cgroup));
 
   await using cleanup = new AsyncDisposableStack();
-  if (guarded) cleanup.defer(() => rmSync(folder, { recursive: true, force: true }));
+  if (temporary) cleanup.defer(() => rmSync(folder, { recursive: true, force: true }));
   cleanup.defer(() => removeCgroups(cgroupFolders(cgroup)));
   createCgroup(cgroup);
 
   log('Starting a node with kube-scheduler, containerd and kubelet...');
   async function startRuntime(): Promise<{ sandbox: Sandbox; containerd: Containerd }> {
-    const sandbox = await startSandbox(folder, guarded);
+    const sandbox = await startSandbox(folder, { guard, record });
     cleanup.defer(() => endSandbox(sandbox.init));
     const containerd = await startContainerd(sandbox, folder, machine.plugins);
     const own = [pauseImage(machine.busybox), await busyboxImage(machine.busybox)];
@@ -105,7 +119,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   }
 
   const starting = [
-    startControlPlane({ ...rest, binaries, log, nodes: true, ...(dir === undefined ? {} : { dir }) }),
+    startControlPlane({ ...rest, binaries, log, nodes: true, ...(temporary ? {} : { dir, guard }) }),
     startRuntime(),
   ] as const;
   const [controlPlane, { sandbox, containerd }] = await Promise.all(starting).catch(async (error: unknown) => {
@@ -116,10 +130,9 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
   cleanup.defer(() => controlPlane.stop());
 
   const egress = egressSocketIn(controlPlane.dir);
-  const relay = await startRelays({ sandbox, folder, guarded, egress, server: controlPlane.server });
+  const relay = await startRelays({ sandbox, folder, guard, record, egress, server: controlPlane.server });
   cleanup.defer(() => stopComponents([relay]));
   sandbox.start('services', process.execPath, [SERVICES, controlPlane.kubeconfig, DNS_IP, CLUSTER_DOMAIN]);
-  writeState(folder, { cgroup, processes: [relay, sandbox.init] });
 
   const kubeconfig = join(folder, 'kubelet.kubeconfig');
   const ca = readFileSync(join(controlPlane.dir, 'certificates', 'apiserver.crt'), 'utf8');
@@ -135,6 +148,8 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     });
   let kubelet: InsideProgram | undefined = await start();
   await waitForNode(controlPlane);
+  save(true);
+  if (!temporary) guard.release();
 
   const running = cleanup.move();
   return {
@@ -180,18 +195,24 @@ function requireMachine(): { plugins: string; busybox: string } {
 interface RelayOptions {
   readonly sandbox: Sandbox;
   readonly folder: string;
-  readonly guarded: boolean;
+  readonly guard: Guard;
+  readonly record: (process: RecordedProcess) => void;
   readonly egress: string;
   /** URL of the API server. */
   readonly server: string;
 }
 
 /** Connects the networks of the machine and the node. Returns the relay on the machine; the other one ends with the sandbox. */
-async function startRelays({ sandbox, folder, guarded, egress, server }: RelayOptions): Promise<Component> {
+async function startRelays({ sandbox, folder, guard, record, egress, server }: RelayOptions): Promise<Component> {
   const socket = join(folder, 'api.sock');
   const { host } = new URL(server);
   rmSync(egress, { force: true });
-  const outside = startComponent(process.execPath, [RELAY, 'machine', socket, host], folder, guarded, 'relay');
+  const outside = startComponent(process.execPath, [RELAY, 'machine', socket, host], {
+    dir: folder,
+    guard,
+    record,
+    name: 'relay',
+  });
   await waitUntilReady(outside, async () => existsSync(socket));
   const addresses = [host, `${API_SERVICE_IP}:443`];
   const inside = sandbox.start('inner-relay', process.execPath, [RELAY, 'node', socket, egress, ...addresses]);
@@ -230,14 +251,16 @@ async function connectThrough(path: string, host: string, port: number): Promise
 /** The record of the node that was last started in a folder. */
 interface NodeState {
   readonly cgroup: string;
-  /** The relay on the machine, and process 1 of the sandbox. */
-  readonly processes: readonly [relay: ProcessIdentity, init: ProcessIdentity];
+  /** The processes on the machine, and process 1 of the sandbox. All others of the node end with them. */
+  readonly processes: readonly RecordedProcess[];
+  /** Whether the node was ready. */
+  readonly isComplete: boolean;
 }
 
 const statePath = (folder: string): string => join(folder, 'state.json');
 
 function writeState(folder: string, state: NodeState): void {
-  writeFileSync(statePath(folder), JSON.stringify(state));
+  replaceFile(statePath(folder), JSON.stringify(state));
 }
 
 function readState(dir: string): NodeState | undefined {
@@ -246,7 +269,10 @@ function readState(dir: string): NodeState | undefined {
 }
 
 /** Whether the node of the control plane in this folder is running. */
-export const nodeIsUp = (dir: string): boolean => readState(dir)?.processes.every(isRunning) ?? false;
+export const nodeIsUp = (dir: string): boolean => isUp(readState(dir));
+
+const isUp = (state: NodeState | undefined): state is NodeState =>
+  state?.isComplete === true && state.processes.every(isRunning);
 
 /**
  * Makes the images of an archive available to the pods of the running node of this control plane. Returns what containerd prints about
@@ -254,19 +280,20 @@ export const nodeIsUp = (dir: string): boolean => readState(dir)?.processes.ever
  */
 export async function loadIntoNode(dir: string, archive: string): Promise<string> {
   const state = readState(dir);
-  if (state === undefined || !nodeIsUp(dir)) throw new Error('no node runs in this cluster');
-  const [, init] = state.processes;
+  const init = isUp(state) ? state.processes.find(({ name }) => name === INIT_NAME) : undefined;
+  if (init === undefined) throw new Error('no node runs in this cluster');
   return importArchive(sandboxOf(init, join(dir, 'node')), archive);
 }
 
-/** Ends the node that was last started in this folder of a control plane, and removes its files. */
+/** Ends the node that was last started in this folder of a control plane, whether its start was complete or not, and removes its files. */
 export async function endRecordedNode(dir: string): Promise<void> {
   const state = readState(dir);
   if (state !== undefined) {
-    const { cgroup, processes } = state;
+    // The children, because process 1 of the sandbox may not be recorded yet.
+    const processes = state.processes.flatMap((process) => [process, ...childrenOf(process)]);
     for (const process of processes) signalProcess(process, 'SIGKILL');
     await pollUntil(() => !processes.some(isRunning), 30_000);
-    await removeCgroups(cgroupFolders(cgroup));
+    await removeCgroups(cgroupFolders(state.cgroup));
   }
   rmSync(join(dir, 'node'), { recursive: true, force: true });
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 import { type CommandOptions, type CommandResult, output } from '../controlplane/command.ts';
 import { type Component, startComponent, waitUntilReady } from '../controlplane/component.ts';
-import { guardProcessId } from '../controlplane/guard.ts';
+import type { Guard } from '../controlplane/guard.ts';
 import { pollUntil } from '../controlplane/poll.ts';
 import { identify, isRunning, type ProcessIdentity, signalProcess } from '../controlplane/processes.ts';
 
@@ -43,18 +43,34 @@ export interface InsideProgram {
   stop(): Promise<void>;
 }
 
-/** Starts a sandbox with its files in `folder`. A guarded sandbox ends at the latest with this process. */
-export async function startSandbox(folder: string, guarded: boolean): Promise<Sandbox> {
+export interface SandboxOptions {
+  /** Ends the sandbox at the latest with this process, unless it is released. */
+  readonly guard: Guard;
+  /** Called with the process that creates the sandbox, before it does, and later with process 1 of the sandbox. */
+  readonly record: (process: RecordedProcess) => void;
+}
+
+/** A process in the record of a node. */
+export interface RecordedProcess extends ProcessIdentity {
+  readonly name: string;
+}
+
+/** The name of the sandbox's process 1 in a record. */
+export const INIT_NAME = 'init';
+
+/** Starts a sandbox with its files in `folder`. */
+export async function startSandbox(folder: string, { guard, record }: SandboxOptions): Promise<Sandbox> {
   mkdirSync(join(folder, 'kubelet'), { recursive: true });
   const namespaces = ['--mount', '--pid', '--net', '--uts', '--ipc', '--fork', '--kill-child', '--mount-proc'];
   const init = ['sh', INIT, folder, `${NODE_IP}/16`, SERVICE_SUBNET];
-  const unshare = startComponent('unshare', [...namespaces, ...init], folder, guarded, 'sandbox');
+  const options = { dir: folder, guard, record, name: 'sandbox' };
+  const unshare = startComponent('unshare', [...namespaces, ...init], options);
   await waitUntilReady(unshare, async () => existsSync(join(folder, 'ready')));
-  const [pid] = childrenOf(unshare.pid);
-  const identity = pid === undefined ? undefined : identify(pid);
+  const [identity] = childrenOf(unshare);
   if (identity === undefined) throw new Error('the sandbox has ended');
-  // unshare ends before its child, so the guard has to wait for both.
-  if (guarded) guardProcessId(identity.pid);
+  // unshare ends before its child, so the end of both matters.
+  guard.processId(identity.pid);
+  record({ name: INIT_NAME, ...identity });
   return sandboxOf(identity, folder);
 }
 
@@ -76,7 +92,7 @@ export function sandboxOf(init: ProcessIdentity, folder: string): Sandbox {
     init,
     run: (command, args, options) => output('nsenter', enter(command, args), options),
     start(name, program, args) {
-      const component = startComponent('nsenter', enter(program, args), folder, false, name);
+      const component = startComponent('nsenter', enter(program, args), { dir: folder, name });
       return insideProgram(component);
     },
   };
@@ -89,7 +105,7 @@ function insideProgram(component: Component): InsideProgram {
     waitUntilReady: (isReady) => waitUntilReady(component, isReady),
     async stop() {
       // nsenter waits for its child, which is the program, and does not pass signals on.
-      const children = childrenOf(component.pid).flatMap((pid) => identify(pid) ?? []);
+      const children = childrenOf(component);
       for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
         for (const child of children) signalProcess(child, signal);
         if (await pollUntil(() => !isRunning(component), 20_000)) return;
@@ -106,12 +122,14 @@ export async function endSandbox(init: ProcessIdentity): Promise<void> {
   if (!(await pollUntil(() => !isRunning(init), 30_000, 10))) throw new Error('could not end the sandbox of the node');
 }
 
-/** The pids of a process's children. */
-function childrenOf(parent: number): number[] {
+/** The children of a process. */
+export function childrenOf(parent: ProcessIdentity): ProcessIdentity[] {
+  if (!isRunning(parent)) return [];
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => parentOf(pid) === parent);
+    .filter((pid) => parentOf(pid) === parent.pid)
+    .flatMap((pid) => identify(pid) ?? []);
 }
 
 function parentOf(pid: number): number | undefined {

@@ -1,76 +1,33 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { output } from '../../../tools/controlplane/command.ts';
+import { type CommandResult, output } from '../../../tools/controlplane/command.ts';
 import { writeImage } from '../../../tools/node/image.ts';
 import { programPath } from '../../../tools/node/unavailable.ts';
 import { eventually } from '../../support/eventually.ts';
 import { skipWithoutNode, startTestNode, type TestNode } from '../../support/node.ts';
+import { cgroupsNamed, machine, processesIn, processesWithVariable } from '../../support/node-traces.ts';
 import { scratchFolder } from '../../support/scratch.ts';
 
 const NODE = fileURLToPath(new URL('../../../tools/node/node.ts', import.meta.url));
 const CLUSTER = fileURLToPath(new URL('../../../tools/cluster.ts', import.meta.url));
 
-/** kubelet writes these settings of the whole machine, or a CNI plugin or runc could. */
-const SETTINGS = [
-  'vm/overcommit_memory',
-  'vm/panic_on_oom',
-  'kernel/panic',
-  'kernel/panic_on_oops',
-  'kernel/hostname',
-  'kernel/keys/root_maxkeys',
-  'kernel/keys/root_maxbytes',
-  'net/ipv4/ip_forward',
-  'net/ipv4/conf/all/forwarding',
-];
-
-/** What a node could change on this machine. Other programs of the machine change none of it while a test runs. */
-function machine() {
-  return {
-    mounts: readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n').toSorted(),
-    settings: SETTINGS.map((name) => {
-      const file = `/proc/sys/${name}`;
-      return [name, existsSync(file) ? readFileSync(file, 'utf8') : undefined];
-    }),
-    interfaces: Object.keys(networkInterfaces()).toSorted(),
-    folders: ['/opt', '/etc/cni', '/var/lib', '/var/log', '/run'].map((path) => [
-      path,
-      existsSync(path) ? readdirSync(path).filter((name) => /kubelet|cni|containerd|pods|runc|netns/.test(name)) : [],
-    ]),
-  };
-}
-
 /** What is left of one node. */
 function remains({ cgroup, namespace, dirs }: Pick<StartedNode, 'cgroup' | 'namespace' | 'dirs'>) {
   return {
-    cgroups: globSync(`/sys/fs/cgroup/{,*/}${cgroup}`),
+    cgroups: cgroupsNamed(cgroup),
     processes: processesIn(namespace),
     folders: dirs.filter((dir) => existsSync(dir)),
   };
 }
 
 const NOTHING = { cgroups: [], processes: [], folders: [] };
-
-/** The processes of a PID namespace, by its link in /proc, with their names. */
-function processesIn(namespace: string): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        const isInside = readlinkSync(`/proc/${pid}/ns/pid`) === namespace;
-        return isInside ? [readFileSync(`/proc/${pid}/comm`, 'utf8').trim()] : [];
-      } catch {
-        return [];
-      }
-    });
-}
 
 interface StartedNode {
   readonly starter: ChildProcess;
@@ -237,29 +194,101 @@ describe('a node', { skip: skipWithoutNode() }, () => {
   });
 });
 
-test('npm run cluster starts a node, loads an image into it and removes it', { skip: skipWithoutNode() }, async () => {
-  const state = await scratchFolder('state');
-  const cluster = async (...args: readonly string[]): Promise<string> => {
-    const env = { ...process.env, XDG_STATE_HOME: state };
-    const { code, stdout, stderr } = await output(process.execPath, [CLUSTER, ...args], { env });
+describe('npm run cluster', { skip: skipWithoutNode() }, () => {
+  let state: string;
+  let dir: string;
+  const beforeUp = machine();
+  before(async () => {
+    state = await scratchFolder('state');
+    dir = join(state, 'mtls-operator', 'clusters', 'default');
+  });
+  after(() => cluster('down'));
+
+  const env = (): NodeJS.ProcessEnv => ({ ...process.env, XDG_STATE_HOME: state });
+  const cluster = (...args: readonly string[]): Promise<CommandResult> =>
+    output(process.execPath, [CLUSTER, ...args], { env: env() });
+  const succeed = async (...args: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await cluster(...args);
     assert.equal(code, 0, stderr);
     return stdout;
   };
-  const beforeUp = machine();
-  assert.match(await cluster('up', '--node'), /running in the background, with one node/);
-  assert.match(await cluster('status'), /default +running .*, one node/);
-  assert.match(await cluster('up', '--node'), /already running/);
-  assert.match(await cluster('kubectl', 'get', 'nodes'), /node-1 +Ready/);
-  const archive = join(state, 'loaded.tar');
-  await writeImage(archive, { name: 'localhost/loaded:1', programs: { '/bin/true': programPath('true') ?? '' } });
-  assert.match(await cluster('load', archive), /localhost\/loaded:1/);
-  const pod = ['loaded', '--image=localhost/loaded:1', '--image-pull-policy=Never', '--restart=Never'];
-  await cluster('kubectl', 'run', ...pod, '--command', '--', '/bin/true');
-  await cluster('kubectl', 'wait', 'pod/loaded', '--for=jsonpath={.status.phase}=Succeeded', '--timeout=120s');
-  const dir = join(state, 'mtls-operator', 'clusters', 'default');
-  const { cgroup, processes } = JSON.parse(readFileSync(join(dir, 'node', 'state.json'), 'utf8'));
-  const namespace = readlinkSync(`/proc/${processes.at(-1).pid}/ns/pid`);
-  await cluster('down');
-  assert.deepEqual(remains({ cgroup, namespace, dirs: [dir] }), NOTHING);
-  assert.deepEqual(machine(), beforeUp);
+
+  const recordIn = (folder: string) => JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8'));
+  const processes = (): string[] => processesWithVariable(`XDG_STATE_HOME=${state}`).map(({ name }) => name);
+  /** What is left of a start that was interrupted. */
+  const remainsOf = (cgroup: string) => ({ cgroups: cgroupsNamed(cgroup), processes: processes(), machine: machine() });
+  const nothing = { cgroups: [], processes: [], machine: beforeUp };
+
+  /** Starts a cluster with a node in another process, and sends a signal at a moment. Returns the name of the cgroup. */
+  async function interrupt(signal: NodeJS.Signals, moment: string, { withGuard = false } = {}): Promise<string> {
+    const starter = spawn(process.execPath, [CLUSTER, 'up', '--node'], { env: env(), stdio: 'ignore' });
+    const ended = once(starter, 'exit');
+    const cgroup = await eventually(() => {
+      const record = recordIn(join(dir, 'node'));
+      const names = (folder: string): string[] => recordIn(folder).processes.map(({ name }: Named) => name);
+      const reached = {
+        'its cgroup exists': () => cgroupsNamed(record.cgroup).length > 0,
+        'its sandbox runs': () => names(join(dir, 'node')).includes('init'),
+        'the API server starts': () => names(dir).includes('kube-apiserver'),
+        'kubelet starts': () => processes().includes('kubelet'),
+      }[moment];
+      assert.ok(reached?.());
+      return record.cgroup;
+    });
+    const guards = processesWithVariable(`XDG_STATE_HOME=${state}`).filter(({ pid }) =>
+      readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('guardian.ts'),
+    );
+    assert.equal(guards.length, 1);
+    if (withGuard) for (const { pid } of guards) process.kill(pid, 'SIGKILL');
+    starter.kill(signal);
+    assert.deepEqual(await ended, [null, signal]);
+    return cgroup;
+  }
+
+  test('Ctrl-C during "up" ends everything, "down" removes its data', async () => {
+    const cgroup = await interrupt('SIGINT', 'its sandbox runs');
+    await eventually(() => assert.deepEqual(remainsOf(cgroup), nothing));
+    assert.match(await succeed('down'), /stopped and its data removed/);
+    assert.ok(!existsSync(dir));
+  });
+
+  test('"down" removes what a killed "up" has left', async () => {
+    const cgroup = await interrupt('SIGKILL', 'the API server starts');
+    await succeed('down');
+    assert.deepEqual(remainsOf(cgroup), nothing);
+    assert.ok(!existsSync(dir));
+  });
+
+  test('"down" removes what "up" has left that is killed with its guard', async () => {
+    const cgroup = await interrupt('SIGKILL', 'its cgroup exists', { withGuard: true });
+    await succeed('down');
+    assert.deepEqual(remainsOf(cgroup), nothing);
+    assert.ok(!existsSync(dir));
+  });
+
+  test('starts a node after a killed "up", loads an image into it and removes it', async () => {
+    const killed = await interrupt('SIGKILL', 'kubelet starts', { withGuard: true });
+    assert.match(await succeed('up', '--node'), /running in the background, with one node/);
+    assert.deepEqual(cgroupsNamed(killed), []);
+    assert.match(await succeed('status'), /default +running .*, one node/);
+    assert.match(await succeed('up', '--node'), /already running/);
+    assert.match(await succeed('kubectl', 'get', 'nodes'), /node-1 +Ready/);
+
+    const archive = join(state, 'loaded.tar');
+    await writeImage(archive, { name: 'localhost/loaded:1', programs: { '/bin/true': programPath('true') ?? '' } });
+    assert.match(await succeed('load', archive), /localhost\/loaded:1/);
+    const pod = ['loaded', '--image=localhost/loaded:1', '--image-pull-policy=Never', '--restart=Never'];
+    await succeed('kubectl', 'run', ...pod, '--command', '--', '/bin/true');
+    await succeed('kubectl', 'wait', 'pod/loaded', '--for=jsonpath={.status.phase}=Succeeded', '--timeout=120s');
+
+    const { cgroup } = recordIn(join(dir, 'node'));
+    assert.ok(processes().includes('containerd'));
+    await succeed('down');
+    assert.deepEqual(remainsOf(cgroup), nothing);
+    assert.ok(!existsSync(dir));
+  });
 });
+
+interface Named {
+  readonly name: string;
+}
