@@ -1,7 +1,7 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { CommandResult } from '../controlplane/command.ts';
+import type { CommandOptions, CommandResult } from '../controlplane/command.ts';
 import { type ImageSpec, writeImage } from './image.ts';
 import { type InsideProgram, NODE_IP, POD_SUBNET, type Sandbox } from './sandbox.ts';
 
@@ -43,16 +43,22 @@ export async function startContainerd(sandbox: Sandbox, folder: string, plugins:
 
 /**
  * Makes the images of an archive available to pods of the containerd in this sandbox. Returns what containerd prints about them.
- * Throws if containerd refuses the archive.
+ * Throws if the file cannot be read, or containerd refuses it.
  */
 export async function importArchive(sandbox: Sandbox, file: string): Promise<string> {
-  const { code, stdout, stderr } = await ctr(sandbox, ['images', 'import', file]);
-  if (code !== 0) throw new Error(`containerd cannot import ${file}: ${stderr.trim()}`);
-  return stdout.trim();
+  // Opened here, because the node does not see all folders of this machine.
+  const archive = openSync(file, 'r');
+  try {
+    const { code, stdout, stderr } = await ctr(sandbox, ['images', 'import', '-'], { input: archive });
+    if (code !== 0) throw new Error(`containerd cannot import ${file}: ${stderr.trim()}`);
+    return stdout.trim();
+  } finally {
+    closeSync(archive);
+  }
 }
 
-const ctr = (sandbox: Sandbox, args: readonly string[]): Promise<CommandResult> =>
-  sandbox.run('ctr', ['--address', SOCKET, '--namespace', 'k8s.io', ...args]);
+const ctr = (sandbox: Sandbox, args: readonly string[], options?: CommandOptions): Promise<CommandResult> =>
+  sandbox.run('ctr', ['--address', SOCKET, '--namespace', 'k8s.io', ...args], options);
 
 /** Pods reach each other by their addresses. The node is their gateway to the API server. */
 const NETWORK = {
