@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
@@ -12,7 +10,6 @@ import { type CommandResult, output } from '../../tools/controlplane/command.ts'
 import { type ControlPlane, startControlPlane } from '../../tools/controlplane/controlplane.ts';
 import { eventually } from '../support/eventually.ts';
 import { skipWithoutNode } from '../support/node.ts';
-import { cgroupsNamed, machine, processesIn, processesWithVariable } from '../support/node-traces.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -90,32 +87,6 @@ test('with --node the demo runs the operator and its programs in pods, and repla
     lines.filter((line) => line.length > 100),
     [],
   );
-});
-
-test('with --node, Ctrl-C while pods run removes the node (30 s: the node and the operator start)', {
-  skip: skipWithoutNode(),
-}, async () => {
-  const before = machine();
-  const mark = randomUUID();
-  const running = interruptible({ args: ['--node'], env: { DEMO_MARK: mark } });
-  await eventually(() => assert.ok(running.output().includes('the operator has 2 pods')), { timeoutMs: 120_000 });
-  const started = processesWithVariable(`DEMO_MARK=${mark}`);
-  const kubelet = started.find(({ name }) => name === 'kubelet');
-  assert.ok(kubelet !== undefined);
-  const namespace = readlinkSync(`/proc/${kubelet.pid}/ns/pid`);
-  const folder =
-    /--config=(\S+)\/kubelet\.json/.exec(readFileSync(`/proc/${kubelet.pid}/cmdline`, 'latin1'))?.[1] ?? '';
-  const { cgroup } = JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8'));
-  assert.notDeepEqual(cgroupsNamed(cgroup), []);
-
-  running.send('SIGINT');
-  assert.equal(await running.exited, 130, running.output());
-  assert.match(running.output(), /Interrupted\. The demo has removed everything that it created/);
-  await eventually(() => {
-    assert.deepEqual(processesWithVariable(`DEMO_MARK=${mark}`), []);
-    assert.deepEqual([cgroupsNamed(cgroup), processesIn(namespace), existsSync(folder)], [[], [], false]);
-    assert.deepEqual(machine(), before);
-  });
 });
 
 test('an unknown flag prints the usage', async () => {

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -10,8 +19,11 @@ interface Hierarchy {
   readonly controllers: readonly string[];
 }
 
-/** kubelet limits pods with these. */
-const NEEDED = ['cpu', 'cpuset', 'memory', 'pids'];
+/** kubelet limits pods with these. With version 1 it does not start without cpuset. */
+const NEEDED = { 1: ['cpu', 'cpuset', 'memory', 'pids'], 2: ['cpu', 'memory', 'pids'] } as const;
+
+/** Where kubelet and runc expect cgroups. If version 2 is mounted here, they use nothing else. */
+const ROOT = '/sys/fs/cgroup';
 
 /** Sixteen times the default, of version 1 and of version 2. */
 const WEIGHTS = [
@@ -43,22 +55,36 @@ function words(file: string): string[] {
 /** Why kubelet cannot use the cgroups of this machine; undefined if it can. */
 export function cgroupProblem(): string | undefined {
   const usable = new Set(hierarchies().flatMap(({ controllers }) => controllers));
-  const missing = NEEDED.filter((controller) => !usable.has(controller));
+  const missing = NEEDED[isUnified() ? 2 : 1].filter((controller) => !usable.has(controller));
   if (missing.length > 0) return `new cgroups of this machine lack the controllers ${missing.join(', ')}`;
-  const probe = `mtls-node-probe-${process.pid}`;
+  const readOnly = hierarchies().find(({ path }) => !isWritable(path));
+  return readOnly === undefined ? undefined : `this machine refuses new cgroups in ${readOnly.path}`;
+}
+
+/** Whether cgroups can be created there. Creating one would leave it behind if this process were killed. */
+function isWritable(path: string): boolean {
   try {
-    createCgroup(probe);
-    return undefined;
-  } catch (error) {
-    return `this machine refuses new cgroups: ${(error as Error).message}`;
-  } finally {
-    for (const folder of cgroupFolders(probe)) removeTree(folder);
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 
+const isUnified = (): boolean => hierarchies().some(({ path, version }) => path === ROOT && version === 2);
+
+/** The folder of a cgroup if this machine uses version 2 only. */
+export const unifiedGroup = (name: string): string | undefined => (isUnified() ? join(ROOT, name) : undefined);
+
+/** The file that moves a process to the programs of the node, with version 2. Their group is next to that of the pods. */
+export const programsFile = (group: string): string => join(group, 'programs', 'cgroup.procs');
+
+/** kubelet's cgroupRoot: with version 2, as seen in the cgroup namespace of the node. */
+export const cgroupRoot = (name: string): string => (isUnified() ? '/pods' : `/${name}`);
+
 /**
- * Creates a cgroup with this name at the top of every hierarchy, as kubelet's cgroupRoot. With version 1 a new group of cpuset
- * is empty until it gets processors and memory nodes.
+ * Creates a cgroup with this name at the top of every hierarchy. With version 1 a new group of cpuset is empty until it gets
+ * processors and memory nodes. With version 2, cgroup-namespace.sh hands the controllers on.
  */
 export function createCgroup(name: string): void {
   for (const { path, version, controllers } of hierarchies()) {
@@ -66,14 +92,13 @@ export function createCgroup(name: string): void {
     mkdirSync(group, { recursive: true });
     // One group counts as one process when processors are scarce. With its pods, it shall count as many.
     for (const [file, weight] of WEIGHTS) if (existsSync(join(group, file))) writeFileSync(join(group, file), weight);
-    if (version === 2) {
-      // Only a group without processes may hand its controllers on, and this one has none.
-      for (const controller of controllers) writeFileSync(join(group, 'cgroup.subtree_control'), `+${controller}`);
-    } else if (controllers.includes('cpuset')) {
+    if (version === 1 && controllers.includes('cpuset')) {
       for (const file of ['cpuset.cpus', 'cpuset.mems'])
         writeFileSync(join(group, file), readFileSync(join(path, file), 'utf8'));
     }
   }
+  const unified = unifiedGroup(name);
+  if (unified !== undefined) for (const child of ['programs', 'pods']) mkdirSync(join(unified, child));
 }
 
 /** The folders of a cgroup, one in each hierarchy. */

@@ -10,6 +10,12 @@ for each in /run /var/log /var/lib; do mount -t tmpfs -o mode=755 node "$each"; 
 mkdir /var/lib/kubelet
 mount --bind "$folder/kubelet" /var/lib/kubelet
 
+# With version 2 of cgroups, the root of the cgroup namespace. The kernel refuses it on top of the machine's.
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  umount /sys/fs/cgroup
+  mount -t cgroup2 node /sys/fs/cgroup
+fi
+
 # kubelet writes these settings of the whole machine: it gets files instead.
 mkdir -p "$folder/sysctl"
 for each in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do

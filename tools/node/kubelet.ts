@@ -10,14 +10,15 @@ export interface KubeletOptions {
   readonly kubeconfig: string;
   /** The certificate with which the API server connects. */
   readonly clientCertificate: string;
-  readonly cgroup: string;
+  /** The group of its pods, which exists. */
+  readonly cgroupRoot: string;
   /** How often kubelet compares a pod and its volumes with the API server, for example `1s`. */
   readonly syncFrequency: string;
 }
 
 /** Starts kubelet, with its configuration in `folder`, and waits until it is healthy. */
 export async function startKubelet(sandbox: Sandbox, folder: string, options: KubeletOptions): Promise<InsideProgram> {
-  const { program, nodeName, kubeconfig, clientCertificate, cgroup, syncFrequency } = options;
+  const { program, nodeName, kubeconfig, clientCertificate, cgroupRoot, syncFrequency } = options;
   const configuration = join(folder, 'kubelet.json');
   writeFileSync(
     configuration,
@@ -32,7 +33,7 @@ export async function startKubelet(sandbox: Sandbox, folder: string, options: Ku
       // The API server is the only client with a certificate.
       authorization: { mode: 'AlwaysAllow' },
       cgroupDriver: 'cgroupfs',
-      cgroupRoot: `/${cgroup}`,
+      cgroupRoot,
       failCgroupV1: false,
       enforceNodeAllocatable: [],
       containerRuntimeEndpoint: RUNTIME_ENDPOINT,

@@ -21,7 +21,7 @@ import { pollUntil } from '../controlplane/poll.ts';
 import { isRunning, signalProcess } from '../controlplane/processes.ts';
 import { BinariesError } from '../controlplane/programs.ts';
 import { replaceFile } from '../controlplane/state.ts';
-import { cgroupFolders, createCgroup, removeCgroups } from './cgroups.ts';
+import { cgroupFolders, cgroupRoot, createCgroup, removeCgroups, unifiedGroup } from './cgroups.ts';
 import { type Containerd, importArchive, startContainerd } from './containerd.ts';
 import { busyboxImage, type ImageSpec, pauseImage } from './image.ts';
 import { startKubelet } from './kubelet.ts';
@@ -110,7 +110,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
 
   log('Starting a node with kube-scheduler, containerd and kubelet...');
   async function startRuntime(): Promise<{ sandbox: Sandbox; containerd: Containerd }> {
-    const sandbox = await startSandbox(folder, { guard, record });
+    const sandbox = await startSandbox(folder, { guard, record, group: unifiedGroup(cgroup) });
     cleanup.defer(() => endSandbox(sandbox.init));
     const containerd = await startContainerd(sandbox, folder, machine.plugins);
     const own = [pauseImage(machine.busybox), await busyboxImage(machine.busybox)];
@@ -143,7 +143,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       nodeName: NODE_NAME,
       kubeconfig,
       clientCertificate: credentialsIn(controlPlane.dir).kubeletClient.certificateFile,
-      cgroup,
+      cgroupRoot: cgroupRoot(cgroup),
       syncFrequency,
     });
   let kubelet: InsideProgram | undefined = await start();

@@ -7,8 +7,10 @@ import { type Component, startComponent, waitUntilReady } from '../controlplane/
 import type { Guard } from '../controlplane/guard.ts';
 import { pollUntil } from '../controlplane/poll.ts';
 import { identify, isRunning, type ProcessIdentity, signalProcess } from '../controlplane/processes.ts';
+import { programsFile } from './cgroups.ts';
 
 const INIT = fileURLToPath(new URL('init.sh', import.meta.url));
+const CGROUP_NAMESPACE = fileURLToPath(new URL('cgroup-namespace.sh', import.meta.url));
 
 /** The node's own address: that of its bridge, which pods use as their gateway. */
 export const NODE_IP = '10.88.0.1';
@@ -48,6 +50,8 @@ export interface SandboxOptions {
   readonly guard: Guard;
   /** Called with the process that creates the sandbox, before it does, and later with process 1 of the sandbox. */
   readonly record: (process: RecordedProcess) => void;
+  /** With version 2 of cgroups, the folder of the node's group, which becomes the root of a cgroup namespace. */
+  readonly group: string | undefined;
 }
 
 /** A process in the record of a node. */
@@ -59,23 +63,24 @@ export interface RecordedProcess extends ProcessIdentity {
 export const INIT_NAME = 'init';
 
 /** Starts a sandbox with its files in `folder`. */
-export async function startSandbox(folder: string, { guard, record }: SandboxOptions): Promise<Sandbox> {
+export async function startSandbox(folder: string, { guard, record, group }: SandboxOptions): Promise<Sandbox> {
   mkdirSync(join(folder, 'kubelet'), { recursive: true });
   const namespaces = ['--mount', '--pid', '--net', '--uts', '--ipc', '--fork', '--kill-child', '--mount-proc'];
   const init = ['sh', INIT, folder, `${NODE_IP}/16`, SERVICE_SUBNET];
-  const options = { dir: folder, guard, record, name: 'sandbox' };
-  const unshare = startComponent('unshare', [...namespaces, ...init], options);
+  const create = ['unshare', ...namespaces, ...init];
+  const [program = '', ...args] = group === undefined ? create : ['sh', CGROUP_NAMESPACE, group, ...create];
+  const unshare = startComponent(program, args, { dir: folder, guard, record, name: 'sandbox' });
   await waitUntilReady(unshare, async () => existsSync(join(folder, 'ready')));
   const [identity] = childrenOf(unshare);
   if (identity === undefined) throw new Error('the sandbox has ended');
   // unshare ends before its child, so the end of both matters.
   guard.processId(identity.pid);
   record({ name: INIT_NAME, ...identity });
-  return sandboxOf(identity, folder);
+  return sandboxOf(identity, folder, group);
 }
 
-/** The sandbox with this process 1. */
-export function sandboxOf(init: ProcessIdentity, folder: string): Sandbox {
+/** The sandbox with this process 1, this folder, and with version 2 of cgroups, this group. */
+export function sandboxOf(init: ProcessIdentity, folder: string, group?: string): Sandbox {
   const enter = (command: string, args: readonly string[]): string[] => [
     `--target=${init.pid}`,
     '--mount',
@@ -83,6 +88,7 @@ export function sandboxOf(init: ProcessIdentity, folder: string): Sandbox {
     '--net',
     '--uts',
     '--ipc',
+    '--cgroup',
     '--wd=/',
     '--',
     command,
@@ -92,8 +98,12 @@ export function sandboxOf(init: ProcessIdentity, folder: string): Sandbox {
     init,
     run: (command, args, options) => output('nsenter', enter(command, args), options),
     start(name, program, args) {
-      const component = startComponent('nsenter', enter(program, args), { dir: folder, name });
-      return insideProgram(component);
+      const options = { dir: folder, name };
+      const entered = enter(program, args);
+      if (group === undefined) return insideProgram(startComponent('nsenter', entered, options));
+      // A process outside the cgroup namespace cannot move its children to a group inside.
+      const join = 'echo 0 >"$0" && exec nsenter "$@"';
+      return insideProgram(startComponent('sh', ['-c', join, programsFile(group), ...entered], options));
     },
   };
 }

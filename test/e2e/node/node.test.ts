@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { type CommandResult, output } from '../../../tools/controlplane/command.ts';
+import { guardProcess } from '../../../tools/controlplane/guard.ts';
 import { writeImage } from '../../../tools/node/image.ts';
 import { programPath } from '../../../tools/node/unavailable.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -202,7 +203,11 @@ describe('npm run cluster', { skip: skipWithoutNode() }, () => {
     state = await scratchFolder('state');
     dir = join(state, 'mtls-operator', 'clusters', 'default');
   });
-  after(() => cluster('down'));
+  const starters: ChildProcess[] = [];
+  after(async () => {
+    for (const starter of starters) starter.kill('SIGKILL');
+    await cluster('down');
+  });
 
   const env = (): NodeJS.ProcessEnv => ({ ...process.env, XDG_STATE_HOME: state });
   const cluster = (...args: readonly string[]): Promise<CommandResult> =>
@@ -222,6 +227,8 @@ describe('npm run cluster', { skip: skipWithoutNode() }, () => {
   /** Starts a cluster with a node in another process, and sends a signal at a moment. Returns the name of the cgroup. */
   async function interrupt(signal: NodeJS.Signals, moment: string, { withGuard = false } = {}): Promise<string> {
     const starter = spawn(process.execPath, [CLUSTER, 'up', '--node'], { env: env(), stdio: 'ignore' });
+    guardProcess(starter);
+    starters.push(starter);
     const ended = once(starter, 'exit');
     const cgroup = await eventually(() => {
       const record = recordIn(join(dir, 'node'));
@@ -234,7 +241,7 @@ describe('npm run cluster', { skip: skipWithoutNode() }, () => {
       }[moment];
       assert.ok(reached?.());
       return record.cgroup;
-    });
+    }, PATIENTLY);
     const guards = processesWithVariable(`XDG_STATE_HOME=${state}`).filter(({ pid }) =>
       readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('guardian.ts'),
     );
@@ -247,7 +254,7 @@ describe('npm run cluster', { skip: skipWithoutNode() }, () => {
 
   test('Ctrl-C during "up" ends everything, "down" removes its data', async () => {
     const cgroup = await interrupt('SIGINT', 'its sandbox runs');
-    await eventually(() => assert.deepEqual(remainsOf(cgroup), nothing));
+    await eventually(() => assert.deepEqual(remainsOf(cgroup), nothing), PATIENTLY);
     assert.match(await succeed('down'), /stopped and its data removed/);
     assert.ok(!existsSync(dir));
   });
@@ -266,8 +273,14 @@ describe('npm run cluster', { skip: skipWithoutNode() }, () => {
     assert.ok(!existsSync(dir));
   });
 
-  test('starts a node after a killed "up", loads an image into it and removes it', async () => {
+  test('starts a node after a killed "up", loads an image into it and removes it (30 s: a node starts twice)', async () => {
     const killed = await interrupt('SIGKILL', 'kubelet starts', { withGuard: true });
+    const refused = async (file: string, why: RegExp): Promise<void> => {
+      const { code, stderr } = await cluster('load', file);
+      assert.match(stderr, why);
+      assert.equal(code, 1);
+    };
+    await refused('any.tar', /has no node\. Start one with: npm run cluster -- up --node$/m);
     assert.match(await succeed('up', '--node'), /running in the background, with one node/);
     assert.deepEqual(cgroupsNamed(killed), []);
     assert.match(await succeed('status'), /default +running .*, one node/);
@@ -276,6 +289,8 @@ describe('npm run cluster', { skip: skipWithoutNode() }, () => {
 
     const archive = join(state, 'loaded.tar');
     await writeImage(archive, { name: 'localhost/loaded:1', programs: { '/bin/true': programPath('true') ?? '' } });
+    await refused(join(state, 'missing.tar'), /no such file or directory.*missing\.tar/);
+    await refused(CLUSTER, /containerd cannot import .*cluster\.ts: \S/);
     assert.match(await succeed('load', archive), /localhost\/loaded:1/);
     const pod = ['loaded', '--image=localhost/loaded:1', '--image-pull-policy=Never', '--restart=Never'];
     await succeed('kubectl', 'run', ...pod, '--command', '--', '/bin/true');
@@ -288,6 +303,9 @@ describe('npm run cluster', { skip: skipWithoutNode() }, () => {
     assert.ok(!existsSync(dir));
   });
 });
+
+/** For a start on a busy machine. */
+const PATIENTLY = { timeoutMs: 300_000 };
 
 interface Named {
   readonly name: string;
