@@ -2,6 +2,7 @@ import { authorities } from '../../../src/controllers/objects/resources.ts';
 import { type KubeObject, keyOf, type PodCertificateRequest, podCertificateRequests } from '../../../src/kube/index.ts';
 import { eventually } from '../../support/eventually.ts';
 import { inParallel } from '../../support/parallel.ts';
+import { AnswerOrder, mostLead, unevenBurst } from '../../support/pods/burst.ts';
 import { grantPodCertificates } from '../../support/pods/grant.ts';
 import { openPods, type Pod, type PodWorld } from '../../support/pods/pods.ts';
 import { type Contestant, isReady } from '../contestant.ts';
@@ -11,7 +12,7 @@ import type { Plane } from '../plane.ts';
 import { Progress } from '../progress.ts';
 import type { Scenario } from '../scenario.ts';
 
-const nodeCount = 10;
+const nodes = Array.from({ length: 10 }, (_, index) => `node-${index}`);
 /** How many requests one kubelet has open at a time. */
 const requestsPerNode = 4;
 
@@ -28,45 +29,73 @@ export const podBurst: Scenario = {
   takesPart: { ceiling: true, peer: false },
   async run(plane, contestant, { count, settles }) {
     return withPods(plane, requestsFor(count), async (pods, all) => {
-      const signer = asSigner(contestant);
-      return following(plane, signer, async (running, progress) => {
+      const order = new AnswerOrder();
+      const signer = asSigner(contestant, order);
+      const outcome = await following(plane, signer, async (running, progress) => {
         await progress.reached((await requestAll(pods, all)).size);
         const issuedBefore = progress.issuedAt.size;
         return metered(plane, signer, running, { certificates: all.length, settles }, async (): Promise<Outcome> => {
-          const measured = untilAllIssued(plane, signer, running, progress, issuedBefore, all.length);
+          const measured = untilAllIssued(plane, signer, running, progress, all.length, issuedBefore);
           const requestedAt = await requestAll(pods, all);
           const outcome = await measured;
           const latenciesMs = [...requestedAt].map(([key, at]) => (progress.issuedAt.get(key) ?? Number.NaN) - at);
           return { ...outcome, latenciesMs };
         });
       });
+      return { ...outcome, figures: fairness(contestant, order) };
     });
   },
 };
 
-/** As after an outage of the operator. */
+/** As after an outage of the operator. The latency of a request counts from the first answer. */
 export const podBacklog: Scenario = {
   name: 'pods/backlog',
   about: 'all requests for pod certificates exist when the operator starts',
   takesPart: { ceiling: true, peer: false },
   async run(plane, contestant, { count, settles }) {
     return withPods(plane, requestsFor(count), async (pods, all) => {
-      const signer = asSigner(contestant);
+      const order = new AnswerOrder();
+      const signer = asSigner(contestant, order);
       await requestAll(pods, all);
+      const { items } = await plane.client.list(podCertificateRequests);
+      for (const request of items) note(order, request);
       const progress = await Progress.begin(plane.client, signer);
-      return workedOff(plane, signer, 'answer', progress, { objects: all.length, settles });
+      const outcome = await workedOff(plane, signer, 'answer', progress, { objects: all.length, settles });
+      const answeredAt = [...progress.issuedAt.values()];
+      const latenciesMs = answeredAt.map((at) => at - (answeredAt[0] ?? Number.NaN));
+      return { ...outcome, latenciesMs, figures: fairness(contestant, order) };
     });
   },
 };
 
-/** A contestant that answers requests of pods. */
-const asSigner = (contestant: Contestant): Contestant => ({
+/** A contestant that answers requests of pods. The order of the answers is noted. */
+const asSigner = (contestant: Contestant, order: AnswerOrder): Contestant => ({
   ...contestant,
   resource: podCertificateRequests,
   certificatesPerObject: 1,
-  isIssued: (object) => isIssued(object),
+  isIssued(object) {
+    note(order, object);
+    return isIssued(object);
+  },
   start: (plane) => contestant.start(plane, 'answer'),
 });
+
+function note(order: AnswerOrder, { metadata, spec, status }: PodCertificateRequest): void {
+  const flow = { namespace: metadata.namespace ?? '', node: spec?.nodeName ?? '' };
+  order.see(keyOf(metadata), flow, status?.conditions !== undefined);
+}
+
+/**
+ * How far the order of the answers was from turns. The ceiling knows no turns.
+ * @throws when the operator answered one flow much more often than another that waited
+ */
+function fairness({ name }: Contestant, { leadOfNamespace, leadOfNode }: AnswerOrder): Record<string, number> {
+  if (name !== 'ceiling' && Math.max(leadOfNamespace, leadOfNode) > mostLead) {
+    const leads = `a namespace got ${leadOfNamespace}, and a node ${leadOfNode} answers more than another that waited`;
+    throw new Error(`${name} is not fair: ${leads}; at most ${mostLead} are expected`);
+  }
+  return { 'largest lead of a namespace, answers': leadOfNamespace, 'largest lead of a node, answers': leadOfNode };
+}
 
 /** @throws when the request was refused */
 function isIssued(object: KubeObject): boolean {
@@ -88,11 +117,11 @@ async function withPods<T>(
   const pods = await openPods(cluster);
   try {
     const all: Pod[] = [];
-    const create = async (index: number): Promise<void> => {
-      const node = `node-${Math.floor(index / namespaces.length) % nodeCount}`;
-      all.push(await pods.create(namespaces[index % namespaces.length] ?? '', { node }));
+    const flows = [...unevenBurst(count, namespaces, nodes).entries()];
+    const create = async ([index, { namespace, node }]: (typeof flows)[number]): Promise<void> => {
+      all[index] = await pods.create(namespace, { node });
     };
-    await inParallel(Array(count).keys(), create, 32);
+    await inParallel(flows, create, 32);
     const operator = await operatorContestant.start(plane, 'answer');
     await eventually(async () => {
       if (!isReady(await client.get(authorities, { name: 'default' }))) throw new Error('the root is not ready');

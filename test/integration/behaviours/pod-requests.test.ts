@@ -4,10 +4,11 @@ import { after, describe, test } from 'node:test';
 
 import { oid, sequence, setOf, utf8String } from '../../../src/pki/asn1/der.ts';
 import { publicKeyDer } from '../../../src/pki/index.ts';
-import { type Api, paths, type Stored } from '../../support/api.ts';
+import { type Api, openApi, paths, type Stored } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation, type Tenant } from '../../support/installation.ts';
 import { inParallel } from '../../support/parallel.ts';
+import { AnswerOrder, mostLead, unevenBurst } from '../../support/pods/burst.ts';
 import { grantPodCertificates } from '../../support/pods/grant.ts';
 import {
   answerOf,
@@ -285,6 +286,54 @@ test('a namespace admin gets a certificate for a pod of theirs by hand, until th
   issuedTo(await pods.answered(await pods.requestAs((await pods.node(spec.nodeName)).api, shop.namespace, spec)));
   // Requests to other signers are not the business of this policy.
   await pods.requestAs(admin, shop.namespace, { ...spec, signerName: 'example.com/signer' });
+});
+
+test('500 requests of ten nodes in one burst are answered in order of fairness: namespaces take turns, and in each its nodes (20 s: to write and answer them)', async (t) => {
+  const burst = 'burst';
+  await world.createAuthority(burst, { secretName: burst, root: {} });
+  await world.authorityIs(burst, 'True');
+  const tenants = await Promise.all(Array.from({ length: 10 }, () => world.tenant(burst)));
+  const namespaces = tenants.map(({ namespace }) => namespace);
+  const nodes = Array.from({ length: 10 }, (_, index) => `node-${index}`);
+  const flows = unevenBurst(500, namespaces, nodes);
+  const prepared = new Map<string, Promise<() => Promise<PodCertificateRequest>>>();
+  const prepare = async (namespace: string, node: string) => {
+    const pod = await pods.create(namespace, { node, certificates: [{ signerName: signerOf(burst) }] });
+    const [spec, { api }] = [await pods.specFor(pod), await pods.node(node)];
+    return () => pods.requestAs(api, namespace, spec);
+  };
+  await inParallel(flows, async ({ namespace, node }) => {
+    const key = `${namespace}/${node}`;
+    const request = prepared.get(key) ?? prepare(namespace, node);
+    prepared.set(key, request);
+    await (await request)();
+  });
+
+  const order = new AnswerOrder();
+  const refused: string[] = [];
+  const api = openApi(world.cluster);
+  try {
+    const collection = '/apis/certificates.k8s.io/v1/podcertificaterequests';
+    void api.watch<PodCertificateRequest>(collection, ({ object }) => {
+      const { metadata, spec } = object;
+      if (spec.signerName !== signerOf(burst)) return;
+      const answer = answerOf(object);
+      if (answer !== undefined && answer.type !== 'Issued') refused.push(answer.message);
+      order.see(metadata.uid, { namespace: metadata.namespace ?? '', node: spec.nodeName }, answer !== undefined);
+    });
+    await eventually(() => assert.equal(order.created, flows.length));
+    assert.equal(order.answered, 0);
+    // Now the operator queues all of them at once, however long it took to create them.
+    await world.patchAuthority(burst, { spec: { podCertificates: {} } });
+    await eventually(() => assert.equal(order.answered, flows.length), { timeoutMs: 120_000 });
+  } finally {
+    await api.close();
+  }
+  assert.deepEqual(refused, []);
+  const { leadOfNamespace, leadOfNode } = order;
+  t.diagnostic(`largest lead of a namespace: ${leadOfNamespace}; of a node: ${leadOfNode}`);
+  assert.ok(leadOfNamespace <= mostLead, `a namespace got ${leadOfNamespace} answers more than another that waited`);
+  assert.ok(leadOfNode <= mostLead, `a node got ${leadOfNode} answers more than another that waited`);
 });
 
 describe('10,000 requests of one node in one namespace (30 s: to write them)', () => {
