@@ -1,23 +1,33 @@
 // npm run bench -- memory: the heap that the caches need per resource, without an API server.
 
-import { setImmediate } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Caches } from '../../src/controllers/cache/caches.ts';
 import { secretRecord } from '../../src/controllers/objects/leaf-secret.ts';
 import { certificateRecord } from '../../src/controllers/objects/resources.ts';
 import { keyOf, type Secret, WorkQueue } from '../../src/kube/index.ts';
+import { heapBytes } from '../support/heap.ts';
+import { heapPerPod } from '../support/pods/heap.ts';
 import { contentOf, member, roots } from './population.ts';
 
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
-
-/** Prints the table. "renewals" are the entries of the queue that waits for the renewal times. */
+/** Prints the tables. "renewals" are the entries of the queue that waits for the renewal times. */
 export async function benchMemory(): Promise<void> {
   console.log('Heap per resource (an MtlsCertificate with two Secrets), in bytes');
   const table: Record<number, Record<string, number>> = {};
   for (const count of [1000, 10_000, 50_000]) table[count] = await bytesPerResource(count);
   console.table(table);
+  console.log('Heap per pod with --pod-evidence, 20,000 pods, in bytes');
+  console.table(await bytesPerPod(20_000));
+}
+
+/** By the number of workloads: a pod that reads a Secret by subPath, and one that mounts it as a folder. */
+async function bytesPerPod(count: number): Promise<Record<string, Record<string, number>>> {
+  const table: Record<string, Record<string, number>> = {};
+  for (const workloads of [1000, count]) {
+    table[`${workloads} workloads`] = {
+      subPath: Math.round(await heapPerPod(count, workloads, 'subPath')),
+      folder: Math.round(await heapPerPod(count, workloads, 'folder')),
+    };
+  }
+  return table;
 }
 
 async function bytesPerResource(count: number): Promise<Record<string, number>> {
@@ -49,13 +59,4 @@ async function bytesPerResource(count: number): Promise<Record<string, number>> 
   });
   queue.shutDown();
   return { total: certificates + secrets + renewals, certificates, secrets, renewals };
-}
-
-async function heapBytes(): Promise<number> {
-  // Several turns, because some garbage is collected only in a later turn of the event loop.
-  for (let i = 0; i < 3; i += 1) {
-    await setImmediate();
-    collect();
-  }
-  return process.memoryUsage().heapUsed;
 }

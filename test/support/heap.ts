@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
@@ -7,4 +8,14 @@ export function heapInUse(): number {
   (runInNewContext('gc') as () => void)();
   setFlagsFromString('--no-expose-gc');
   return process.memoryUsage().heapUsed;
+}
+
+/** Like heapInUse, after turns of the event loop: some garbage is collected only in a later turn. */
+export async function heapBytes(): Promise<number> {
+  for (let i = 0; i < 2; i += 1) {
+    await setImmediate();
+    heapInUse();
+  }
+  await setImmediate();
+  return heapInUse();
 }
