@@ -2,6 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { expectTag, positiveInteger, readOid, readOnly, tags } from '../asn1/der.ts';
 import { PkiError } from '../pki-error.ts';
 import { checkPublicKey, rsaEncryption } from './input-limits.ts';
+import { notePublicInfo } from './key.ts';
 
 /** Octets of a request. With an RSA key of 4096 bits, the empty request of kubelet has about 1100. */
 const longestRequest = 64 * 1024;
@@ -51,7 +52,9 @@ function checkExponent(info: Buffer): void {
 export function parsePublicKey(info: Buffer): KeyObject {
   checkPublicKey(info);
   try {
-    return createPublicKey({ key: info, format: 'der', type: 'spki' });
+    const key = createPublicKey({ key: info, format: 'der', type: 'spki' });
+    notePublicInfo(key, info);
+    return key;
   } catch (cause) {
     throw new PkiError('MalformedKey', 'the public key cannot be read', { cause });
   }

@@ -4,7 +4,7 @@ import { expectTag, readOnly, tags } from '../asn1/der.ts';
 import { oids } from '../asn1/oid.ts';
 import { encodePem, parsePem } from '../asn1/pem.ts';
 import { PkiError } from '../pki-error.ts';
-import { encodeP256 } from './p256.ts';
+import { encodeP256, isPlainInfo } from './p256.ts';
 
 /** A kind of key pair. Sizes are bits: RSA modulus, or the field of the NIST curve. */
 export type KeySpec =
@@ -73,6 +73,16 @@ export function publicKeyDer(key: KeyObject): Buffer {
   const der = (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
   publicKeys.set(key, der);
   return der;
+}
+
+/**
+ * Records what a public key was read from. For a plain key on P-256, OpenSSL's encoder would return the same octets, and takes longer
+ * than the arithmetic.
+ */
+export function notePublicInfo(key: KeyObject, info: Buffer): void {
+  if (!isPlainInfo(info)) return;
+  kinds.set(key, 'ECDSA-256');
+  publicKeys.set(key, info);
 }
 
 /**

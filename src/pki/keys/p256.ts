@@ -43,7 +43,7 @@ const pkcs8Middle = blankPkcs8.subarray(secretAt + secretLength, -pointLength);
 /** The PKCS#8 and SubjectPublicKeyInfo of a private key on P-256, which must be a named curve. */
 export function encodeP256(key: KeyObject): { readonly pkcs8: Buffer; readonly publicInfo: Buffer } {
   const { d = '', x = '', y = '' } = key.export({ format: 'jwk' });
-  const point = Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
+  const point = Buffer.concat([Buffer.of(uncompressed), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
   return {
     pkcs8: Buffer.concat([pkcs8Head, Buffer.from(d, 'base64url'), pkcs8Middle, point], blankPkcs8.length),
     publicInfo: Buffer.concat([infoHead, point], blankInfo.length),
@@ -61,10 +61,21 @@ export function readP256(der: Buffer): P256KeyPair | undefined {
   return { secret: der.subarray(secretAt, secretAt + secretLength), point: der.subarray(pointAt) };
 }
 
+/**
+ * True for a SubjectPublicKeyInfo with the curve by its name and an uncompressed point. OpenSSL writes such a key with the same
+ * octets. A point in the hybrid form has the same length.
+ */
+export const isPlainInfo = (info: Buffer): boolean =>
+  info.length === blankInfo.length &&
+  info.subarray(0, infoHead.length).equals(infoHead) &&
+  info[infoHead.length] === uncompressed;
+const uncompressed = 4;
+
 /** True when the private number yields the stored point, and a SubjectPublicKeyInfo contains the same point. */
 export function isKeyPairOf({ secret, point }: P256KeyPair, info: Buffer): boolean {
-  const isSame = info.length === blankInfo.length && info.subarray(0, infoHead.length).equals(infoHead);
-  return isSame && info.subarray(infoHead.length).equals(point) && makesPoint(secret)?.equals(point) === true;
+  return (
+    isPlainInfo(info) && info.subarray(infoHead.length).equals(point) && makesPoint(secret)?.equals(point) === true
+  );
 }
 
 function makesPoint(secret: Buffer): Buffer | undefined {

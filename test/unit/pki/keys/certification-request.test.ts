@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createECDH, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { describe, test } from 'node:test';
 
-import { PkiError, parsePublicKey, publicKeyDer, publicKeyInRequest } from '../../../../src/pki/index.ts';
+import { bitString, encode, oid, sequence } from '../../../../src/pki/asn1/der.ts';
+import { describeKey, PkiError, parsePublicKey, publicKeyDer, publicKeyInRequest } from '../../../../src/pki/index.ts';
 import { generatePodKey, stubRequest } from '../../../support/pods/stub-request.ts';
 
 const requestFor = (key: KeyObject): Buffer => stubRequest(key, publicKeyDer(key));
+
+const p256Info = (point: Buffer): Buffer =>
+  encode(sequence(sequence(oid('1.2.840.10045.2.1'), oid('1.2.840.10045.3.1.7')), bitString(point)));
 
 const fails = (der: Buffer, code: string): void =>
   assert.throws(
@@ -20,6 +24,18 @@ describe('the public key of a stub request', () => {
       const info = publicKeyInRequest(requestFor(key));
       assert.deepEqual(info, publicKeyDer(key));
       assert.deepEqual(publicKeyDer(parsePublicKey(info)), info);
+    });
+  }
+
+  for (const form of ['uncompressed', 'compressed', 'hybrid'] as const) {
+    test(`on P-256 with a point in the ${form} form is written as OpenSSL writes it`, () => {
+      const ecdh = createECDH('prime256v1');
+      ecdh.generateKeys();
+      const info = p256Info(ecdh.getPublicKey(null, form));
+      const expected = createPublicKey({ key: info, format: 'der', type: 'spki' });
+      const key = parsePublicKey(info);
+      assert.deepEqual(publicKeyDer(key), expected.export({ type: 'spki', format: 'der' }));
+      assert.equal(describeKey(key), 'ECDSA-256');
     });
   }
 
