@@ -19,15 +19,15 @@ const heapLimit = { NODE_OPTIONS: '--max-old-space-size=256' };
 let attacker: Tenant;
 let victim: Tenant;
 let pods: PodWorld;
-const args = ['--pod-certificates'];
+const args = ['--pod-certificates', '--pod-evidence'];
 // The Secrets are too large to keep every state of them in this process.
 const world = installation({ operator: false, watched: false, args }, async () => {
-  await grantPodCertificates(world.cluster);
+  await grantPodCertificates(world.cluster, { podEvidence: true });
   pods = await openPods(world.cluster);
   [attacker, victim] = [await world.tenant('attacker'), await world.tenant('victim')];
   await world.api.create(paths.configMaps(victim.namespace), { metadata: { name: 'there' } });
   await world.start({ env: heapLimit });
-  const rotation = { propagationDelay: '0s', reissuesPerSecond: 1000 };
+  const rotation = { propagationDelay: '0s', reissuesPerSecond: 1000, podEvidence: true };
   await eventually(() => world.patchAuthority('default', { spec: { rotation, podCertificates: {} } }));
 });
 after(() => pods?.close());
@@ -48,6 +48,24 @@ async function create(kind: HostileKind, count: number): Promise<void> {
   };
   await inParallel(Array(count).keys(), createOne, 6);
 }
+
+/** Pods that read as many objects by subPath as a record of a pod may name: 1,000 small ones, and 20 of almost 1 MB. */
+async function createPods(): Promise<void> {
+  const reads = (index: number) => {
+    const names = Array.from({ length: 32 }, (_, i) => `v${i}`);
+    const volumes = names.map((name) => ({ name, secret: { secretName: `${name}-of-${index}-${'x'.repeat(30)}` } }));
+    const volumeMounts = names.map((name) => ({ name, mountPath: `/${name}`, subPath: 'ca.crt' }));
+    return { volumes, volumeMounts };
+  };
+  const create = async (index: number): Promise<void> => {
+    const { volumes, volumeMounts } = reads(index);
+    const containers = index % 50 === 0 ? largeContainers(0.9 * megabyte) : smallContainers;
+    const pod = { certificates: [], volumes, containers: containers.map((one) => ({ ...one, volumeMounts })) };
+    await pods.create(attacker.namespace, pod);
+  };
+  await inParallel(Array(1000).keys(), create, 6);
+}
+const smallContainers = [{ name: 'main', image: 'localhost/none:1' }];
 
 /** Creates a resource in the other namespace and waits until it is Ready. Reports how long that took. */
 async function victimIsServed(t: TestContext, name: string): Promise<void> {
@@ -83,11 +101,12 @@ function peakBytes(): number | undefined {
 
 const memory = (): string => `${Math.round((peakBytes() ?? Number.NaN) / 1024 / 1024)} MiB at its peak`;
 
-describe('With 280 objects of up to 1 MB of one tenant and the memory limit of the Deployment (1 min: to write the objects)', () => {
+describe('With 280 objects of up to 1 MB and 1,000 pods of one tenant and the memory limit of the Deployment (1 min: to write the objects)', () => {
   // A failure means: a user who may edit one namespace can end the operator for all namespaces.
   test('a running operator serves another tenant', async (t) => {
     await victimIsServed(t, 'before');
     for (const [kind, count] of attack) await create(kind, count);
+    await createPods();
     await victimIsServed(t, 'while-running');
   });
 

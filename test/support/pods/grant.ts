@@ -7,15 +7,18 @@ const kinds = /^((Cluster)?Role(Binding)?|ValidatingAdmissionPolicy(Binding)?)$/
 const binding = 'mtls-operator-pod-certificates';
 
 /**
- * Gives the operator in `deploy/` the rights of the chart with pod certificates. With `anyoneRequests`, the policy that lets only
- * nodes create requests is not applied, as with `admissionPolicy.enabled: false`.
+ * Gives the operator in `deploy/` the rights of the chart with pod certificates, and with `podEvidence` those to watch pods. With
+ * `anyoneRequests`, the policy that lets only nodes create requests is not applied, as with `admissionPolicy.enabled: false`.
  */
 export async function grantPodCertificates(
   { kubectl }: TestCluster,
-  { anyoneRequests = false }: { readonly anyoneRequests?: boolean } = {},
+  {
+    anyoneRequests = false,
+    podEvidence = false,
+  }: { readonly anyoneRequests?: boolean; readonly podEvidence?: boolean } = {},
 ): Promise<void> {
   const helm = await openHelm('helm');
-  const rendered = await helm.render({ podCertificates: { enabled: true } });
+  const rendered = await helm.render({ podCertificates: { enabled: true }, podEvidence: { enabled: podEvidence } });
   const items = rendered.filter(
     ({ kind, metadata }) => kinds.test(kind) && !(anyoneRequests && metadata.name === binding),
   );

@@ -70,6 +70,8 @@ export interface PodOptions {
   readonly certificates?: readonly Partial<PodCertificateSource>[];
   /** Replaces its container. */
   readonly containers?: readonly object[];
+  /** Volumes in addition to those of its certificates. */
+  readonly volumes?: readonly object[];
 }
 
 /** Pods without a kubelet, and the requests that kubelet would make for them. */
@@ -308,7 +310,7 @@ function podObject(name: string, nodeName: string, serviceAccountName: string, o
       containers: options.containers ?? [
         { name: 'main', image: 'localhost/none:1', volumeMounts, securityContext: restricted },
       ],
-      volumes,
+      volumes: [...volumes, ...(options.volumes ?? [])],
     },
   };
 }
