@@ -1,15 +1,23 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 
-import { type ClusterTrustBundle, type ConfigMap, paths } from '../../support/api.ts';
+import { type ClusterTrustBundle, type ConfigMap, paths, type Secret } from '../../support/api.ts';
 import { fileOf } from '../../support/behaviours/judge.ts';
 import { busybox } from '../../support/conformance/manifests.ts';
 import { eventually } from '../../support/eventually.ts';
-import { installation } from '../../support/installation.ts';
+import { installation, type Tenant } from '../../support/installation.ts';
 import { skipWithoutNode, startTestNode, type TestNode } from '../../support/node.ts';
+import { mountSecret, nodePeer, type Outcome, secretFiles } from '../../support/peers/index.ts';
+import { scratchFolder } from '../../support/scratch.ts';
 
 /** The authority with the default delay for ClusterTrustBundles, and one whose delay was lowered. */
 const [patient, impatient] = ['patient', 'impatient'] as const;
+
+/**
+ * kubelet caches a bundle for five minutes from the start of the pod, and the roots change soon after that. So this delay, and the time
+ * to issue certificates again, end before kubelet reads the bundle by name again.
+ */
+const loweredDelay = '1m';
 
 /** A file of the pod, and what mounts it. */
 type Mount = 'by-signer' | 'by-name' | 'impatient-by-signer' | 'impatient-by-name' | 'config-map' | 'secret';
@@ -65,12 +73,18 @@ describe('a pod whose authority rotates its root', { skip: skipWithoutNode() }, 
 
   /** The number of roots in a PEM file. */
   const rootsIn = (pem: string): number => pem.match(/-----BEGIN CERTIFICATE-----/g)?.length ?? 0;
+  let tenant: Tenant;
+  /** The root and the server certificate of the impatient authority before the rotation. */
+  let oldRoot: string;
+  let certificate: string;
+  const serverCertificate = async (): Promise<string> => fileOf(await tenant.secret('hasty-server-tls'), 'tls.crt');
   let folder: string;
-  /** The roots that the pod can read. */
-  async function mounted(name: Mount): Promise<number> {
+  async function read(name: Mount): Promise<string> {
     const { stdout } = await node.run('cat', [`${folder}/kubernetes.io~projected/${name}/ca.crt`]);
-    return rootsIn(stdout);
+    return stdout;
   }
+  /** The number of roots that the pod can read. */
+  const mounted = async (name: Mount): Promise<number> => rootsIn(await read(name));
   const phaseOf = async (authority: string): Promise<string | undefined> =>
     (await world.authority(authority)).status?.rotation?.phase;
 
@@ -81,12 +95,20 @@ describe('a pod whose authority rotates its root', { skip: skipWithoutNode() }, 
     await world.createAuthority(impatient, {
       secretName: impatient,
       root: {},
-      rotation: { ...rotation, clusterTrustBundleDelay: '0s' },
+      rotation: { ...rotation, clusterTrustBundleDelay: loweredDelay },
       trustBundle: { clusterTrustBundle: true },
     });
-    const tenant = await world.tenant('reader');
+    tenant = await world.tenant('reader');
     const { namespace } = tenant;
-    await tenant.issue('db', { authorityRef: { name: patient }, server: { service: 'db' } });
+    await Promise.all([
+      tenant.issue('db', { authorityRef: { name: patient }, server: { service: 'db' } }),
+      tenant.issue('hasty', {
+        authorityRef: { name: impatient },
+        server: { service: 'hasty' },
+        client: { serviceAccount: 'default' },
+      }),
+    ]);
+    certificate = await serverCertificate();
     // kubelet looks for the files at once, and later only after a pause.
     for (const authority of [patient, impatient])
       await eventually(() => world.api.get(paths.clusterTrustBundles(bundleOf(authority))));
@@ -95,10 +117,13 @@ describe('a pod whose authority rotates its root', { skip: skipWithoutNode() }, 
     folder = `/var/lib/kubelet/pods/${metadata.uid}/volumes`;
     await world.cluster.kubectl(['-n', namespace, 'wait', 'pod/reader', '--for=condition=Ready', '--timeout=60s']);
     for (const { name } of volumes) assert.equal(await mounted(name), 1, name);
+    oldRoot = await read('impatient-by-name');
 
+    const bundle = async (authority: string): Promise<string> =>
+      (await world.api.get<ClusterTrustBundle>(paths.clusterTrustBundles(bundleOf(authority)))).spec.trustBundle;
     const published: Readonly<Partial<Record<Mount, () => Promise<string>>>> = {
-      'by-signer': async () =>
-        (await world.api.get<ClusterTrustBundle>(paths.clusterTrustBundles(bundleOf(patient)))).spec.trustBundle,
+      'by-signer': () => bundle(patient),
+      'impatient-by-signer': () => bundle(impatient),
       'config-map': async () =>
         (await world.api.get<ConfigMap>(paths.configMaps(namespace, 'roots'))).data?.['ca.crt'] ?? '',
       secret: async () => fileOf(await tenant.secret('db-server-tls'), 'ca.crt'),
@@ -130,10 +155,37 @@ describe('a pod whose authority rotates its root', { skip: skipWithoutNode() }, 
     assert.equal(await phaseOf(patient), 'Distributing');
   });
 
-  test('does not trust the new root when it signs, if clusterTrustBundleDelay is lowered and the pod mounts by name', async () => {
-    await eventually(async () => assert.notEqual(await phaseOf(impatient), 'Distributing'));
-    assert.equal(await mounted('impatient-by-name'), 1);
+  test('refuses the new root by name after a lowered clusterTrustBundleDelay, because the root signs too early (1 min: that delay)', async () => {
+    await eventually(async () => assert.notEqual(await serverCertificate(), certificate), { timeoutMs: 180_000 });
+    // The delay is over, so kubelet needs longer than that to bring the new root by name.
+    const roots = await read('impatient-by-name');
+    assert.equal(roots, oldRoot);
+    const { ok } = await connectTrusting(roots);
+    assert.equal(ok, false, 'the client accepts a certificate of the new root');
+    assert.partialDeepStrictEqual(await connectTrusting(await read('impatient-by-signer')), { ok: true });
   });
+
+  /** A client that trusts these roots connects to a server with the certificates of the impatient authority. */
+  async function connectTrusting(roots: string): Promise<Outcome> {
+    const [server, client, trust] = await Promise.all([
+      scratchFolder('server'),
+      scratchFolder('client'),
+      scratchFolder('trust'),
+    ]);
+    const mount = async (target: string, secret: Promise<Secret>) => mountSecret(target, secretFiles(await secret));
+    await Promise.all([
+      mount(server, tenant.secret('hasty-server-tls')),
+      mount(client, tenant.secret('hasty-client-tls')),
+      mountSecret(trust, { 'ca.crt': Buffer.from(roots) }),
+    ]);
+    const { port, stop } = await nodePeer.start(server);
+    try {
+      const serverName = `hasty.${tenant.namespace}.svc`;
+      return await nodePeer.connect({ port, serverName, caFolder: trust, folder: client });
+    } finally {
+      await stop();
+    }
+  }
 
   test('reads the new root by name before it signs (5 min: kubelet caches the bundle)', async (t) => {
     const phases = new Set<string | undefined>();
