@@ -1,26 +1,48 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { after, describe, type TestContext, test } from 'node:test';
 
-import { paths, type Secret } from '../../support/api.ts';
+import type { Stored } from '../../support/api.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation } from '../../support/installation.ts';
 import type { Phase, Rotation } from '../../support/mesh/authority.ts';
 import { allPairs, rootsSeen } from '../../support/mesh/ledger.ts';
 import { type ConnectedServer, connectFrom } from '../../support/mesh/pods/exec.ts';
-import { operatorFlags, type PodMesh, startPodMesh } from '../../support/mesh/pods/pod-mesh.ts';
-import { startRetiredPods } from '../../support/mesh/pods/retired.ts';
-import { isCertified, programsOfPods, workloads } from '../../support/mesh/pods/workloads.ts';
+import { authorityName, operatorFlags, type PodMesh, startPodMesh } from '../../support/mesh/pods/pod-mesh.ts';
+import {
+  type OldCertificates,
+  podCertificateOf,
+  secretsOf,
+  startRetiredPods,
+} from '../../support/mesh/pods/retired.ts';
+import {
+  isCertified,
+  isMountedBySubPath,
+  type PodWorkload,
+  programsOfPods,
+  workloads,
+} from '../../support/mesh/pods/workloads.ts';
 import { assertNoneFailed, describeRun } from '../../support/mesh/report.ts';
 import { skipWithoutNode, startTestNode, type TestNode } from '../../support/node.ts';
 import { unlessInstalled } from '../../support/peers/index.ts';
 
 const phases: readonly Phase[] = ['Distributing', 'Switching', 'Draining', 'Retiring'];
 
+/** The phases after which a program that never reads its files again would still trust or present the wrong thing. */
+const restartPhases: readonly Phase[] = ['Distributing', 'Draining', 'Retiring'];
+
 /** Longer: MESH_ROTATIONS=20 npm test -- node/mesh */
 const rotations = Number(process.env['MESH_ROTATIONS'] ?? 1);
 
 /** Enough unless the machine is busy; see delayForThisMachine. */
 const leastDelayMs = 8000;
+
+/** apps/v1 ReplicaSet. */
+interface ReplicaSet extends Stored {
+  readonly spec: {
+    readonly template: { readonly metadata: { readonly annotations?: Readonly<Record<string, string>> } };
+  };
+}
 
 // Eight Deployments in nginx, Go, Java, Node.js, Python and rustls, with certificates from Secrets, from Secrets by subPath and
 // from pod certificates. Their clients connect to every server all the time, and both verify each other.
@@ -29,7 +51,8 @@ describe('a mesh of pods on a node (90 s: pods start and kubelet updates their f
 }, () => {
   let node: TestNode;
   let mesh: PodMesh;
-  let firstSecrets: Readonly<Record<'server' | 'client', Secret>>;
+  /** Certificates of the first root: in the Secrets of a workload, and in a pod without Secrets. */
+  let old: readonly OldCertificates[];
   let delayMs = leastDelayMs;
   let startedAt = Date.now();
 
@@ -62,19 +85,16 @@ describe('a mesh of pods on a node (90 s: pods start and kubelet updates their f
   });
 
   test('has no failed handshake when every certificate is rotated and kubelet is restarted', async (t) => {
-    const [server, client] = await Promise.all(
-      (['server', 'client'] as const).map((role) =>
-        world.api.get<Secret>(paths.secrets('shop', `go-secret-${role}-tls`)),
-      ),
-    );
-    assert.ok(server !== undefined && client !== undefined);
-    firstSecrets = { server, client };
-    const old = mesh.serials();
+    old = await Promise.all([
+      secretsOf(world, { name: 'go-secret', namespace: 'shop' }),
+      podCertificateOf(world, node, { name: 'node-pod', namespace: 'shop' }),
+    ]);
+    const replaced = mesh.serials();
     startedAt = Date.now();
     for (const { name, namespace } of workloads.filter(isCertified))
       await world.tenantOf(namespace).rotate(name, 'once');
     await node.restartKubelet();
-    await mesh.hasReplaced(old);
+    await mesh.hasReplaced(replaced);
     noneFailed();
     report(t);
   });
@@ -85,10 +105,10 @@ describe('a mesh of pods on a node (90 s: pods start and kubelet updates their f
   });
 
   test('refuses certificates of the retired root, in every server and client', async (t) => {
-    const retired = await startRetiredPods(world, node, mesh, firstSecrets);
+    const retired = await startRetiredPods(world, node, mesh, old);
     t.after(() => retired.stop());
-    for (const { server, error = 'no error' } of await retired.handshakes()) {
-      assert.match(error, /^refused: |^no answer: |^the server answers 400/, `the server ${server}`);
+    for (const { client, server, error = 'no error' } of await retired.handshakes()) {
+      assert.match(error, /^refused: |^no answer: |^the server answers 400/, `${client} and the server ${server}`);
     }
     // The servers answer all others meanwhile.
     await mesh.ledger.everyPairMeets();
@@ -96,11 +116,20 @@ describe('a mesh of pods on a node (90 s: pods start and kubelet updates their f
 
     const [current] = mesh.servers;
     assert.ok(current !== undefined);
-    for (const { name, namespace, client } of workloads) {
-      if (client === undefined) continue;
+    const connecting = workloads.map(async ({ name, namespace, client }) => {
+      if (client === undefined) return;
       const connectTo = (server: ConnectedServer) => connectFrom(node, { name, namespace, client }, server);
       assert.partialDeepStrictEqual(await connectTo(current), { ok: true }, `the client ${name}`);
-      assert.partialDeepStrictEqual(await connectTo(retired.server), { ok: false }, `the client ${name}`);
+      for (const server of retired.servers) {
+        const outcome = await connectTo(server);
+        assert.partialDeepStrictEqual(outcome, { ok: false }, `the client ${name} and ${server.serverName}`);
+      }
+    });
+    await Promise.all(connecting);
+    // They were refused because of their root, not because they had expired.
+    for (const { of, data } of old) {
+      const { validTo } = new X509Certificate(Buffer.from(data.server?.['tls.crt'] ?? '', 'base64'));
+      assert.ok(Date.parse(validTo) > Date.now(), `the certificate of ${of.name} has expired`);
     }
   });
 
@@ -129,8 +158,26 @@ describe('a mesh of pods on a node (90 s: pods start and kubelet updates their f
     assert.notEqual(root, before);
     await onlyHaveRoot(root);
     noneFailed();
+    for (const workload of workloads)
+      assert.deepEqual(
+        await restartsFor(rotation, workload),
+        isMountedBySubPath(workload) ? restartPhases : [],
+        `the restarts of ${workload.name}`,
+      );
     const seen = rootsSeen(mesh.ledger.entries.slice(begin));
     assert.deepEqual(seen, allPairs(before, root), 'the roots of the peers that connected');
+  }
+
+  /** The phases of a rotation for which the operator changed the pod template of a workload. Each template has a ReplicaSet. */
+  async function restartsFor({ id }: Rotation, { name, namespace }: PodWorkload): Promise<readonly string[]> {
+    const key = `${authorityName}/${id}/`;
+    const sets = await world.api.list<ReplicaSet>(`/apis/apps/v1/namespaces/${namespace}/replicasets`);
+    return sets
+      .filter(({ metadata }) => metadata.labels?.['app'] === name)
+      .map(({ spec }) => spec.template.metadata.annotations?.['mtls-operator.io/restarted-for'] ?? '')
+      .filter((phase) => phase.startsWith(key))
+      .map((phase) => phase.slice(key.length))
+      .sort();
   }
 
   /** Starts a rotation with delays that are long enough for this machine. */

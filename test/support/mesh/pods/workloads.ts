@@ -12,7 +12,7 @@ export type Source =
   | 'podCertificate'
   /** A pod certificate, and the roots from the ConfigMap of the authority. */
   | 'podCertificate and ConfigMap'
-  /** The same Secrets, which are copies: there is no MtlsCertificate. */
+  /** The same Secrets with copied files: there is no MtlsCertificate. */
   | 'copied Secrets';
 
 /** A Deployment with a Service. */
@@ -88,4 +88,5 @@ export const isCertified = ({ source }: PodWorkload): boolean => source.startsWi
 export const usesSecrets = (workload: PodWorkload): boolean =>
   isCertified(workload) || workload.source === 'copied Secrets';
 export const isMountedBySubPath = ({ source }: PodWorkload): boolean => source === 'Secrets by subPath';
-export const serverNameOf = ({ name, namespace }: PodWorkload): string => `${name}.${namespace}.svc`;
+export const serverNameOf = ({ name, namespace }: Pick<PodWorkload, 'name' | 'namespace'>): string =>
+  `${name}.${namespace}.svc`;
