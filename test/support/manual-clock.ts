@@ -1,47 +1,59 @@
 import type { Clock } from '../../src/kube/index.ts';
 
 interface Timer {
+  /** On the monotonic clock. */
   readonly atMs: number;
   readonly callback: () => void;
 }
 
-/** A clock that moves only when the test advances it. */
+/** A wall clock and a monotonic clock that move only when the test advances them. */
 export class ManualClock implements Clock {
-  #nowMs: number;
+  #monotonicMs = 0;
+  readonly #startMs: number;
+  /** What the wall clock differs from the right time. */
+  #wrongByMs = 0;
   readonly #timers = new Set<Timer>();
 
   /** @param nowMs start time, in milliseconds since the epoch */
   constructor(nowMs = 0) {
-    this.#nowMs = nowMs;
+    this.#startMs = nowMs;
   }
 
-  readonly now = (): number => this.#nowMs;
+  readonly now = (): number => this.#startMs + this.#wrongByMs + this.#monotonicMs;
 
-  readonly monotonicMs = this.now;
+  readonly monotonicMs = (): number => this.#monotonicMs;
 
   readonly schedule = (callback: () => void, ms: number): (() => void) => {
-    const timer = { atMs: this.#nowMs + ms, callback };
+    const timer = { atMs: this.#monotonicMs + ms, callback };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
   };
 
   /** When the next timer is due. Undefined if there is none. */
   get nextAt(): number | undefined {
-    return this.#next?.atMs;
+    const next = this.#next;
+    return next && this.now() + next.atMs - this.#monotonicMs;
   }
 
-  /** Advances the clock to this moment. Each due timer fires at its own time. */
+  /** Sets the wall clock, but not the monotonic clock. Zero is the right time. */
+  setWrongBy(ms: number): void {
+    this.#wrongByMs = ms;
+  }
+
+  /** Advances both clocks until the wall clock shows this moment. Each due timer fires at its own time. */
   advanceTo(ms: number): void {
-    for (let timer = this.#next; timer !== undefined && timer.atMs <= ms; timer = this.#next) {
+    this.advance(ms - this.now());
+  }
+
+  /** Advances both clocks. */
+  advance(ms: number): void {
+    const endMs = this.#monotonicMs + ms;
+    for (let timer = this.#next; timer !== undefined && timer.atMs <= endMs; timer = this.#next) {
       this.#timers.delete(timer);
-      this.#nowMs = Math.max(this.#nowMs, timer.atMs);
+      this.#monotonicMs = Math.max(this.#monotonicMs, timer.atMs);
       timer.callback();
     }
-    this.#nowMs = Math.max(this.#nowMs, ms);
-  }
-
-  advance(ms: number): void {
-    this.advanceTo(this.#nowMs + ms);
+    this.#monotonicMs = Math.max(this.#monotonicMs, endMs);
   }
 
   get #next(): Timer | undefined {

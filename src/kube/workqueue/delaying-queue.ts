@@ -11,7 +11,7 @@ export class DelayingQueue {
     return this.#heap.length;
   }
 
-  /** When the next key is due, in milliseconds since the epoch. It may be the time of a superseded entry. */
+  /** When the next key is due, in milliseconds of one clock. It may be the time of a superseded entry. */
   get nextAt(): number | undefined {
     return this.#heap.peek()?.at;
   }
@@ -23,6 +23,12 @@ export class DelayingQueue {
     this.#heap.push(at, key);
     // A key that is due in months and is woken earlier, again and again, leaves a superseded entry each time.
     if (this.#heap.length > 2 * this.#dueAt.size + 16) this.#dropSuperseded();
+  }
+
+  /** Removes a key. */
+  delete(key: string): void {
+    this.#dueAt.delete(key);
+    if (this.#dueAt.size === 0) this.#heap.clear();
   }
 
   /** Removes and returns the next key that is due at `now`; undefined if no key is due. */

@@ -53,6 +53,14 @@ const systemClock: Clock = {
 // Node.js limits a timer to 2^31 ms, and timers miss jumps of the wall clock. So the queue checks at least once a minute.
 const longestTimerMs = 60_000;
 
+/** Two clocks never agree exactly. While the wall clock is right, it reaches a date before the monotonic clock does with this slack. */
+const clockSlackMs = 1000;
+
+interface Reading {
+  readonly wallMs: number;
+  readonly monotonicMs: number;
+}
+
 const namespaceOf = (key: string): string => refOf(key).namespace ?? '';
 
 /**
@@ -66,8 +74,8 @@ export class WorkQueue {
   readonly #random: () => number;
   /** Keys that wait for a worker. */
   readonly #ready: FairQueue;
-  /** Keys that a worker processes, and when it got them on the monotonic clock. */
-  readonly #processing = new Map<string, number>();
+  /** Keys that a worker processes, and when it got them. */
+  readonly #processing = new Map<string, Reading>();
   /** Keys that were added while a worker processes them. */
   readonly #dirty = new Set<string>();
   readonly #observer: WorkQueueObserver | undefined;
@@ -75,8 +83,12 @@ export class WorkQueue {
   readonly #addedAtMs = new Map<string, number>();
   readonly #failures = new Map<string, number>();
   readonly #waiters: ((key: string | undefined) => void)[] = [];
+  /** Keys to add at a time of the wall clock. */
+  readonly #dated = new DelayingQueue();
+  /** Keys to add at a time of the monotonic clock, and the latest times for the keys in `#dated`. */
   readonly #delayed = new DelayingQueue();
-  #timer: { readonly at: number; readonly cancel: () => void } | undefined;
+  /** `atMs` is a time of the monotonic clock. */
+  #timer: { readonly atMs: number; readonly cancel: () => void } | undefined;
   #isShutDown = false;
 
   constructor(options: WorkQueueOptions = {}) {
@@ -98,9 +110,9 @@ export class WorkQueue {
     const now = this.#clock.monotonicMs();
     let totalMs = 0;
     let longestMs = 0;
-    for (const sinceMs of this.#processing.values()) {
-      totalMs += now - sinceMs;
-      longestMs = Math.max(longestMs, now - sinceMs);
+    for (const since of this.#processing.values()) {
+      totalMs += now - since.monotonicMs;
+      longestMs = Math.max(longestMs, now - since.monotonicMs);
     }
     return { totalSeconds: totalMs / 1000, longestSeconds: longestMs / 1000 };
   }
@@ -119,19 +131,34 @@ export class WorkQueue {
     this.#ready.putOff();
   }
 
+  /** Adds `key` after a delay, whatever happens to the wall clock. If a key has several times, the earliest counts. */
   addAfter(key: string, ms: number): void {
-    this.addAt(key, new Date(this.#clock.now() + ms));
-  }
-
-  /** Adds `key` at `date`. If a key has several dates, the earliest counts. */
-  addAt(key: string, date: Date): void {
     if (this.#isShutDown) return;
-    const at = date.getTime();
-    if (!(at > this.#clock.now())) {
+    if (!(ms > 0)) {
       this.add(key);
       return;
     }
-    this.#delayed.set(key, at);
+    this.#delayed.set(key, this.#clock.monotonicMs() + ms);
+    this.#arm();
+  }
+
+  /**
+   * Adds `key` at `date`. If a key has several times, the earliest counts. If the wall clock is set back, the key does not wait
+   * longer for that: it is added when the time that was left has passed. A worker that processes the key may have computed
+   * `date` before the clock was set back. So the time that was left counts from the moment at which it got the key.
+   */
+  addAt(key: string, date: Date): void {
+    if (this.#isShutDown) return;
+    const at = date.getTime();
+    const now = this.#read();
+    const { wallMs, monotonicMs } = this.#processing.get(key) ?? now;
+    const latestMs = monotonicMs + (at - wallMs) + clockSlackMs;
+    if (!(at > now.wallMs && latestMs > now.monotonicMs)) {
+      this.add(key);
+      return;
+    }
+    this.#dated.set(key, at);
+    this.#delayed.set(key, latestMs);
     this.#arm();
   }
 
@@ -172,10 +199,10 @@ export class WorkQueue {
 
   /** Marks a key as processed. Call it once for each key that {@link get} returned. */
   done(key: string): void {
-    const sinceMs = this.#processing.get(key);
-    if (sinceMs === undefined) return;
+    const since = this.#processing.get(key);
+    if (since === undefined) return;
     this.#processing.delete(key);
-    this.#observer?.onDone((this.#clock.monotonicMs() - sinceMs) / 1000);
+    this.#observer?.onDone((this.#clock.monotonicMs() - since.monotonicMs) / 1000);
     this.#ready.done(key);
     if (this.#dirty.delete(key) && !this.#isShutDown) this.#ready.push(key);
     this.#handOut();
@@ -214,12 +241,12 @@ export class WorkQueue {
   #take(): string | undefined {
     const key = this.#ready.take();
     if (key === undefined) return undefined;
-    const now = this.#clock.monotonicMs();
+    const now = this.#read();
     this.#processing.set(key, now);
     const addedAtMs = this.#addedAtMs.get(key);
     if (addedAtMs === undefined) return key;
     this.#addedAtMs.delete(key);
-    this.#observer?.onGet((now - addedAtMs) / 1000);
+    this.#observer?.onGet((now.monotonicMs - addedAtMs) / 1000);
     return key;
   }
 
@@ -233,18 +260,36 @@ export class WorkQueue {
     if (this.#isOver) for (const waiter of this.#waiters.splice(0)) waiter(undefined);
   }
 
+  #read(): Reading {
+    return { wallMs: this.#clock.now(), monotonicMs: this.#clock.monotonicMs() };
+  }
+
   #arm(): void {
-    const at = this.#delayed.nextAt;
-    if (at === undefined || (this.#timer !== undefined && this.#timer.at <= at)) return;
+    const { wallMs, monotonicMs } = this.#read();
+    const leftMs = Math.min(
+      (this.#dated.nextAt ?? Number.POSITIVE_INFINITY) - wallMs,
+      (this.#delayed.nextAt ?? Number.POSITIVE_INFINITY) - monotonicMs,
+    );
+    if (leftMs === Number.POSITIVE_INFINITY) return;
+    const ms = Math.min(longestTimerMs, Math.max(0, leftMs));
+    if (this.#timer !== undefined && this.#timer.atMs <= monotonicMs + ms) return;
     this.#timer?.cancel();
-    const ms = Math.min(longestTimerMs, Math.max(0, at - this.#clock.now()));
-    this.#timer = { at, cancel: this.#clock.schedule(() => this.#release(), ms) };
+    this.#timer = { atMs: monotonicMs + ms, cancel: this.#clock.schedule(() => this.#release(), ms) };
   }
 
   #release(): void {
     this.#timer = undefined;
-    const now = this.#clock.now();
-    for (let key = this.#delayed.takeDue(now); key !== undefined; key = this.#delayed.takeDue(now)) this.add(key);
+    const { wallMs, monotonicMs } = this.#read();
+    this.#releaseDue(this.#dated, wallMs, this.#delayed);
+    this.#releaseDue(this.#delayed, monotonicMs, this.#dated);
     this.#arm();
+  }
+
+  /** Adds the keys that are due. A key that is due by one clock does not wait for the other. */
+  #releaseDue(due: DelayingQueue, now: number, other: DelayingQueue): void {
+    for (let key = due.takeDue(now); key !== undefined; key = due.takeDue(now)) {
+      other.delete(key);
+      this.add(key);
+    }
   }
 }

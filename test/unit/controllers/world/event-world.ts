@@ -162,11 +162,16 @@ export class EventWorld {
       api: this.api,
       namespace: operatorNamespace,
       now: () => new Date(this.clock.now()),
-      monotonicMs: () => fractional(this.clock.now()),
+      monotonicMs: () => fractional(this.clock.monotonicMs()),
       onIssued: () => undefined,
       queues: this.#queues,
     });
     await this.#process.lead();
+  }
+
+  /** Sets the wall clock of the operator. Zero is the right time. */
+  setClockWrongBy(ms: number): void {
+    this.clock.setWrongBy(ms);
   }
 
   async cut(plural: string, isForgotten: boolean): Promise<void> {

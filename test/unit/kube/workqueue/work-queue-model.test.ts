@@ -12,7 +12,7 @@ type Priority = 'requested' | 'background';
 type Step =
   | readonly ['add' | 'addInBackground' | 'addRateLimited' | 'forget', key: string]
   | readonly ['addAfter', key: string, ms: number]
-  | readonly ['pass', ms: number]
+  | readonly ['pass' | 'setWall', ms: number]
   | readonly ['done' | 'leave', nth: number]
   | readonly ['get' | 'getTooLate' | 'putOff' | 'shutDown'];
 
@@ -21,10 +21,12 @@ const flowOf = (key: string): string => key.slice(0, 1);
 /** A clock that the test moves. */
 class TestClock implements Clock {
   nowMs = 0;
+  /** What the wall clock is ahead. */
+  wallAheadMs = 0;
   readonly timers = new Set<{ readonly atMs: number; readonly callback: () => void }>();
 
   now(): number {
-    return this.nowMs;
+    return this.nowMs + this.wallAheadMs;
   }
 
   monotonicMs(): number {
@@ -135,6 +137,9 @@ class Model {
           this.#add(key, 'requested');
         }
         return clock.pass(step[1]);
+      case 'setWall':
+        clock.wallAheadMs = step[1];
+        return;
       case 'putOff':
         for (const key of this.#waiting.keys()) this.#waiting.set(key, 'background');
         return queue.putOff();
@@ -255,6 +260,7 @@ const keys = fc
   .tuple(fc.constantFrom('a', 'a', 'a', 'b', 'c'), fc.integer({ min: 1, max: 5 }))
   .map(([flow, nth]) => `${flow}${nth}`);
 const anyOf = (weight: number, arbitrary: fc.Arbitrary<Step>) => ({ weight, arbitrary });
+const day = 86_400_000;
 const times = fc.constantFrom(0, 1, 5, 30, 1000);
 const steps: fc.Arbitrary<Step> = fc.oneof(
   anyOf(
@@ -280,6 +286,10 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   anyOf(
     3,
     times.map((ms) => ['pass', ms]),
+  ),
+  anyOf(
+    1,
+    fc.constantFrom(-day, 0, day).map((ms) => ['setWall', ms]),
   ),
   anyOf(8, fc.constant(['get'])),
   anyOf(1, fc.constant(['getTooLate'])),

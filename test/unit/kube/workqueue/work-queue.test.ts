@@ -3,13 +3,18 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { type Clock, WorkQueue } from '../../../../src/kube/index.ts';
 
-/** A clock that moves only when `advance` is called. */
+/** A clock that moves only when `advance` is called. `setWall` moves the wall clock only. */
 class ManualClock implements Clock {
-  #now = Date.UTC(2026, 0, 1);
+  #now = 1000;
+  #wallAheadMs = Date.UTC(2026, 0, 1);
   readonly #timers = new Set<{ readonly at: number; readonly callback: () => void }>();
 
   now(): number {
-    return this.#now;
+    return this.#now + this.#wallAheadMs;
+  }
+
+  setWall(byMs: number): void {
+    this.#wallAheadMs += byMs;
   }
 
   monotonicMs(): number {
@@ -115,6 +120,54 @@ test('the earlier of two dates for a key counts, in whatever order they are set'
     assert.equal(queue.length, 1);
     assert.equal(clock.timers, 0);
   }
+});
+
+test('a clock that is set back or forward does not change a delay', () => {
+  for (const byMs of [-day, day]) {
+    const { queue, clock } = queueOnManualClock();
+    queue.addAfter('poll', 1000);
+    queue.addRateLimited('retry');
+    clock.setWall(byMs);
+    clock.advance(500);
+    assert.equal(queue.length, 1);
+    queue.addAfter('second poll', 500);
+    clock.advance(500);
+    assert.equal(queue.length, 3);
+  }
+});
+
+test('a clock that is set back does not delay a key with a date, and one that is set forward is noticed within a minute', () => {
+  const back = queueOnManualClock();
+  back.queue.addAt('renewal', new Date(back.clock.now() + 3000));
+  back.clock.setWall(-day);
+  back.clock.advance(2999);
+  assert.equal(back.queue.length, 0);
+  back.clock.advance(1001);
+  assert.equal(back.queue.length, 1);
+  back.clock.advance(2 * day);
+  assert.equal(back.queue.length, 1, 'its date does not add it again');
+  assert.equal(back.clock.timers, 0);
+
+  const forward = queueOnManualClock();
+  forward.queue.addAt('renewal', new Date(forward.clock.now() + day));
+  forward.clock.setWall(day);
+  forward.clock.advance(60_000);
+  assert.equal(forward.queue.length, 1);
+  forward.clock.advance(2 * day);
+  assert.equal(forward.queue.length, 1);
+});
+
+test('a clock that is set back after a worker has computed a date does not delay the key', async () => {
+  const { queue, clock } = queueOnManualClock();
+  queue.add('a');
+  await queue.get();
+  const date = new Date(clock.now() + 3000);
+  clock.setWall(-day);
+  clock.advance(1000);
+  queue.addAt('a', date);
+  queue.done('a');
+  clock.advance(3000);
+  assert.equal(queue.length, 1);
 });
 
 test('a key with a past or invalid date is added at once', () => {
