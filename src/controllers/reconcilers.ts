@@ -137,6 +137,7 @@ function trustReconciler(
     servesClusterTrustBundles: () => caches.servesClusterTrustBundles,
     onOutcome: (authority) => eventHandlers.trustChanged(authority),
     now,
+    monotonicMs: caches.monotonicMs,
   });
 }
 
@@ -153,6 +154,7 @@ const injectionReconciler = (
     onOutcome: (authority) => eventHandlers.trustChanged(authority),
     log,
     now,
+    monotonicMs: replica.caches.monotonicMs,
   });
 
 function authorityReconciler(

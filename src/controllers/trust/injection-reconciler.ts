@@ -29,6 +29,8 @@ export interface InjectionContext {
   readonly onOutcome: (authority: string) => void;
   readonly log: Log;
   readonly now: () => Date;
+  /** A monotonic clock in milliseconds. */
+  readonly monotonicMs: () => number;
 }
 
 type Requeue = { readonly requeueAt: Date } | undefined;
@@ -58,10 +60,11 @@ export class InjectionReconciler {
   readonly #outcomes = new Map<string, TrustOutcome>();
   /** The last problem that was reported in an Event, by key. */
   readonly #reported = new Map<string, string>();
-  readonly #repairs = new TrustRepairs();
+  readonly #repairs: TrustRepairs;
 
   constructor(context: InjectionContext) {
     this.#context = context;
+    this.#repairs = new TrustRepairs(context.monotonicMs);
   }
 
   /** The outcome of the last injection into an object; undefined if there was none. */
@@ -97,13 +100,13 @@ export class InjectionReconciler {
 
   /** Writes the roots, unless they are there, or another client has just removed them. */
   async #inject({ key, object, bundle }: Target, signal: AbortSignal): Promise<Requeue> {
-    const { now } = this.#context;
     const { kind, name, request } = object;
     const isRight = holdsBundle(request, bundle.digest);
-    const nextWrite = () => this.#repairs.nextWriteTime(key, bundle.digest);
-    const postponed = !isRight && nextWrite() > now();
+    const waitMs = () => this.#repairs.waitMs(key, bundle.digest);
+    const nextWrite = () => new Date(this.#context.now().getTime() + waitMs());
+    const postponed = !isRight && waitMs() > 0;
     if (!isRight && !postponed) await this.#write({ key, object, bundle }, signal);
-    if (this.#repairs.isContested(key, bundle.digest, now())) {
+    if (this.#repairs.isContested(key, bundle.digest)) {
       // Only before the repair: after it, managedFields name the operator as the last writer.
       if (postponed && this.#repairs.isUnnamed(key)) {
         const { resource } = injectedKinds[kind];
@@ -119,7 +122,7 @@ export class InjectionReconciler {
 
   /** Patches the caBundles that differ, and nothing else. @throws KubeError Conflict if another client keeps changing the object */
   async #write({ key, object, bundle }: Target, signal: AbortSignal): Promise<void> {
-    const { client, log, now } = this.#context;
+    const { client, log } = this.#context;
     const { kind, name } = object;
     const { resource, fieldsOf } = injectedKinds[kind];
     const value = Buffer.from(bundle.pem).toString('base64');
@@ -138,13 +141,13 @@ export class InjectionReconciler {
         const patch = { resourceVersion: live.metadata.resourceVersion, operations };
         const written = await client.jsonPatch(resource, { name }, patch, { signal });
         this.#context.injections.observe(kind, written, { isOwnWrite: true });
-        this.#repairs.noteWrite(key, bundle.digest, now());
+        this.#repairs.noteWrite(key, bundle.digest);
         return;
       } catch (error) {
         if (!isKubeError(error, 'Conflict')) throw error;
       }
     }
-    this.#repairs.noteWrite(key, bundle.digest, now());
+    this.#repairs.noteWrite(key, bundle.digest);
     throw new KubeError('Conflict', 'another client keeps changing the object');
   }
 

@@ -29,6 +29,8 @@ export interface TrustContext {
   /** Called when the status of an authority may have to change. */
   readonly onOutcome: (authority: string) => void;
   readonly now: () => Date;
+  /** A monotonic clock in milliseconds. */
+  readonly monotonicMs: () => number;
 }
 
 type Requeue = { readonly requeueAt: Date } | undefined;
@@ -60,10 +62,11 @@ export class TrustReconciler {
   readonly #context: TrustContext;
   readonly #outcomes = new Map<string, TrustOutcome>();
   readonly #foreign = new Set<string>();
-  readonly #repairs = new TrustRepairs();
+  readonly #repairs: TrustRepairs;
 
   constructor(context: TrustContext) {
     this.#context = context;
+    this.#repairs = new TrustRepairs(context.monotonicMs);
   }
 
   /** The last outcome of publishing to a target; undefined if the operator did not publish under this name. */
@@ -109,10 +112,9 @@ export class TrustReconciler {
   /** Plans and carries out the writes for a target. */
   async #publish(target: Target, signal: AbortSignal): Promise<TrustResult> {
     const { key, authority, namespace, desiredName, writer, content, version } = target;
-    const { now } = this.#context;
     let isWriting = false;
     const noteWrite = () => {
-      if (isWriting) this.#repairs.noteWrite(key, version, now());
+      if (isWriting) this.#repairs.noteWrite(key, version);
     };
     const request = {
       authority,
@@ -121,7 +123,7 @@ export class TrustReconciler {
       ...(content === undefined ? {} : { content }),
       askLive: this.#foreign.has(key),
       mayWrite: () => {
-        isWriting = this.#repairs.nextWriteTime(key, version) <= now();
+        isWriting = this.#repairs.waitMs(key, version) === 0;
         return isWriting;
       },
     };
@@ -138,8 +140,8 @@ export class TrustReconciler {
   /** Records the outcome for the status of the authority. Returns when to reconcile the target again. */
   async #report(target: Target, result: TrustResult, signal: AbortSignal): Promise<Requeue> {
     const { key, authority, namespace, desiredName, writer, content, version } = target;
-    const wait = { requeueAt: this.#repairs.nextWriteTime(key, version) };
-    if (desiredName !== undefined && this.#repairs.isContested(key, version, this.#context.now())) {
+    const wait = { requeueAt: this.#in(this.#repairs.waitMs(key, version)) };
+    if (desiredName !== undefined && this.#repairs.isContested(key, version)) {
       // Only before the repair: after it, managedFields name the operator as the last writer.
       const isUnnamed = result === 'postponed' && this.#repairs.isUnnamed(key);
       if (isUnnamed) this.#repairs.name(key, await writer.lastWriter(namespace, desiredName, signal));
@@ -151,7 +153,8 @@ export class TrustReconciler {
     // Without a bundle there was nothing to compare, so there is no outcome.
     if (content === undefined) return undefined;
     this.#note(key, authority.name, { desiredName, state: result === 'foreign' ? 'foreign' : 'settled' });
-    return result === 'settled' ? undefined : { requeueAt: this.#nextPoll() };
+    if (result === 'settled') return undefined;
+    return { requeueAt: this.#in(Math.max(foreignPollMs, this.#foreign.size * foreignReadMs)) };
   }
 
   /** Records a failure for status and throws it again. If the namespace or the kind is gone, forgets the target instead. */
@@ -178,8 +181,8 @@ export class TrustReconciler {
     if (authority !== undefined) this.#context.onOutcome(authority);
   }
 
-  #nextPoll(): Date {
-    return new Date(this.#context.now().getTime() + Math.max(foreignPollMs, this.#foreign.size * foreignReadMs));
+  #in(ms: number): Date {
+    return new Date(this.#context.now().getTime() + ms);
   }
 }
 

@@ -3,8 +3,8 @@ import { afterRepair, freeRepairs, isForgotten, nextRepairTime, type Repairs } f
 interface Known {
   /** Identifies the last written content, see versionOf. */
   readonly content: string;
-  readonly writtenAt: Date;
-  /** How often the same content was written again because another client had changed it. */
+  readonly writtenAtMs: number;
+  /** How often the same content was written again because another client had changed it. Its time is of the monotonic clock. */
   readonly repairs?: Repairs;
   /** The value of `repairs.count` when `name` was last called. */
   readonly namedAt?: number;
@@ -16,36 +16,45 @@ const writeIntervalMs = 1000;
 /**
  * When each target may be written again, by key. If another client changes a published bundle, the operator repairs it three
  * times at once, and after that with growing pauses, as it does for Secrets. A write of new content is not a repair, and these
- * pauses do not delay it.
+ * pauses do not delay it. All times are of the monotonic clock: no write has to wait because the wall clock was set back.
  */
 export class TrustRepairs {
   readonly #known = new Map<string, Known>();
+  readonly #monotonicMs: () => number;
 
-  /** When the target may be written; a time in the past if it may be written now. */
-  nextWriteTime(key: string, content: string): Date {
+  /** @param monotonicMs a monotonic clock in milliseconds */
+  constructor(monotonicMs: () => number) {
+    this.#monotonicMs = monotonicMs;
+  }
+
+  /** How long the next write of a target has to wait, in milliseconds. Zero if it may be written now. */
+  waitMs(key: string, content: string): number {
     const known = this.#known.get(key);
-    if (known === undefined) return new Date(0);
-    const soonest = new Date(known.writtenAt.getTime() + writeIntervalMs);
-    if (known.content !== content || known.repairs === undefined) return soonest;
-    const next = nextRepairTime(known.repairs, key);
-    return next > soonest ? next : soonest;
+    if (known === undefined) return 0;
+    const { writtenAtMs, repairs } = known;
+    const soonestMs = writtenAtMs + writeIntervalMs;
+    const isRepair = known.content === content && repairs !== undefined;
+    const nextMs = isRepair ? Math.max(soonestMs, nextRepairTime(repairs, key).getTime()) : soonestMs;
+    return Math.max(0, nextMs - this.#monotonicMs());
   }
 
   /** Records that the operator wrote a target, or lost every attempt to another client. */
-  noteWrite(key: string, content: string, now: Date): void {
+  noteWrite(key: string, content: string): void {
     const known = this.#known.get(key);
+    const writtenAtMs = this.#monotonicMs();
     if (known === undefined || known.content !== content) {
-      this.#known.set(key, { content, writtenAt: now });
+      this.#known.set(key, { content, writtenAtMs });
       return;
     }
-    const before = known.repairs === undefined || isForgotten(known.repairs, now) ? undefined : known.repairs;
-    this.#known.set(key, { ...known, writtenAt: now, repairs: afterRepair(before, now) });
+    const at = new Date(writtenAtMs);
+    const before = known.repairs === undefined || isForgotten(known.repairs, at) ? undefined : known.repairs;
+    this.#known.set(key, { ...known, writtenAtMs, repairs: afterRepair(before, at) });
   }
 
   /** True while a target waits for its next repair, and after a repair until it has stayed unchanged for the same time. */
-  isContested(key: string, content: string, now: Date): boolean {
+  isContested(key: string, content: string): boolean {
     const count = this.#known.get(key)?.repairs?.count ?? 0;
-    return count >= freeRepairs && this.nextWriteTime(key, content) > now;
+    return count >= freeRepairs && this.waitMs(key, content) > 0;
   }
 
   /** True until `name` was called for the last repair. */

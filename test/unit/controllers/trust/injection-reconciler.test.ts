@@ -72,6 +72,7 @@ async function scene(
     onOutcome: (name) => reported.push(name),
     log: silentLog,
     now: () => clock.now,
+    monotonicMs: () => clock.now.getTime(),
   });
   const watch = (object: KubeObject): void => {
     const record = injectionRecord(kind, object);

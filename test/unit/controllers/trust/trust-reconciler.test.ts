@@ -99,6 +99,7 @@ async function scene(
       servesClusterTrustBundles: () => false,
       onOutcome: (name) => reported.push(name),
       now: () => made.at,
+      monotonicMs: () => made.at.getTime(),
     });
   let trust = newTerm();
   const made: Scene = {

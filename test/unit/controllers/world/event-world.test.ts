@@ -15,7 +15,7 @@ import { authorityNames, EventWorld, grant, names, sourceRef, tenants } from './
 before(() => mock.timers.enable({ apis: ['setTimeout'] }));
 after(() => mock.timers.reset());
 
-type Event = readonly [what: string, act: (world: EventWorld) => Promise<unknown>];
+type Event = readonly [what: string, act: (world: EventWorld) => unknown];
 type Spec = Partial<MtlsCertificate['spec']>;
 
 const refs = fc.record({ namespace: fc.constantFrom(...tenants), name: fc.constantFrom(...names) });
@@ -228,6 +228,13 @@ const events: fc.Arbitrary<Event> = fc.oneof(
       ),
   },
   { weight: 1, arbitrary: fc.constant<Event>(['the operator is restarted', (world) => world.restart()]) },
+  {
+    weight: 1,
+    // Certificates are valid five minutes before they are issued.
+    arbitrary: fc
+      .constantFrom(-200_000, 0, 90_000)
+      .map((ms): Event => [`the clock is wrong by ${ms} ms`, (world) => world.setClockWrongBy(ms)]),
+  },
 );
 
 const named = (history: readonly Event[]): readonly Event[] =>
@@ -264,6 +271,21 @@ describe('no object waits for an event that never comes', () => {
       runs,
     );
     t.diagnostic(`${runs.numRuns} histories, ${reconciles} reconciles`);
+  });
+
+  test('a rotation ends as soon as usual if the clock was set back while it ran', async () => {
+    for (const ms of [0, 100, 4000]) {
+      const world = await EventWorld.create([]);
+      try {
+        await world.annotate(authorities, { name: 'default' }, 'rotateRoot', 'a');
+        await world.pass(ms);
+        world.setClockWrongBy(-200_000);
+        await world.pass(30_000);
+        assert.equal(world.isRotating, false, `set back after ${ms} ms: ${world.errors.join('; ')}`);
+      } finally {
+        await world.end();
+      }
+    }
   });
 
   // The wait for the second change ends at a fraction of a millisecond, and a timer may come before it.
