@@ -15,7 +15,13 @@ export { nextAttempt } from './certificate/certificate-conditions.ts';
 export { type CertificatePlan, isAwaitingCaches, planCertificate, planSecret } from './certificate/certificate-plan.ts';
 export { planCertificateStatus } from './certificate/certificate-status.ts';
 export { compactMetadata } from './certificate/compact-metadata.ts';
-export { afterFailure, type FailedAttempts, failureMessage, failuresInStatus } from './certificate/failed-attempts.ts';
+export {
+  afterFailure,
+  type FailedAttempts,
+  failureMessage,
+  failuresInStatus,
+  failuresNotInFuture,
+} from './certificate/failed-attempts.ts';
 export type { IssueReason } from './certificate/issue-reason.ts';
 export { type LeafRequest, leafRequest } from './certificate/leaf-request.ts';
 export type { ObservedCertificate, ObservedRole } from './certificate/observed-certificate.ts';

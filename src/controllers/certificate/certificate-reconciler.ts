@@ -63,7 +63,9 @@ export class CertificateReconciler {
     if (!(await this.#isCurrent(certificate, plan, signal))) return undefined;
     const results = await this.#carryOut(key, observation, plan, signal);
     const reportAt = pendingReportTime(results);
-    if (reportAt !== undefined && reportAt > now()) return { requeueAt: reportAt };
+    // A time that is further away was computed before the clock was set back.
+    const reportInMs = reportAt === undefined ? 0 : reportAt.getTime() - now().getTime();
+    if (reportAt !== undefined && reportInMs > 0 && reportInMs <= pendingGraceMs) return { requeueAt: reportAt };
     await this.#tidyUp(certificate, plan, results, signal);
     const outcomes = this.#outcomesOf(key, observed, results);
     return this.#writeStatus(key, observed, outcomes, plannedAt, signal);

@@ -4,6 +4,7 @@ import {
   type FailedAttempts,
   failureMessage,
   failuresInStatus,
+  failuresNotInFuture,
   type ObservedCertificate,
   type ObservedRole,
 } from '../../plan/index.ts';
@@ -54,7 +55,9 @@ export class IssuanceBackoff {
       return isAnother(observed) ? undefined : failuresInStatus(observed.certificate.status, role, now);
     const known = roles.get(role);
     if (known === undefined || known.attempt !== attemptOf(observed)) return undefined;
-    const { attempts, lastFailureTime, nextRetryTime, message } = known;
+    const { attempts, lastFailureTime, nextRetryTime, message } = failuresNotInFuture(known, now);
+    if (lastFailureTime !== known.lastFailureTime)
+      this.#known.set(key, new Map(roles).set(role, { ...known, lastFailureTime, nextRetryTime }));
     return { attempts, lastFailureTime, nextRetryTime, message };
   }
 
@@ -95,8 +98,9 @@ export class IssuanceBackoff {
     const woken: string[] = [];
     for (const key of this.#refused.get(namespace) ?? []) {
       const roles = this.#known.get(key);
+      // A time in the future was before the clock was set back.
       const isResting = [...(roles?.values() ?? [])].some(
-        ({ lastFailureTime }) => now.getTime() - lastFailureTime.getTime() < restMs,
+        ({ lastFailureTime: at }) => at <= now && now.getTime() - at.getTime() < restMs,
       );
       if (isResting || woken.length === wokenBySuccess) break;
       this.#known.set(key, new Map([...(roles ?? [])].map(([role, known]) => [role, wokenAt(known, now)])));

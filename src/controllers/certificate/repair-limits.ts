@@ -91,8 +91,18 @@ export class RepairLimits {
     const { certificate } = observed;
     // The `retry` annotation repairs at once: the person has stopped the other writer, or checks whether it has stopped.
     if (retryIsPending(certificate)) this.#known.get(key)?.delete(role.role);
-    const known = this.#known.get(key)?.get(role.role) ?? this.#afterRestart(key, observed, role, now);
+    const known = this.#inMemory(key, role.role, now) ?? this.#afterRestart(key, observed, role, now);
     return known === undefined || isForgotten(known, now) ? undefined : known;
+  }
+
+  /** A last repair in the future was before the clock was set back. It counts as a repair now. */
+  #inMemory(key: string, role: Role, now: Date): Known | undefined {
+    const roles = this.#known.get(key);
+    const known = roles?.get(role);
+    if (known === undefined || known.lastTime <= now) return known;
+    const recent = { ...known, lastTime: now };
+    roles?.set(role, recent);
+    return recent;
   }
 
   #afterRestart(

@@ -31,11 +31,11 @@ export class PendingPodRequests {
     now: Date,
   ): { readonly since: Date; readonly isNew: boolean } {
     const before = this.#byKey.get(key);
-    const { since } = before ?? { since: now };
-    if (before?.reason === reason) return { since, isNew: false };
+    // A time in the future was before the clock was set back.
+    const since = before === undefined || before.since > now ? now : before.since;
     if (before === undefined) this.#count(namespace, 1);
     this.#byKey.set(key, { authority, namespace, reason, pod: `${namespace}/${podName}`, since });
-    return { since, isNew: true };
+    return { since, isNew: before?.reason !== reason };
   }
 
   /** Forgets a request that has its answer or is gone. Returns its authority if it was waiting. */

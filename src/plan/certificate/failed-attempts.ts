@@ -32,6 +32,16 @@ export function afterFailure(previousAttempts: number, now: Date, seed: string, 
   return { attempts, lastFailureTime: now, nextRetryTime: new Date(Math.min(retryMs, limitMs)) };
 }
 
+/** A last failure in the future was before the clock was set back. It counts as a failure now, and its delay starts over. */
+export function failuresNotInFuture(
+  { lastFailureTime, nextRetryTime, ...rest }: FailedAttempts,
+  now: Date,
+): FailedAttempts {
+  const aheadMs = Math.max(0, lastFailureTime.getTime() - now.getTime());
+  if (aheadMs === 0) return { ...rest, lastFailureTime, nextRetryTime };
+  return { ...rest, lastFailureTime: now, nextRetryTime: new Date(nextRetryTime.getTime() - aheadMs) };
+}
+
 /** Shortens the message of a failure to the length that status holds. */
 export const failureMessage = (message: string): string =>
   message.length <= longestMessage ? message : `${message.slice(0, longestMessage - 1).toWellFormed()}…`;

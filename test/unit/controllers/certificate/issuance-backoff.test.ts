@@ -51,6 +51,25 @@ describe('a failed attempt', () => {
     assert.equal(backoff.get('b', observed, 'server', now), undefined);
   });
 
+  test('delays no longer than usual if the clock is set back, and a successful write then wakes it after 5 s', () => {
+    const backoff = new IssuanceBackoff();
+    backoff.note('ns/a', observed, failing(observed, ['server']), now);
+    const isAwake = (ms: number) =>
+      (backoff.get('ns/a', observed, 'server', later(ms))?.nextRetryTime ?? now) <= later(ms);
+    assert.equal(isAwake(-hours(1)), false);
+    assert.equal(isAwake(-hours(1) + 4000), false);
+    assert.equal(isAwake(-hours(1) + 5000), true);
+    const { namespace } = observed.certificate;
+    const other = new IssuanceBackoff();
+    other.note('ns/a', observed, failing(observed, ['server']), now);
+    assert.deepEqual(other.wake(namespace, later(4000)), []);
+    assert.deepEqual(other.wake(namespace, later(-hours(1))), ['ns/a']);
+    other.note('ns/a', observed, failing(observed, ['server']), now);
+    other.get('ns/a', observed, 'server', later(-hours(1)));
+    assert.deepEqual(other.wake(namespace, later(-hours(1) + 4000)), []);
+    assert.deepEqual(other.wake(namespace, later(-hours(1) + 5000)), ['ns/a']);
+  });
+
   test('does not delay the other role of the resource, and keeps its own message', () => {
     const backoff = new IssuanceBackoff();
     backoff.note('a', observed, failing(observed, ['server']), now);

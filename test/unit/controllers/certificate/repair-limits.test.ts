@@ -27,7 +27,7 @@ function repaired(times: number, seen: ObservedCertificate = observed): RepairLi
 describe('the repairs of a Secret', () => {
   test('are counted by resource and role', () => {
     const limits = repaired(2);
-    assert.deepEqual(limits.get('a', observed, where, now), { count: 2, lastTime: later(1000) });
+    assert.deepEqual(limits.get('a', observed, where, later(1000)), { count: 2, lastTime: later(1000) });
     assert.equal(limits.get('b', observed, where, now), undefined);
     assert.equal(limits.get('a', observed, { ...where, role: 'client' }, now), undefined);
   });
@@ -38,6 +38,15 @@ describe('the repairs of a Secret', () => {
     limits.note('a', observed, results, now);
     assert.equal(limits.of('a').size, 0);
     assert.equal(limits.get('a', observed, where, now), undefined);
+  });
+
+  test('count as repairs now if the clock is set back', () => {
+    const limits = repaired(5);
+    const back = later(-hours(10));
+    assert.deepEqual(limits.get('a', observed, where, back)?.lastTime, back);
+    assert.deepEqual(limits.of('a').get('server')?.lastTime, back, 'status has no time in the future');
+    assert.deepEqual(limits.get('a', observed, where, later(-hours(10) + 1000))?.lastTime, back);
+    assert.equal(limits.get('a', observed, where, later(-hours(9))), undefined);
   });
 
   test('are forgotten after an hour, and with the resource', () => {
