@@ -149,8 +149,10 @@ function planOwn(
 }
 
 /** True when a pod may hold a certificate of this CA. */
-const isInPods = ({ podLeaves }: ObservedAuthority, issuer: string, now: Date): boolean =>
-  (podLeaves?.issuers.get(issuer) ?? now) > podLeavesTime(podLeaves, now);
+const isInPods = ({ podLeaves }: ObservedAuthority, issuer: string, now: Date): boolean => {
+  const until = podLeaves?.issuers.get(issuer);
+  return until !== undefined && until > podLeavesTime(podLeaves, now);
+};
 
 const settleMsOf = ({ authority }: ObservedAuthority): number =>
   parseDurationMs(authority.spec.rotation.propagationDelay) ?? Number.POSITIVE_INFINITY;

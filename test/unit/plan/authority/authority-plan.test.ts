@@ -5,20 +5,24 @@ import {
   encodeCertificates,
   type IssuerInspection,
   inspectIssuer,
+  parseCrls,
   parseTrustAnchors,
   trustBundle,
 } from '../../../../src/pki/index.ts';
 import {
   type ObservedRoot,
+  planAuthority,
   planAuthorityStatus,
   planRoot as planRootAt,
   type RolloutObservation,
   type RootSecret,
 } from '../../../../src/plan/index.ts';
+import { planCrls } from '../../../../src/plan/revocation/crl-plan.ts';
+import { parseRevocations } from '../../../../src/plan/revocation/revocation-record.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
-import { encodedRoot, intermediate, root } from '../../../support/fixtures/roots.ts';
-import { days, earlier, hours, later, now } from '../../../support/fixtures/times.ts';
-import type { TestIssuer } from '../../../support/sign.ts';
+import { encodedRoot, intermediate, issuerIdOf, root } from '../../../support/fixtures/roots.ts';
+import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
+import { crlDataNow, type TestIssuer } from '../../../support/sign.ts';
 
 const [active, former, other] = ['Active', 'Former', 'Other'].map((name) => root({ name })) as [
   TestIssuer,
@@ -199,6 +203,42 @@ describe('an authority with its Secret', () => {
         message: 'ca.crt of the root Secret: a PEM block is not base64',
       },
     });
+  });
+});
+
+describe('the key of a replaced intermediate', () => {
+  const [first, second] = [intermediate(active), intermediate(active)] as const;
+  const { crt, key } = encodedRoot(first);
+  const secret = { ...secretOf(second, [active]), previous: inspectIssuer(crt, key, now) };
+  const issuer = issuerIdOf(first);
+  const crls = planCrls({ crls: [], revocations: [] }, [second, first], [], now, { trusted: [active.certificate] });
+  assert.ok(crls !== undefined);
+  const data = crlDataNow(crls, [second, first]);
+  const text = (name: string) => Buffer.from(data[name] ?? '', 'base64').toString('latin1');
+  const revocation = { crls: parseCrls(text('ca.crl')), ...parseRevocations(text('revoked.json')) };
+  const stepOf = ({ issuers = new Map(), serverTime }: { issuers?: Map<string, Date>; serverTime: Date }) => {
+    const podLeaves = { roots: new Map(), issuers };
+    const observed = {
+      ...observe({ ...secret, podLeaves }, { status: statusAfter(second, active) }),
+      requestedRevocations: [],
+      revocation,
+      revocationBefore: revocation,
+      podLeaves: { ...podLeaves, serverTime },
+    };
+    const { step } = planAuthority(observed, now);
+    return step.step === 'rotate' ? step.event.reason : step.step;
+  };
+
+  test('is destroyed when no pod holds a certificate of it, although the API server’s clock is a second behind', () => {
+    const serverTime = earlier(1000);
+    assert.equal(stepOf({ serverTime }), 'IssuerRetired');
+    assert.equal(stepOf({ serverTime, issuers: new Map([[issuer, earlier(1000)]]) }), 'IssuerRetired');
+  });
+
+  test('is kept while a pod may hold a certificate of it by either clock', () => {
+    const issuers = new Map([[issuer, earlier(minutes(1))]]);
+    assert.equal(stepOf({ issuers, serverTime: earlier(minutes(2)) }), 'keep');
+    assert.equal(stepOf({ issuers: new Map([[issuer, later(minutes(1))]]), serverTime: later(minutes(2)) }), 'keep');
   });
 });
 
