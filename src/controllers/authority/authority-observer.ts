@@ -79,7 +79,7 @@ export class AuthorityObserver {
     const requestedPodLeaves = this.#options.podLeafRequests?.of(authority.name);
     const observed = {
       ...root,
-      ...(podLeaves === undefined ? {} : { podLeaves }),
+      podLeaves,
       ...(requestedPodLeaves === undefined ? {} : { requestedPodLeaves }),
       revocation,
       revocationBefore,
@@ -89,15 +89,12 @@ export class AuthorityObserver {
   }
 
   /** Until when pods may hold certificates, from the root Secret, and from status and memory in case another client overwrote it. */
-  #podLeaves({ authority, secret }: Pick<ObservedAuthority, 'authority' | 'secret'>): ObservedPodLeaves | undefined {
+  #podLeaves({ authority, secret }: Pick<ObservedAuthority, 'authority' | 'secret'>): ObservedPodLeaves {
     const state = this.#options.authorityStates.get(authority.name);
     const known = state.state === 'ready' ? state.podLeaves : undefined;
-    const inStatus = podLeavesInStatus(authority.status);
-    const records = [secret?.podLeaves, known].filter((one) => one !== undefined);
-    const isKnown = records.length > 0 || inStatus.roots.size > 0;
-    if (!isKnown) return undefined;
+    const records = [secret?.podLeaves, known, podLeavesInStatus(authority.status)].filter((one) => one !== undefined);
     const serverTime = this.#options.client.serverTime();
-    return { ...mergePodLeaves(...records, inStatus), ...(serverTime === undefined ? {} : { serverTime }) };
+    return { ...mergePodLeaves(...records), ...(serverTime === undefined ? {} : { serverTime }) };
   }
 
   /** Forgets a deleted authority. */

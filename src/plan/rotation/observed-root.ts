@@ -36,7 +36,10 @@ export interface ObservedRoot {
   /** How many MtlsCertificates refer to the authority. */
   readonly certificates: number;
   readonly rollout: RolloutObservation;
-  /** Until when pods may hold certificates, from all records: another client may have overwritten the root Secret. */
+  /**
+   * Until when pods may hold certificates, from all records: another client may have overwritten the root Secret. It also has the
+   * time of the API server.
+   */
   readonly podLeaves?: ObservedPodLeaves;
   /** The root that signed before the Secret was overwritten, if this process still holds its key. */
   readonly issuerInMemory?: Issuer;

@@ -138,9 +138,8 @@ export function podLeafHolders({ authority, rollout }: Input, rotation: Rotation
 }
 
 /**
- * The operator writes `since` by its own clock, and the API server the creation of a pod by its clock. The clock of an operator
- * that issues podCertificates is at most two and a half minutes behind: the API server refuses a notBefore that is more than
- * five minutes old, and the operator dates certificates back by two and a half.
+ * The clocks of the API servers of a cluster may differ. `since` is the later one of the time of the operator and the time of the
+ * API server that answered last. The API server that created a pod may be another one, with a clock ahead of both.
  */
 const clockToleranceMs = 180_000;
 

@@ -62,6 +62,15 @@ const nextRootQueued: RotationNotice = {
   isExpected: true,
 };
 
+/**
+ * The beginning of Draining, which is compared with the creation of pods. The API server has the time of their creation from its
+ * own clock. So if the clock of the operator is behind, the time of the API server counts.
+ */
+const drainingSince = ({ podLeaves }: Pick<RotationInput, 'podLeaves'>, now: Date): string => {
+  const serverTime = podLeaves?.serverTime ?? now;
+  return (serverTime > now ? serverTime : now).toISOString();
+};
+
 function advance(input: RotationInput, rotation: RotationState, now: Date): RotationStep {
   const { trusted } = input;
   const at = { since: now.toISOString() };
@@ -82,7 +91,8 @@ function advance(input: RotationInput, rotation: RotationState, now: Date): Rota
         reason: 'RotationDraining',
         message: `every certificate is issued by ${incoming}; pods load the new certificates`,
       };
-      return { ...rotationStep(input, event), trusted, rotation: { ...rotation, ...at, phase: 'Draining' } };
+      const draining = { ...rotation, since: drainingSince(input, now), phase: 'Draining' } as const;
+      return { ...rotationStep(input, event), trusted, rotation: draining };
     }
     case 'Draining': {
       const event = { reason: 'RotationRetiring', message: `the operator removes ${outgoing} from every bundle` };

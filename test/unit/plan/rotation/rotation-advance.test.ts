@@ -82,6 +82,19 @@ describe('a phase whose gate is met ends:', () => {
       { ...switching, monotonicMs: 0 },
       drains,
     ),
+    // Pods that were created before must not look as if they were created in Draining.
+    'Switching, and Draining begins at the time of the API server if that is later': goesOn(
+      { ...switching, serverTime: later(minutes(5)) },
+      { ...drains, rotation: rotationIn('Draining', { since: later(minutes(5)).toISOString() }) },
+    ),
+    'Switching, and Draining begins at the time of the operator if that is later': goesOn(
+      { ...switching, serverTime: earlier(minutes(5)) },
+      drains,
+    ),
+    'Distributing at the time of the operator, which the schedule of the certificates is compared with': goesOn(
+      { ...distributing, serverTime: later(minutes(5)) },
+      switches,
+    ),
     'Draining, and the old root is not trusted any more': goesOn(draining, retires),
     'Draining as soon as the certificates of pods that the old root has issued have expired': goesOn(
       { ...draining, inPods: [[old, now]] },

@@ -44,6 +44,7 @@ export interface Situation {
   readonly leadingSince?: Date;
   /** Until when pods may hold certificates, by root. */
   readonly inPods?: readonly (readonly [root: Issuer, until: Date])[];
+  readonly serverTime?: Date;
 }
 
 /** A status: the trusted roots, the signing one first, and the rotation. */
@@ -154,13 +155,16 @@ export function secretOf({
 
 export function observedIn(situation: Situation, at = now): ObservedRoot {
   const { tokens: asked, spec, status, secrets, publications = [], monotonicMs = 0, issuerInMemory } = situation;
-  const { examinedSecrets = secrets.length, inPods } = situation;
+  const { examinedSecrets = secrets.length, inPods, serverTime } = situation;
+  const clock = serverTime === undefined ? {} : { serverTime };
   return {
     authority: authority({ ...asked, status, ...(spec === undefined ? {} : { spec }) }),
     secret: rootSecret(secretOf(situation), at),
     certificates: secrets.length,
     rollout: { secrets, publications, examinedSecrets, monotonicMs },
-    ...(inPods === undefined ? {} : { podLeaves: podLeavesOf(inPods) }),
+    ...(inPods === undefined && serverTime === undefined
+      ? {}
+      : { podLeaves: { ...podLeavesOf(inPods ?? []), ...clock } }),
     ...(issuerInMemory === undefined ? {} : { issuerInMemory: withoutKey(issuerInMemory) }),
     leadingSince: situation.leadingSince ?? earlier(minutes(30)),
   };
