@@ -156,10 +156,18 @@ export class Caches {
     this.podRequests = new PodRequestCache(
       podCertificates,
       (namespace) => this.watched.names !== undefined && this.#isGone(namespace),
-      () => this.publish('podRequestsChanged'),
+      (namespace) => {
+        this.#forgetIfGone(namespace);
+        this.publish('podRequestsChanged');
+      },
     );
     this.injections = new InjectionCache(injectCa, monotonicMs, () => this.publish('injectionChanged'));
-    this.pods = new PodCache(podEvidence, this.watched.names, (namespace) => this.#isGone(namespace));
+    this.pods = new PodCache(
+      podEvidence,
+      this.watched.names,
+      (namespace) => this.#isGone(namespace),
+      (namespace) => this.#forgetIfGone(namespace),
+    );
     this.namespaces.subscribe((before, after) => {
       if (before === undefined && after !== undefined) this.watched.retry(after.name);
       if (before === undefined || after !== undefined) return;
@@ -216,14 +224,15 @@ export class Caches {
 
   /**
    * The rights in a namespace are often deleted before its other objects, so that their watches miss the end. Forgets the objects
-   * of a namespace that is gone and whose kinds are not watched any more.
+   * of a namespace that is gone and whose kinds are not watched any more. A kind that is still watched stays: the namespace may
+   * exist again already, and the watch of its objects may be ahead of the watch of the namespace.
    */
   #forgetIfGone(namespace: string): void {
     const { names } = this.watched;
     if (names === undefined || !this.#isGone(namespace)) return;
-    const { certificates, secrets, passwords, configMaps } = this;
+    const { certificates, secrets, passwords, configMaps, pods, podRequests } = this;
     const isForbidden = (kind: WatchedKind) => this.watched.access(kind, namespace) === 'forbidden';
-    this.pods.store.part(namespace).clear();
+    for (const cache of [pods, podRequests]) if (cache.isForbidden(namespace)) cache.store.part(namespace).clear();
     if (isForbidden('mtlscertificates')) certificates.part(namespace).clear();
     if (isForbidden('secrets')) for (const store of [secrets, passwords]) store.part(namespace).clear();
     if (isForbidden('configmaps')) {

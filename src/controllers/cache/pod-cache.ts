@@ -16,16 +16,24 @@ export class PodCache {
   readonly #namespaces: readonly string[];
   readonly #forbidden = new Set<string>();
   readonly #isGone: (namespace: string) => boolean;
+  readonly #onChange: (namespace: string) => void;
   #isListed: Listed = () => false;
 
   /**
    * @param watched undefined: all namespaces
    * @param isGone true for a watched namespace that does not exist
+   * @param onChange called after the permission in a namespace was noted
    */
-  constructor(isOn: boolean, watched: readonly string[] | undefined, isGone: (namespace: string) => boolean) {
+  constructor(
+    isOn: boolean,
+    watched: readonly string[] | undefined,
+    isGone: (namespace: string) => boolean,
+    onChange: (namespace: string) => void,
+  ) {
     this.isOn = isOn;
     this.#namespaces = watched ?? [''];
     this.#isGone = isGone;
+    this.#onChange = onChange;
   }
 
   /** @param isListed whether the pods of a namespace, or of all namespaces for an empty name, were listed */
@@ -37,6 +45,12 @@ export class PodCache {
   notePermission(namespace: string, isPermitted: boolean): void {
     if (isPermitted) this.#forbidden.delete(namespace);
     else this.#forbidden.add(namespace);
+    this.#onChange(namespace);
+  }
+
+  /** True while the operator may not read the pods of a namespace. */
+  isForbidden(namespace: string): boolean {
+    return this.#forbidden.has(namespace);
   }
 
   /** The namespaces whose pods can be listed now; empty for all namespaces. */

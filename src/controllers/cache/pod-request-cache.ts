@@ -12,13 +12,13 @@ export class PodRequestCache {
   /** By watched namespace; the name is empty when one watch covers all namespaces. */
   readonly #access = new Map<string, Access>();
   readonly #isGone: (namespace: string) => boolean;
-  readonly #onChange: () => void;
+  readonly #onChange: (namespace: string) => void;
 
   /**
    * @param isGone whether a watched namespace does not exist
-   * @param onChange called after the access changed
+   * @param onChange called after the access in a namespace changed
    */
-  constructor(isOn: boolean, isGone: (namespace: string) => boolean, onChange: () => void) {
+  constructor(isOn: boolean, isGone: (namespace: string) => boolean, onChange: (namespace: string) => void) {
     this.isOn = isOn;
     this.#isGone = isGone;
     this.#onChange = onChange;
@@ -27,7 +27,12 @@ export class PodRequestCache {
   note(namespace: string, access: Access): void {
     if (this.#access.get(namespace) === access) return;
     this.#access.set(namespace, access);
-    this.#onChange();
+    this.#onChange(namespace);
+  }
+
+  /** True while the operator may not read the requests of a namespace. */
+  isForbidden(namespace: string): boolean {
+    return this.#access.get(namespace) === 'forbidden';
   }
 
   /** The access in all namespaces that exist: the worst of them, and the namespaces that have it. */

@@ -203,8 +203,15 @@ export class Store<R extends StoreRecord, I extends string = never> {
       replaceAll: (records, resourceVersion) => this.#replaceAll(position, records, resourceVersion),
       clear: () => {
         for (const key of this.#records.keys()) if (this.#positionOf(key) === position) this.#set(key, undefined);
+        this.#forget(position);
       },
     };
+  }
+
+  /** Without it, objects that are older than the position would look as if they were deleted. */
+  #forget(position: Position): void {
+    position.tombstones.clear();
+    position.seen = '0';
   }
 
   #advance(position: Position, resourceVersion: string): void {
@@ -219,10 +226,7 @@ export class Store<R extends StoreRecord, I extends string = never> {
   #replaceAll(position: Position, records: readonly R[], listResourceVersion: string): void {
     // A consistent list is older than the watch if the cluster was restored from a backup. Then the list replaces everything.
     const restored = compareResourceVersions(listResourceVersion, position.seen) < 0;
-    if (restored) {
-      position.tombstones.clear();
-      position.seen = '0';
-    }
+    if (restored) this.#forget(position);
     const listed = new Set(records.map(keyOf));
     for (const [key, { resourceVersion }] of this.#records) {
       if (this.#positionOf(key) !== position) continue;

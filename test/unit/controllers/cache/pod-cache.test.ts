@@ -6,17 +6,18 @@ import { heapPerPod } from '../../../support/pods/heap.ts';
 
 const places = (cache: PodCache): string[] => cache.unknown.map(({ namespace, why }) => `${namespace}: ${why}`);
 const neverGone = () => false;
+const ignore = () => undefined;
 
 describe('pods are not known', () => {
   test('without --pod-evidence', () => {
-    const cache = new PodCache(false, undefined, neverGone);
+    const cache = new PodCache(false, undefined, neverGone, ignore);
     assert.match(places(cache).join(), /^: start the operator with --pod-evidence \(chart: podEvidence.enabled\)/);
     assert.deepEqual(cache.readable, []);
   });
 
   test('before they are listed', () => {
     const listed = new Set<string>();
-    const cache = new PodCache(true, undefined, neverGone);
+    const cache = new PodCache(true, undefined, neverGone, ignore);
     assert.deepEqual(places(cache), [': the operator has not listed them yet']);
     cache.follow((namespace) => listed.has(namespace));
     listed.add('');
@@ -24,7 +25,7 @@ describe('pods are not known', () => {
   });
 
   test('while the operator may not list them, in the watched namespaces that exist', () => {
-    const cache = new PodCache(true, ['gone', 'shop', 'web'], (namespace) => namespace === 'gone');
+    const cache = new PodCache(true, ['gone', 'shop', 'web'], (namespace) => namespace === 'gone', ignore);
     cache.follow((namespace) => namespace !== 'gone');
     cache.notePermission('web', false);
     assert.deepEqual(places(cache), ['web: the operator may not list and watch them (chart: podEvidence.enabled)']);

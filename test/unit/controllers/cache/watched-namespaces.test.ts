@@ -165,6 +165,50 @@ describe('an operator that watches some namespaces', () => {
     await eventually(() => assert.deepEqual(contents(caches), inNamespace('shop')));
   });
 
+  for (const kind of ['pods', 'podRequests'] as const) {
+    const owned = { namespace: 'web', name: 'a', resourceVersion: '5' };
+    /** The caches of an operator that watches the namespace `web`, which has one object of this kind. */
+    const filled = () => {
+      const caches = new Caches(() => [], undefined, ['web'], false, true, true);
+      const web = { name: 'web', labels: {}, terminating: false };
+      const part = kind === 'pods' ? caches.pods.store.part('web') : caches.podRequests.store.part('web');
+      const list = () => part.replaceAll([owned as never], '9');
+      const permit = (isPermitted: boolean) => {
+        if (kind === 'pods') caches.pods.notePermission('web', isPermitted);
+        else caches.podRequests.note('web', isPermitted ? 'permitted' : 'forbidden');
+      };
+      caches.watched.note('namespaces', 'web', true);
+      const create = (resourceVersion: string) => caches.namespaces.observe({ ...web, resourceVersion });
+      create('1');
+      list();
+      permit(true);
+      const remove = () => caches.namespaces.observeDeleted({ name: 'web' }, '8');
+      return { create, list, permit, remove, count: () => caches[kind].store.size };
+    };
+
+    test(`keeps ${kind} that it still watches when a namespace ends: it may exist again already`, () => {
+      const { create, remove, count } = filled();
+      remove();
+      assert.equal(count(), 1);
+      create('9');
+      assert.equal(count(), 1);
+    });
+
+    for (const order of ['before', 'after'] as const) {
+      test(`forgets ${kind} of a deleted namespace whose rights ended ${order} it, and reads them all again`, () => {
+        const { create, list, permit, remove, count } = filled();
+        if (order === 'after') remove();
+        permit(false);
+        if (order === 'before') remove();
+        assert.equal(count(), 0);
+        create('10');
+        list();
+        permit(true);
+        assert.equal(count(), 1);
+      });
+    }
+  }
+
   for (const order of ['before', 'after'] as const) {
     test(`forgets the bundles of a deleted namespace whose rights ended ${order} it: no pod has them`, async (t) => {
       const api = await server('shop', 'web');

@@ -87,6 +87,18 @@ test('a list removes missing records, except those that were written after the l
   assert.equal(store.get('ns/changed')?.node, 'new');
 });
 
+test('after a part was cleared, its next list is complete, and other parts stay', () => {
+  const store = podStore();
+  const part = store.part('ns');
+  store.part('other').replaceAll([{ ...pod('a', 40), namespace: 'other' }], '100');
+  part.replaceAll([pod('a', 50), pod('b', 60)], '100');
+  part.observeDeleted(pod('b', 0), '101');
+  part.clear();
+  assert.deepEqual([...store.keys()], ['other/a']);
+  part.replaceAll([pod('a', 50), pod('c', 99)], '100');
+  assert.deepEqual([...store.keys()].sort(), ['ns/a', 'ns/c', 'other/a']);
+});
+
 test('a list that is older than the store comes from a restored cluster, and replaces everything', () => {
   const store = podStore();
   store.replaceAll([pod('a', 50), pod('b', 60)], '100');
