@@ -100,7 +100,10 @@ export async function beginTerm(options: ReconcilersOptions, signal: AbortSignal
   const pods = podCertificateReconciler(options, pendingPods, podReports, forPods);
   const stopForgetting = [
     caches.podRequests.store.subscribe((before, after) => {
-      if (before !== undefined && after === undefined) pods.forget(podRequestKey(before));
+      if (before === undefined || after !== undefined) return;
+      pods.forget(podRequestKey(before));
+      // A leader that was paused may have answered it with an earlier root. If this process has, onIssued follows.
+      if (caches.pods.isOn) podActions.issuances.begin(before.authority, before.podUid, before.creationTimestamp);
     }),
     caches.authorities.subscribe((before, after) => {
       if (before !== undefined && before.uid !== after?.uid) podReports.forget(before.uid);

@@ -1,5 +1,4 @@
 import type { AuthorityRecord } from '../records/authority-record.ts';
-import type { ContentWrite } from '../records/field-manager.ts';
 import {
   anyAuthority,
   anyObject,
@@ -12,7 +11,7 @@ import {
 import { parseDurationMs } from '../timing/duration.ts';
 import { isLive } from './live-leaves.ts';
 import type { ObservedPods } from './observed-pods.ts';
-import type { RolloutObservation } from './rollout-observation.ts';
+import type { IssuedSecret, RolloutObservation } from './rollout-observation.ts';
 import type { DelayOf, RolloutObject } from './rollout-progress.ts';
 import type { RotationState } from './rotation-state.ts';
 
@@ -85,7 +84,7 @@ function deadlinesOf(
     map.set(name, Math.max(deadlineMs, map.get(name) ?? Number.NEGATIVE_INFINITY));
   const live = secrets.filter((secret) => isLive(secret, now));
   for (const one of part === 'roots' ? [...live, ...publications] : live) {
-    const deadlineMs = deadlineOf(one.written, delayOf(one));
+    const deadlineMs = deadlineOf(one, delayOf(one));
     add(byObject, one.displayName, deadlineMs);
     add(byNamespace, one.namespace, deadlineMs);
     if ('isClusterTrustBundle' in one) add(byObject, bundlesOf(authority.name), deadlineMs);
@@ -99,12 +98,14 @@ function deadlinesOf(
 
 /**
  * A reader of an object that has had only one content has read it. The API server knows the time of a write to the second, so
- * there may have been other content in the second in which the object was created.
+ * there may have been other content in the second in which the object was created. An object that was deleted and created again may
+ * have had other content before, which a node may still have: this process has to know that it is the first one (changedAtMs).
  */
-const deadlineOf = (written: ContentWrite | undefined, delayMs: number): number =>
-  written === undefined
-    ? Number.POSITIVE_INFINITY
-    : written.atMs + (written.isFirst ? Math.min(delayMs, 1000) : delayMs);
+function deadlineOf({ written, changedAtMs }: Pick<IssuedSecret, 'written' | 'changedAtMs'>, delayMs: number): number {
+  if (written === undefined) return Number.POSITIVE_INFINITY;
+  const isFirst = written.isFirst && changedAtMs === Number.NEGATIVE_INFINITY;
+  return written.atMs + (isFirst ? Math.min(delayMs, 1000) : delayMs);
+}
 
 /**
  * The pods that may present a podCertificate issued by a root that the rotation replaces. Undefined when the operator does

@@ -103,16 +103,24 @@ describe('with podEvidence, the phase Distributing', () => {
       given: [
         distributing,
         [{ ...bySubPath, startedAtMs: written.atMs + 1000 }],
-        { secret: { written: { ...written, isFirst: true } } },
+        { secret: { written: { ...written, isFirst: true }, changedAtMs: Number.NEGATIVE_INFINITY } },
       ],
       blockers: [],
+    },
+    'waits for a pod whose node may have had the content of a Secret that was deleted and created again': {
+      given: [
+        distributing,
+        [{ ...bySubPath, startedAtMs: written.atMs + 1000 }],
+        { secret: { written: { ...written, isFirst: true } } },
+      ],
+      blockers: waitsFor(oldContainer('reads shop/a by subPath')),
     },
     'waits for a pod that started in the second in which the Secret was created: it may have been changed in that second':
       {
         given: [
           distributing,
           [{ ...bySubPath, startedAtMs: written.atMs }],
-          { secret: { written: { ...written, isFirst: true } } },
+          { secret: { written: { ...written, isFirst: true }, changedAtMs: Number.NEGATIVE_INFINITY } },
         ],
         blockers: waitsFor(oldContainer('reads shop/a by subPath')),
       },
