@@ -17,6 +17,7 @@ import {
   type Served,
   secrets,
 } from '../../src/kube/index.ts';
+import { lastContentWrite } from '../../src/plan/index.ts';
 
 /** An API server under test, and an empty namespace in it. */
 export interface ApiUnderTest {
@@ -187,6 +188,28 @@ const contract: readonly Clause[] = [
       const annotated = await patchCertificate(api, withStatus, { metadata: { annotations: { [label]: 'x' } } });
       assert.deepEqual(summary(annotated), [2, '48h', 'one']);
       await refuses('Conflict', patchCertificate(api, withStatus, { status: { lastHandledRotate: 'two' } }, 'status'));
+    },
+  ],
+  [
+    'a replacement of the status changes nothing else, and fails with Conflict if its resourceVersion is old',
+    async (api) => {
+      const created = await api.client.create(certificates, certificate(api, { duration: '24h' }, {}));
+      const changed = { ...created, spec: { ...created.spec, duration: '48h' }, status: { lastHandledRotate: 'one' } };
+      const options = { subresource: 'status', metadataOnly: true } as const;
+      const replace = () => api.client.replace(certificates, changed, options);
+      await replace();
+      const { metadata, spec, status } = await api.client.get(certificates, created.metadata);
+      assert.deepEqual([metadata.generation, spec.duration, status?.lastHandledRotate], [1, '24h', 'one']);
+      assert.notEqual(metadata.resourceVersion, created.metadata.resourceVersion);
+      await refuses('Conflict', replace());
+    },
+  ],
+  [
+    'managedFields show that the first content of an object was written when the object was created',
+    async (api) => {
+      const { metadata } = await create(api, 'a', { data: { one: 'MQ==' } });
+      const atMs = Date.parse(metadata.creationTimestamp);
+      assert.deepEqual(lastContentWrite(metadata, ['data']), { atMs, isFirst: true });
     },
   ],
   [

@@ -25,7 +25,7 @@ const never = new AbortController().signal;
 const key = 'default/r1/Distributing';
 /** The annotations of a restarted pod template. */
 const restart = { 'kubectl.kubernetes.io/restartedAt': '2026-03-01T12:00:00Z', [annotations.restartedFor]: key };
-const rolledOut = { observedGeneration: 1, replicas: 1, updatedReplicas: 1, availableReplicas: 1 };
+const rolledOut = { observedGeneration: 2, replicas: 1, updatedReplicas: 1, availableReplicas: 1 };
 
 /** A cluster with workloads, and the leader that restarts them. */
 class World {

@@ -6,7 +6,11 @@ import { testApiContract } from '../../../support/api-contract.ts';
 import { Crash, MemoryApi } from './memory-api.ts';
 
 describe('the API server in memory', () => {
-  testApiContract(async () => ({ client: new MemoryApi().client, namespace: 'contract' }));
+  testApiContract(async () => {
+    const api = new MemoryApi();
+    api.clock = () => new Date('2026-03-01T12:00:00Z');
+    return { client: api.client, namespace: 'contract' };
+  });
 });
 
 describe('the API server in memory, in tests of the operator,', () => {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import {
+  type ClusterTrustBundle,
   type DeleteOptions,
   type GuardedClient,
   type JsonPatch,
@@ -41,6 +42,10 @@ export class MemoryApi {
   budget: { writes: number; lostReply: boolean } = { writes: Number.POSITIVE_INFINITY, lostReply: false };
   /** The lists, and the reads of single Secrets. */
   readonly reads: string[] = [];
+  /** The clock, which dates creations and the writes of content. Without one, objects are dated alike and have no managedFields. */
+  clock: (() => Date) | undefined;
+  /** Returns why an object may not be stored. */
+  validate: (plural: string, object: KubeObject) => string | undefined = () => undefined;
   readonly #listeners = new Set<ChangeListener>();
 
   /** Calls `listener` after every later change. */
@@ -95,8 +100,8 @@ export class MemoryApi {
     const metadata = {
       ...object.metadata,
       uid: this.#nextUid(),
-      creationTimestamp: '2026-01-01T00:00:00Z',
-      ...(hasStatus(resource) ? { generation: 1 } : {}),
+      creationTimestamp: this.clock === undefined ? '2026-01-01T00:00:00Z' : timeOf(this.clock()),
+      ...(hasGeneration(resource) ? { generation: 1 } : {}),
     };
     const created = { ...(hasStatus(resource) ? withoutStatus : object), metadata } as unknown as T;
     return answer(this.#write(resource, undefined, created), options);
@@ -125,6 +130,23 @@ export class MemoryApi {
       throw new KubeError('Invalid', `${ref.name} is immutable`);
     }
     return answer(this.#write(resource, before, after), { metadataOnly });
+  }
+
+  /** Only of the status. Everything else stays as it is. */
+  async replace<T extends KubeObject>(
+    resource: Resource<T>,
+    object: T,
+    { subresource, metadataOnly }: Pick<WriteOptions, 'subresource'> & Answer = {},
+  ): Promise<Served<T>> {
+    if (subresource !== 'status') throw new TypeError('only the status can be replaced here');
+    const { resourceVersion, uid } = object.metadata;
+    this.#expectPrecondition('replace', resource, object.metadata, resourceVersion);
+    const before = await this.get(resource, object.metadata);
+    expectSame(before, { resourceVersion });
+    if ((uid ?? before.metadata.uid) !== before.metadata.uid)
+      throw new KubeError('Conflict', `${before.metadata.name}: uid`);
+    const { status: _, ...kept } = before as Served<T> & { status?: unknown };
+    return answer(this.#write(resource, before, { ...kept, ...pick(object, 'status') } as T), { metadataOnly });
   }
 
   /** Only operations that set a field. */
@@ -202,11 +224,14 @@ export class MemoryApi {
     // As JSON, because undefined fields are not sent.
     const after = JSON.parse(JSON.stringify(changed)) as Served<T>;
     if (before !== undefined && isDeepStrictEqual(before, after)) return before;
+    const problem = this.validate(resource.plural, after);
+    if (problem !== undefined) throw new KubeError('Invalid', `${after.metadata.name}: ${problem}`);
     const { deletionTimestamp, finalizers = [] } = after.metadata;
     const isGone = deletionTimestamp !== undefined && finalizers.length === 0;
-    const isNext = before !== undefined && hasStatus(resource) && !isDeepStrictEqual(specOf(before), specOf(after));
+    const isNext = before !== undefined && hasGeneration(resource) && !isDeepStrictEqual(specOf(before), specOf(after));
     const generation = isNext ? { generation: (before.metadata.generation ?? 0) + 1 } : {};
-    const stored = { ...after, metadata: { ...after.metadata, ...generation } };
+    const metadata = { ...after.metadata, ...generation, ...this.#managedFields(before, after) };
+    const stored = { ...after, metadata };
     return this.#effect(resource, before, isGone ? undefined : stored) ?? stored;
   }
 
@@ -225,6 +250,14 @@ export class MemoryApi {
     for (const listener of this.#listeners) listener(plural, before, stored);
     if (isLast) throw new Crash();
     return stored;
+  }
+
+  /** When any client last wrote the content of an object with data or a trust bundle. Needs a clock. */
+  #managedFields(before: Secret | undefined, after: Secret): object {
+    if (this.clock === undefined || !hasContent(after)) return {};
+    if (before !== undefined && isDeepStrictEqual(writtenOf(before), writtenOf(after))) return {};
+    const fields = Object.fromEntries(Object.keys(writtenOf(after)).map((field) => [`f:${field}`, {}]));
+    return { managedFields: [{ manager: 'any', operation: 'Update', time: timeOf(this.clock()), fieldsV1: fields }] };
   }
 
   #expectPrecondition(verb: string, { plural }: Resource<KubeObject>, ref: ObjectRef, given: string | undefined): void {
@@ -255,11 +288,24 @@ function expectSame({ metadata }: Stored, { resourceVersion }: Precondition = {}
 /** The kinds of this operator have a status subresource and a generation. */
 const hasStatus = ({ group }: Resource<KubeObject>): boolean => group === 'mtls-operator.io';
 
+/** Workloads have a generation, too. Here they have no separate endpoint for their status. */
+const hasGeneration = (resource: Resource<KubeObject>): boolean => hasStatus(resource) || resource.group === 'apps';
+
 const specOf = (object: KubeObject): unknown => (object as { spec?: unknown }).spec;
 
 const wasImmutable = (object: Secret): boolean => object.immutable === true;
 
 const contentOf = ({ type, data, immutable }: Secret): object => ({ type, data, immutable });
+
+/** The API server knows times to the second. */
+const timeOf = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
+
+/** The fields that managedFields record here. */
+const writtenOf = (object: KubeObject): object => ({ ...pick(object, 'data'), ...pick(object, 'spec') });
+
+/** True for a Secret, a ConfigMap or a ClusterTrustBundle. */
+const hasContent = (object: Secret & Partial<ClusterTrustBundle>): boolean =>
+  object.data !== undefined || object.spec?.trustBundle !== undefined;
 
 const pick = (object: object, key: string): object =>
   Object.fromEntries(Object.entries(object).filter(([name]) => name === key));
@@ -278,8 +324,9 @@ export function selectorOf({
     fields.every((term) => holds(term, fieldOf(object, term.key)));
 }
 
+/** As in Kubernetes, an absent field is empty. */
 const fieldOf = (object: KubeObject, path: string): unknown =>
-  path === 'metadata.name' ? object.metadata.name : Object.entries(object).find(([key]) => key === path)?.[1];
+  path.split('.').reduce<unknown>((at, key) => (at as Fields | undefined)?.[key], object) ?? '';
 
 interface Term {
   readonly key: string;

@@ -127,6 +127,9 @@ export class MemoryClient {
   mergePatch = (...call: Parameters<MemoryApi['mergePatch']>) =>
     this.#request(`mergePatch ${call[0].plural} ${call[1].name}`, () => this.#api.mergePatch(...call));
 
+  replace = (...call: Parameters<MemoryApi['replace']>) =>
+    this.#request(`replace ${call[0].plural} ${call[1].metadata.name}`, () => this.#api.replace(...call));
+
   delete = (...call: Parameters<MemoryApi['delete']>) =>
     this.#request(`delete ${call[0].plural} ${call[1].name}`, () => this.#api.delete(...call));
 

@@ -48,6 +48,29 @@ const kinds = fc.constantFrom(
 /** An event without parameters, and its weight. */
 const happens = (weight: number, ...event: Event) => ({ weight, arbitrary: fc.constant<Event>(event) });
 
+/** The pods of each history that get certificates without a Secret. */
+const withCertificates: Event = [
+  'pods get certificates',
+  async (world) => {
+    await world.deploy('certificate', true);
+    await world.deploy('certificates', false);
+    await world.deploy('certificate by subPath', true);
+    await world.settle();
+  },
+];
+
+/** Content that a container reads once. */
+const frozen = ['subPath', 'variables', 'copy', 'configMap', 'bundle'] as const;
+
+/** The operator answers the requests of pods. The first one may need a longer record of the root Secret. */
+async function getsCertificates(world: RotationWorld): Promise<void> {
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    await world.reconcilePods();
+    await world.reconcileAuthority();
+  }
+  await world.reconcilePods();
+}
+
 const abort = (world: RotationWorld): Promise<void> =>
   world.annotate('abortRotation', world.status.rotation?.id ?? 'none');
 
@@ -108,6 +131,10 @@ const reconciles = {
   'the authority': (world, interruption) => world.reconcileAuthority(interruption),
   certificates: (world, interruption) => world.reconcileCertificates(interruption),
   bundles: (world, interruption) => world.reconcileTrust(interruption),
+  pods: async (world, interruption) => {
+    await world.refreshPod(interruption.at);
+    await world.reconcilePods(interruption);
+  },
 } satisfies Record<string, (world: RotationWorld, interruption: Interruption) => Promise<void>>;
 
 const interruptions: fc.Arbitrary<Event> = fc
@@ -174,22 +201,39 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   { weight: 5, arbitrary: anySource },
   {
     weight: 8,
-    arbitrary: fc.constantFrom('a', 'b', 'c').map(
-      (pod): Event => [
-        `pod ${pod} gets a certificate`,
+    arbitrary: fc.nat().map(
+      (n): Event => [
+        `pod ${n} gets a certificate`,
         async (world) => {
-          for (let attempt = 0; attempt < 3; attempt += 1) {
-            world.requestPodCertificate(pod);
-            await world.reconcileAuthority();
-          }
+          await world.refreshPod(n);
+          await getsCertificates(world);
         },
       ],
     ),
   },
-  happens(3, 'pod a requests a certificate', (world) => world.requestPodCertificate('a')),
-  happens(3, 'a leader that was paused signs a certificate for pod b', (world) =>
-    world.requestPodCertificate('b', 'former'),
-  ),
+  {
+    weight: 3,
+    arbitrary: fc.nat().map((n): Event => [`pod ${n} requests a certificate`, (world) => world.refreshPod(n)]),
+  },
+  happens(3, 'the operator answers the requests of pods', (world) => world.reconcilePods()),
+  happens(3, 'a leader that was paused answers the requests of pods', (world) => world.formerSigns()),
+  {
+    weight: 2,
+    arbitrary: fc.nat().map((n): Event => [`pod ${n} is replaced`, (world) => world.restartPod(n)]),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(fc.constantFrom(...frozen), fc.boolean())
+      .map(
+        ([template, hasDeployment]): Event => [
+          `a pod with frozen content is created: ${template} (Deployment: ${hasDeployment})`,
+          (world) => world.deployFrozen(template, hasDeployment),
+        ],
+      ),
+  },
+  happens(2, 'the operator works, but the node does not', (world) => world.settle(true, false)),
+  happens(1, 'the node works', (world) => world.nodeWorks()),
   happens(4, 'the operator works, but does not publish bundles', (world) => world.settle(false)),
   {
     weight: 1,
@@ -256,7 +300,7 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc
-      .constantFrom(0, hours(25))
+      .constantFrom(0, hours(25), -minutes(2), -hours(1))
       .map((ms): Event => [`the operator's clock is ${ms} ms ahead`, (world) => world.setOperatorClock(ms)]),
   },
   happens(1, 'every root expires while the operator is down', (world) => world.tick(years(11))),
@@ -283,9 +327,11 @@ const events: fc.Arbitrary<Event> = fc.oneof(
 const lags = fc.array(fc.nat({ max: minutes(3) - 1 }), { minLength: 1, maxLength: 4 });
 const histories = fc.array(events, { minLength: 25, maxLength: 50, size: 'max' });
 const approvals = fc.constantFrom('Automatic', 'Manual');
+/** How a rotation handles pods that load nothing while they run. */
+const evidence = [{}, { podEvidence: true }, { podEvidence: true, restartWorkloads: true }];
 type RotationSpec = MtlsAuthority['spec']['rotation'];
 
-const runs = historyRuns('ROTATION_RUNS', 40);
+const runs = historyRuns('ROTATION_RUNS', 32);
 
 // A Reflector pauses after an error: the mocked clock of the world ends the pause.
 before(() => mock.timers.enable({ apis: ['setTimeout'] }));
@@ -314,34 +360,38 @@ describe('7. A rotation of the root', () => {
   // Longer: ROTATION_RUNS=5000 npm test -- unit/controllers/rotation-safety
   test('breaks no connection and completes, whatever is requested, configured, lost or crashes', async (t) => {
     const seen = new Map<string, number>();
-    let [ended, inPods] = [0, 0];
+    let [ended, inPods, restarts] = [0, 0, 0];
     await fc.assert(
       fc.asyncProperty(
         lags,
         histories.map(named),
         approvals,
         fc.constantFrom(1, 100),
-        async (podLags, history, approval, pace) => {
+        fc.constantFrom(...evidence),
+        async (podLags, history, approval, pace, forPods) => {
           const spec = {
             approval,
             propagationDelay: '3m',
             clusterTrustBundleDelay: '7m',
             reissuesPerSecond: pace,
+            ...forPods,
           } as const;
-          const world = await play(spec, podLags, history);
-          await comesToAnEnd(world);
+          const world = await play(spec, podLags, [withCertificates, ...history]);
+          await comesToAnEnd(world, forPods.restartWorkloads);
           await world.end();
           for (const phase of world.seen) seen.set(phase, (seen.get(phase) ?? 0) + 1);
           ended += world.rotationsEnded;
           inPods += world.podCertificates;
+          restarts += world.restarts;
         },
       ),
       runs,
     );
     t.diagnostic(
-      `${runs.numRuns} histories, ${ended} rotations ended, ${inPods} certificates of pods; histories with a phase: ${JSON.stringify([...seen])}`,
+      `${runs.numRuns} histories, ${ended} rotations ended, ${inPods} certificates of pods, ${restarts} restarts; histories with a phase: ${JSON.stringify([...seen])}`,
     );
     assert.ok(inPods > 0, 'no pod got a certificate');
+    assert.ok(restarts > 0, 'no workload was restarted');
     for (const phase of [/^Distributing$/, /^Switching$/, /^Draining$/, /^Retiring$/, /aborting$/]) {
       assert.ok(
         [...seen.keys()].some((one) => phase.test(one)),
@@ -452,10 +502,8 @@ describe('7. A rotation of the root', () => {
   const podGetsCertificate: Event = [
     'a pod gets a certificate',
     async (world) => {
-      for (let attempt = 0; attempt < 3; attempt += 1) {
-        world.requestPodCertificate('a');
-        await world.reconcileAuthority();
-      }
+      await world.deploy('certificate', true);
+      await getsCertificates(world);
     },
   ];
   const untilDraining: readonly Event[] = [
@@ -470,7 +518,7 @@ describe('7. A rotation of the root', () => {
 
   test('keeps the old root until the certificates that it has issued to pods have expired', async () => {
     const world = await play(inPods, [0], untilDraining);
-    assert.deepEqual([world.podCertificates, world.status.rotation?.phase], [1, 'Draining']);
+    assert.equal(world.status.rotation?.phase, 'Draining');
     world.tick(hours(23));
     await world.settle();
     assert.equal(world.status.rotation?.phase, 'Draining');
@@ -501,9 +549,121 @@ describe('7. A rotation of the root', () => {
     const aMinute: Event = ['a minute passes', (world) => world.tick(minutes(1))];
     await assert.rejects(
       play(inPods, [0], [...untilDraining, skip, works, aMinute]),
-      /does not trust what the pod with podCertificate a shows/,
+      /does not trust what the pod with podCertificate .* shows/,
     );
   });
+
+  const works: Event = ['the operator works', (world) => world.settle()];
+  const passes = (ms: number): Event => [`${ms} ms pass`, (world) => world.tick(ms)];
+  const rotate: Event = ['rotate-root', (world) => world.annotate('rotateRoot', 'now')];
+  const untilPhase = (phase: string): Event => [
+    `until ${phase}`,
+    async (world) => {
+      for (let round = 0; round < 20 && world.status.rotation?.phase !== phase; round += 1) {
+        await world.reconcileAuthority();
+        if (world.status.rotation?.phase === phase) break;
+        await world.settle();
+        if (world.status.rotation?.phase !== phase) world.tick(minutes(1));
+      }
+    },
+  ];
+  const aWhile = Array.from({ length: 15 }, () => [works, passes(minutes(1))]).flat();
+
+  test('does not release a pod with a certificate of the old root because the clock of the operator was behind', async () => {
+    const history: readonly Event[] = [
+      rotate,
+      works,
+      passes(hours(2)),
+      ['a pod is created', (world) => world.deploy('certificate', true)],
+      works,
+      passes(minutes(6)),
+      ['the clock is behind', (world) => world.setOperatorClock(-hours(1))],
+      ['approve', (world) => world.annotate('approveRotation', world.status.rotation?.id ?? 'none')],
+      untilPhase('Draining'),
+      ['the clock is right', (world) => world.setOperatorClock(0)],
+      ...aWhile,
+    ];
+    const world = await play({ ...inPods, approval: 'Manual', podEvidence: true }, [0], history);
+    assert.equal(world.status.rotation?.phase, 'Draining');
+  });
+
+  test('does not release a pod that got its last certificate from a leader that was paused', async () => {
+    const refresh: Event = ['kubelet restarts', (world) => world.refreshPod(0)];
+    const history: readonly Event[] = [
+      ['a pod is created', (world) => world.deploy('certificate', true)],
+      works,
+      rotate,
+      works,
+      passes(1000),
+      works,
+      passes(minutes(8)),
+      works,
+      passes(1000),
+      refresh,
+      works,
+      passes(1000),
+      ['another replica leads', (world) => world.start()],
+      ['abort', abort],
+      works,
+      refresh,
+      works,
+      passes(1000),
+      refresh,
+      ['a leader that was paused answers', (world) => world.formerSigns()],
+      ...aWhile,
+    ];
+    const world = await play({ ...inPods, podEvidence: true }, [0], history);
+    assert.deepEqual([world.podCertificates, world.status.rotation?.phase], [4, 'Draining']);
+  });
+
+  test('does not release a pod that started when its node had the content of a deleted Secret', async () => {
+    const history: readonly Event[] = [
+      rotate,
+      works,
+      ['a Secret is deleted', (world) => world.deleteSecret('shop', 'c1-server-tls')],
+      works,
+      passes(2000),
+      ['a pod is created', (world) => world.deploy('subPath', true)],
+      ...aWhile,
+    ];
+    await play({ ...inPods, podEvidence: true }, [minutes(2)], history);
+  });
+
+  for (const [phase, template] of [
+    ['Distributing', 'subPath'],
+    ['Draining', 'variables'],
+    ['Draining', 'certificate'],
+  ] as const) {
+    test(`breaks connections if pods (${template}) are released in ${phase} too early: the property detects it`, async () => {
+      const release: Event = [
+        'pods are released',
+        async (world) => {
+          if (world.status.rotation?.phase === phase) await world.releasePods();
+        },
+      ];
+      const works: Event = ['the operator works', (world) => world.settle()];
+      const aMinute: Event = ['a minute passes', (world) => world.tick(minutes(1))];
+      const deploy: Event = ['a pod is created', (world) => world.deploy(template, true)];
+      const rotate: Event = ['rotate-root', (world) => world.annotate('rotateRoot', 'now')];
+      // Until Draining, a person restarts the pods that a phase waits for.
+      const restart: Event = [
+        'pods are restarted',
+        async (world) => {
+          const isFrozen = phase === 'Draining' && template !== 'certificate';
+          if (isFrozen && world.status.rotation?.phase === 'Distributing') await world.restartByHand(true);
+        },
+      ];
+      const rounds = (before: Event) => Array.from({ length: 30 }, () => [works, aMinute, before]).flat();
+      const withEvidence = { ...inPods, podEvidence: true };
+      await play(withEvidence, [0], [deploy, rotate, ...rounds(restart)]);
+      const early = [
+        deploy,
+        rotate,
+        ...rounds(restart).flatMap((event) => (event === aMinute ? [release, aMinute] : [event])),
+      ];
+      await assert.rejects(play(withEvidence, [0], early), /does not trust what/);
+    });
+  }
 
   test('breaks connections if it does not wait for the pods: the property detects it', async () => {
     const spec = {
@@ -522,7 +682,7 @@ describe('7. A rotation of the root', () => {
 });
 
 /** After all faults have ended: the operator works, time passes, and everything settles and stays unchanged. */
-async function comesToAnEnd(world: RotationWorld): Promise<void> {
+async function comesToAnEnd(world: RotationWorld, restartsWorkloads = false): Promise<void> {
   world.restoreClock();
   await world.changeSource(undefined);
   // The operator pauses for at most ten minutes after a failure, so it is idle after two rounds without a write.
@@ -536,7 +696,10 @@ async function comesToAnEnd(world: RotationWorld): Promise<void> {
     }
     // A rotation waits for a Secret that was lost while no root could sign, until its certificate has expired.
     quietRounds = world.writes === writesBefore ? quietRounds + 1 : 0;
-    const isForPods = rotation?.blockers?.some((blocker) => blocker.includes('has issued to pods')) === true;
+    const waitsFor = (what: string) => rotation?.blockers?.some((blocker) => blocker.includes(what)) === true;
+    const isForPods = waitsFor('has issued to pods');
+    // The operator restarts the pods of Deployments itself.
+    if (round >= 3 && waitsFor('pods to restart')) await world.restartByHand(!restartsWorkloads);
     world.tick(round >= 20 ? days(10) : isForPods ? hours(25) : minutes(quietRounds === 0 ? 4 : 11));
   }
   const { activeRoot, rotation, conditions, roots } = world.status;

@@ -16,6 +16,8 @@ import {
   keyOf,
   type MergePatch,
   namespaces as namespaceResource,
+  type PodCertificateRequest,
+  pods as podResource,
   type Resource,
   type Secret,
   secrets as secretResource,
@@ -24,17 +26,15 @@ import { encoded } from '../../../../src/pki/asn1/der.ts';
 import {
   anchorId,
   type Certificate,
-  commonValidity,
   inspectIssuer,
   isSignedBy,
   PkiError,
   parseCertificates,
   parsePrivateKey,
   parseTrustAnchors,
-  pathOf,
 } from '../../../../src/pki/index.ts';
 import { parseCertificate } from '../../../../src/pki/x509/certificate.ts';
-import { parsePodLeaves, recordedUntil } from '../../../../src/plan/index.ts';
+import { parsePodLeaves } from '../../../../src/plan/index.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { encodedRoot } from '../../../support/fixtures/roots.ts';
@@ -42,6 +42,7 @@ import { now } from '../../../support/fixtures/times.ts';
 import { makeCa } from '../../../support/roots/make.ts';
 import { type TestIssuer, withSigner } from '../../../support/sign.ts';
 import { Crash, MemoryApi } from './memory-api.ts';
+import { type TemplateName, WorldNode } from './world-node.ts';
 import { type Loaded, WorldPods } from './world-pods.ts';
 import { type Interruption, WorldProcess } from './world-process.ts';
 
@@ -53,7 +54,8 @@ const noAnswer = new KubeError('Network', 'no answer');
 /** Kubelet caches a ClusterTrustBundle: pods get it within seven minutes, everything else within three. */
 const clusterTrustBundleLag = 7 / 3;
 
-const dayMs = 24 * 3_600_000;
+/** How long a write of a leader that was paused may be under way, as long as the API server lets a request live. */
+const fencedMs = 180_000;
 
 /** The namespaces that are created and deleted, apart from those of the certificates and of the operator. */
 export const passing = ['edge', 'web'] as const;
@@ -74,8 +76,6 @@ export class RotationWorld {
   readonly api = new MemoryApi();
   readonly seen = new Set<string>();
   rotationsEnded = 0;
-  /** How many certificates pods have got without a Secret. */
-  podCertificates = 0;
   /** Failures that must never happen. */
   readonly failures: string[] = [];
   writes = 0;
@@ -86,9 +86,17 @@ export class RotationWorld {
   #latestMs = 0;
   #monotonicMs = 0;
   readonly #pods: WorldPods;
+  readonly #node: WorldNode;
+  readonly #hasEvidence: boolean;
   readonly #roots = new Map<string, Certificate>();
   /** The contents of each Secret and published bundle, oldest first. */
   readonly #history = new Map<string, KubeObject[]>();
+  /** The same contents, and since when each is stored. */
+  readonly #stages = new Map<
+    string,
+    { readonly atMs: number; readonly content: Loaded; readonly isPutBack: boolean }[]
+  >();
+  #isPuttingBack = false;
   readonly #loaded = new Map<string, Loaded>();
   /** How often a certificate was issued for the same request of a user. */
   readonly #answers = new Map<string, number>();
@@ -96,30 +104,45 @@ export class RotationWorld {
   #leader: WorldProcess | undefined;
   /** The process that led before. */
   #former: WorldProcess | undefined;
+  #formerSinceMs = 0;
   /** A replica that has run for a while, and does not lead. */
   #standby: WorldProcess | undefined;
   #certificates = 0;
   #requests = 0;
 
   /** @param lags how long each pod takes to load a change, in milliseconds; used in turn */
-  private constructor(lags: readonly number[]) {
+  private constructor(lags: readonly number[], hasEvidence: boolean) {
+    this.#hasEvidence = hasEvidence;
     const lagOf = (mount: string, count: number): number => {
       const lagMs = lags[count % lags.length] ?? 0;
       return mount.startsWith('clustertrustbundles') ? lagMs * clusterTrustBundleLag : lagMs;
     };
     this.#pods = new WorldPods(lagOf, () => this.assertConnected());
+    this.api.clock = () => new Date(this.#wallMs);
+    this.api.validate = (plural, object) => (plural === 'podcertificaterequests' ? this.#problemOf(object) : undefined);
+    let starts = 0;
+    this.#node = new WorldNode({
+      api: this.api,
+      pods: this.#pods,
+      nowMs: () => this.#wallMs,
+      monotonicMs: () => this.#monotonicMs,
+      contentAt: (mount, isRestarted) =>
+        this.#contentAt(mount, this.#monotonicMs - lagOf(mount, (starts += 1)), isRestarted),
+      certificateIn: (chain) => ({ ...issuedFrom(chain, this.#roots), trusted: new Map(), isPodCertificate: true }),
+    });
     this.api.subscribe((plural, before, after) => this.#changed(plural, before, after));
   }
 
   static async create(rotation: MtlsAuthority['spec']['rotation'], lags: readonly number[]): Promise<RotationWorld> {
-    const world = new RotationWorld(lags);
+    const world = new RotationWorld(lags, rotation.podEvidence === true);
     const additional = [{ configMap: { name: sourceRef.name, key: 'ca.crt' } }];
     const trustBundle = {
       configMap: { name: 'mtls-trust', namespaceSelector: {} },
       clusterTrustBundle: true,
       additional,
     };
-    const spec = { ...authority().spec, rotation, trustBundle };
+    const podCertificates = { keyTypes: ['ECDSAP256'], maxDuration: '24h' };
+    const spec = { ...authority().spec, rotation, trustBundle, podCertificates };
     const kinds = { apiVersion, kind: 'MtlsAuthority' } as const;
     for (const name of [operatorNamespace, 'shop']) await world.api.create(namespaceResource, { metadata: { name } });
     await world.api.create(authorityResource, { ...kinds, metadata: { name: 'default' }, spec } as never);
@@ -147,12 +170,17 @@ export class RotationWorld {
     this.#pods.dropExpired(this.#wallMs);
   }
 
+  /**
+   * Sets all clocks. With podEvidence, only forward: the starts of containers and the writes of objects are dated by the clocks of
+   * the node and of the API server, which may differ by less than the propagationDelay.
+   */
   setClock(byMs: number): void {
+    if (this.#hasEvidence && byMs < 0) return;
     this.#wallMs += byMs;
     this.#pods.dropExpired(this.#wallMs);
   }
 
-  /** Sets the operator's clock ahead of all others. */
+  /** Sets the operator's clock ahead of all others, or (a negative number) behind them. */
   setOperatorClock(aheadMs: number): void {
     this.#aheadMs = aheadMs;
   }
@@ -160,37 +188,77 @@ export class RotationWorld {
   /** Sets all clocks to the latest time that the operator has seen, so that every root is valid that was created at that time. */
   restoreClock(): void {
     this.#aheadMs = 0;
-    this.#wallMs = this.#latestMs;
+    // See setClock.
+    this.#wallMs = this.#hasEvidence ? Math.max(this.#wallMs, this.#latestMs) : this.#latestMs;
     this.#pods.dropExpired(this.#wallMs);
   }
 
-  /**
-   * Kubelet requests a certificate for a pod. The leader signs it if the records allow it, as the controller of pods does.
-   * Otherwise it requests a longer record. Kubelet asks again later.
-   * @param signer `former`: the process that led before. It was paused, and signs with what it knew then
-   */
-  requestPodCertificate(pod: string, signer: 'leader' | 'former' = 'leader'): void {
-    const process = signer === 'leader' ? this.#leader : this.#former;
-    const { authorityStates } = process?.replica ?? {};
-    const state = authorityStates?.get('default');
-    const issuer = authorityStates?.material('default')?.issuer?.root;
-    if (process === undefined || state?.state !== 'ready' || issuer === undefined) return;
-    // The API server refuses a certificate that is not valid yet.
-    if (this.#aheadMs > 0) return;
-    const root = anchorId(issuer.anchor);
-    const lifetimeMs = Math.min(dayMs, state.longestPodLifetimeMs ?? dayMs);
-    const notAfterMs = Math.min(this.#wallMs + lifetimeMs, commonValidity(pathOf(issuer)).notAfter.getTime());
-    if (notAfterMs <= this.#wallMs) return;
-    const notAfter = new Date(notAfterMs);
-    const until = recordedUntil(state.podLeaves, root);
-    if (until === undefined || until < notAfter) {
-      process.reconcilers.podLeafRequests.request('default', root, notAfter);
-      return;
-    }
-    this.podCertificates += 1;
-    const content = { root, notAfterMs, trusted: new Map<string, number>(), isPodCertificate: true } as const;
-    this.#pods.changed(`podCertificate ${pod}`, 'shop', content, this.#monotonicMs);
+  /** Creates an application whose pod loads nothing while it runs, or gets certificates without a Secret. */
+  async deploy(template: TemplateName, hasDeployment: boolean): Promise<void> {
+    await this.#node.deploy(`${template.replaceAll(' ', '-').toLowerCase()}-${hasDeployment}`, template, hasDeployment);
     this.assertConnected();
+  }
+
+  /** As `deploy`, in a history with podEvidence. Without it, a rotation does not wait for such a pod. */
+  async deployFrozen(template: TemplateName, hasDeployment: boolean): Promise<void> {
+    if (this.#hasEvidence) await this.deploy(template, hasDeployment);
+  }
+
+  /** The pod of an application is replaced. Nothing happens if there is none. */
+  async restartPod(choice: number): Promise<void> {
+    const { apps } = this.#node;
+    await this.#node.restart(apps[choice % Math.max(1, apps.length)] ?? '');
+    this.assertConnected();
+  }
+
+  /** Users mark all pods as restarted by the operator in the present phase, which is not true. */
+  async releasePods(): Promise<void> {
+    const { id, phase } = this.status.rotation ?? {};
+    const metadata = { annotations: { [annotations.restartedFor]: `default/${id}/${phase}` } };
+    for (const pod of this.api.all('pods')) await this.api.patchByHand(podResource, pod.metadata, { metadata });
+  }
+
+  /** A person restarts the pods that the operator cannot restart, or all pods. */
+  async restartByHand(isAll: boolean): Promise<void> {
+    for (const name of this.#node.apps) if (isAll || this.#node.needsPerson(name)) await this.#node.restart(name);
+    this.assertConnected();
+  }
+
+  /** Kubelet requests the certificates of a pod again, as after its restart. */
+  async refreshPod(choice: number): Promise<void> {
+    const { apps } = this.#node;
+    await this.#node.refresh(apps[choice % Math.max(1, apps.length)] ?? '');
+  }
+
+  /** Kubelet and the controller of Deployments work. */
+  async nodeWorks(): Promise<void> {
+    await this.#node.work();
+    this.assertConnected();
+  }
+
+  /**
+   * The process that led before was paused. Now it continues, and answers the requests of pods with what it knew. With podEvidence, its
+   * writes arrive within the propagationDelay: a pod that gets a certificate of an earlier root later than that is not covered.
+   */
+  async formerSigns(): Promise<void> {
+    const former = this.#former;
+    const isLate = this.#monotonicMs - this.#formerSinceMs >= fencedMs;
+    if (former === undefined || former.hasEnded || former.isReconciling || (this.#hasEvidence && isLate)) return;
+    await former.deliver('podcertificaterequests');
+    for (const key of this.#node.waiting()) {
+      await this.#attempt(() => former.reconcile(({ pods }, signal) => pods.reconcile(key, { signal })));
+    }
+    this.assertConnected();
+  }
+
+  /** How many certificates pods have got without a Secret. */
+  get podCertificates(): number {
+    return this.#node.issued;
+  }
+
+  /** How often the operator has restarted a Deployment. */
+  get restarts(): number {
+    return this.#node.restarts;
   }
 
   async annotate(verb: Verb, value: string): Promise<void> {
@@ -288,7 +356,9 @@ export class RotationWorld {
     if (live === undefined) return;
     const { data, spec } = old as { data?: object; spec?: object };
     const patch = { ...(data === undefined ? {} : { data }), ...(spec === undefined ? {} : { spec }) };
+    this.#isPuttingBack = true;
     await this.api.byHand(() => this.api.mergePatch(resource, old.metadata, patch as MergePatch<KubeObject>));
+    this.#isPuttingBack = false;
   }
 
   /** Deletes a Secret or published bundle, and creates it again at once, as the restore of a backup does. */
@@ -367,11 +437,12 @@ export class RotationWorld {
   }
 
   async #leads(heir: WorldProcess): Promise<void> {
+    await this.#former?.end();
     const before = this.#leader;
     this.#leader = heir;
     this.#former = before;
+    this.#formerSinceMs = this.#monotonicMs;
     if (before !== undefined) before.isSuperseded = true;
-    if (before?.isReconciling === false) await before.end();
     await heir.lead();
   }
 
@@ -392,8 +463,7 @@ export class RotationWorld {
 
   /** Ends all processes. */
   async end(): Promise<void> {
-    await this.#leader?.end();
-    await this.#standby?.end();
+    for (const process of [this.#leader, this.#former, this.#standby]) await process?.end();
   }
 
   /** Delivers all changes to the watches of every process, of all kinds or of one. */
@@ -433,11 +503,21 @@ export class RotationWorld {
     }
   }
 
+  /** Reconciles every request of a pod once. */
+  async reconcilePods(interruption?: Interruption): Promise<void> {
+    const interrupted = onceOnly(interruption);
+    await this.deliver('podcertificaterequests');
+    for (const key of this.#node.waiting()) {
+      await this.#run(({ pods }, signal) => pods.reconcile(key, { signal }), interrupted());
+    }
+  }
+
   /**
    * The operator works until it has nothing left to do.
    * @param publishes false: it does not reconcile published bundles
+   * @param nodeWorks false: no container starts, and kubelet requests nothing
    */
-  async settle(publishes = true): Promise<void> {
+  async settle(publishes = true, nodeWorks = true): Promise<void> {
     for (let round = 0, before = -1; round < 4 && this.writes !== before; round += 1) {
       before = this.writes;
       await this.deliver();
@@ -445,6 +525,8 @@ export class RotationWorld {
       if (publishes) await this.reconcileTrust();
       await this.deliver();
       await this.reconcileCertificates();
+      if (nodeWorks) await this.nodeWorks();
+      await this.reconcilePods();
     }
   }
 
@@ -516,18 +598,43 @@ export class RotationWorld {
   }
 
   async #run(work: Parameters<WorldProcess['reconcile']>[0], interruption?: Interruption): Promise<void> {
-    const process = this.#leader;
     try {
-      await process?.reconcile(work, interruption);
+      await this.#attempt(async () => this.#leader?.reconcile(work, interruption));
+    } finally {
+      if (this.#leader?.hasEnded !== false) await this.start();
+      this.assertConnected();
+    }
+  }
+
+  async #attempt(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
     } catch (error) {
       // The controller retries after a conflict, and after the clock was set to a time at which the root is not valid.
       const isExpected = isKubeError(error) || (error instanceof PkiError && error.code === 'IssuerRefuses');
       if (!isExpected && !(error instanceof Crash)) throw error;
-    } finally {
-      if (process !== this.#leader) await process?.end();
-      if (this.#leader?.hasEnded !== false) await this.start();
-      this.assertConnected();
     }
+  }
+
+  /**
+   * What a node had of an object at a time, or the first content of a newer object. Undefined if the object is gone. A pod that the
+   * operator has restarted does not read content that was put back: the operator does not restart its workload again in this phase.
+   */
+  #contentAt(mount: string, atMs: number, isRestarted: boolean): Loaded | undefined {
+    const resource = resourceOf(mount);
+    const all = this.#stages.get(mount) ?? [];
+    const live = this.api.all(resource?.plural ?? '').some(({ metadata }) => mount.endsWith(` ${keyOf(metadata)}`));
+    if (!live || (isRestarted && all.at(-1)?.isPutBack === true)) return undefined;
+    const stages = all.filter(({ isPutBack }) => !isRestarted || !isPutBack);
+    return (stages.findLast((stage) => stage.atMs <= atMs) ?? stages[0])?.content;
+  }
+
+  /** As the API server, for an issued certificate: it is valid since less than five minutes, and for an hour. */
+  #problemOf({ status }: PodCertificateRequest): string | undefined {
+    if (status?.notBefore === undefined || status.notAfter === undefined) return undefined;
+    const [notBeforeMs, notAfterMs] = [Date.parse(status.notBefore), Date.parse(status.notAfter)];
+    if (Math.abs(notBeforeMs - this.#wallMs) > 300_000) return 'notBefore';
+    return notAfterMs - notBeforeMs < 3_600_000 ? 'notAfter' : undefined;
   }
 
   /** A request of a user is answered once. Records a failure if it is answered a second time. */
@@ -553,6 +660,8 @@ export class RotationWorld {
     const [last] = contents.slice(-1);
     if (last !== undefined && this.contentOf(last) === this.contentOf(after)) return;
     this.#history.set(mount, [...contents, after]);
+    const stage = { atMs: this.#monotonicMs, content: this.contentOf(after), isPutBack: this.#isPuttingBack };
+    this.#stages.set(mount, [...(this.#stages.get(mount) ?? []), stage]);
     if (this.#isTerminating(namespace)) return;
     this.#pods.changed(mount, namespace, this.contentOf(after), this.#monotonicMs);
   }
@@ -594,8 +703,16 @@ function loadedFrom(object: Mounted, roots: ReadonlyMap<string, Certificate>): L
   const pem = isSecret ? dataText(object, secretKeys.bundle) : (data[secretKeys.bundle] ?? spec?.trustBundle ?? '');
   const trusted = new Map(parseCertificates(pem).map((one) => [anchorId(one), one.notAfter.getTime()]));
   if (!isSecret) return { trusted };
-  const chain = parseCertificates(dataText(object, secretKeys.certificate));
+  return { ...issuedFrom(dataText(object, secretKeys.certificate), roots), trusted };
+}
+
+/** The root of a certificate, and when the certificate expires. */
+function issuedFrom(
+  pem: string,
+  roots: ReadonlyMap<string, Certificate>,
+): Pick<Loaded, 'root'> & { notAfterMs: number } {
+  const chain = parseCertificates(pem);
   const [leaf, top] = [chain[0], chain.at(-1)];
   const signer = [...roots.values()].find((root) => top !== undefined && isSignedBy(top, root));
-  return { root: signer && anchorId(signer), notAfterMs: leaf?.notAfter.getTime() ?? 0, trusted };
+  return { root: signer && anchorId(signer), notAfterMs: leaf?.notAfter.getTime() ?? 0 };
 }

@@ -43,15 +43,35 @@ export class WorldPods {
     else this.#pods.set(mount, { namespace, lagMs: this.#lagOf(mount, this.#pods.size), loaded: content, coming: [] });
   }
 
+  /** A container starts with content that it does not read again. */
+  freeze(mount: string, namespace: string, content: Loaded): void {
+    this.#pods.set(mount, { namespace, lagMs: 0, loaded: content, coming: [] });
+  }
+
+  has = (mount: string): boolean => this.#pods.has(mount);
+
+  /** Pods end. */
+  end(isEnding: (mount: string) => boolean): void {
+    for (const mount of [...this.#pods.keys()].filter(isEnding)) this.#pods.delete(mount);
+  }
+
   /** Forgets the pods of a deleted namespace. */
   forget(namespace: string): void {
     for (const [mount, pod] of this.#pods) if (pod.namespace === namespace) this.#pods.delete(mount);
   }
 
-  /** kubelet requests another certificate when the one in a podCertificate volume has expired, even if the clock is then set back. */
+  /**
+   * A pod whose podCertificate has expired loads the next one, or shows none until kubelet has it, even if the clock is then set
+   * back.
+   */
   dropExpired(wallMs: number): void {
-    for (const [mount, { loaded }] of this.#pods) {
-      if (loaded.isPodCertificate === true && (loaded.notAfterMs ?? 0) <= wallMs) this.#pods.delete(mount);
+    const isExpired = ({ isPodCertificate, notAfterMs = 0 }: Loaded) =>
+      isPodCertificate === true && notAfterMs <= wallMs;
+    for (const [mount, pod] of this.#pods) {
+      if (!isExpired(pod.loaded)) continue;
+      const next = pod.coming.findLast(({ content }) => !isExpired(content));
+      if (next === undefined) this.#pods.delete(mount);
+      else [pod.loaded, pod.coming] = [next.content, []];
     }
   }
 

@@ -31,7 +31,7 @@ interface ProcessOptions {
   readonly queues?: Queues;
 }
 
-const isWrite = (request: string): boolean => /^(create|mergePatch|delete) /.test(request);
+const isWrite = (request: string): boolean => /^(create|mergePatch|replace|delete) /.test(request);
 
 /** Longer than a Reflector pauses after its first errors. */
 const reflectorPauseMs = 10_000;
@@ -71,12 +71,14 @@ export class WorldProcess {
     this.#memory.serverTime = serverTime;
     this.#memory.onRequest = (request, moment) => this.#onRequest(request, moment);
     const { client } = this.#memory;
-    this.replica = new Replica({ client, namespace, log: silentLog, now, monotonicMs });
+    const forPods = { podCertificates: true, podEvidence: true };
+    this.replica = new Replica({ client, namespace, log: silentLog, now, monotonicMs, ...forPods });
     this.#options = {
       client,
       namespace,
       replica: this.replica,
       rsaKeyWorkers: 1,
+      restartWorkloads: true,
       recorder: { record: () => undefined },
       observer: {
         onIssued: (_, reason) => onIssued(reason),
