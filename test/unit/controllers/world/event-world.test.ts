@@ -9,7 +9,17 @@ import { configMaps, namespaces, secrets } from '../../../../src/kube/index.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 import { minutes } from '../../../support/fixtures/times.ts';
 import { historyRuns } from '../../../support/runs.ts';
-import { authorityNames, EventWorld, grant, names, sourceRef, tenants } from './event-world.ts';
+import {
+  authorityNames,
+  EventWorld,
+  forPods,
+  grant,
+  names,
+  podKeyTypes,
+  podNames,
+  sourceRef,
+  tenants,
+} from './event-world.ts';
 
 // Timers are mocked: WorldProcess ends the pauses of Reflectors.
 before(() => mock.timers.enable({ apis: ['setTimeout'] }));
@@ -19,6 +29,7 @@ type Event = readonly [what: string, act: (world: EventWorld) => unknown];
 type Spec = Partial<MtlsCertificate['spec']>;
 
 const refs = fc.record({ namespace: fc.constantFrom(...tenants), name: fc.constantFrom(...names) });
+const podRefs = fc.record({ namespace: fc.constantFrom(...tenants), name: fc.constantFrom(...podNames) });
 const tokens = fc.nat({ max: 1000 }).map((n) => `t${n}`);
 
 const specs = fc.constantFrom<Spec>(
@@ -137,11 +148,41 @@ const acts: fc.Arbitrary<Event> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
-      .constantFrom<object>({ issuance: grant }, { issuance: null }, { trustDomain: 'x' })
+      .constantFrom<object>(
+        { issuance: grant },
+        { issuance: null },
+        { trustDomain: 'x' },
+        { podCertificates: null },
+        { podCertificates: { ...forPods, keyTypes: [...podKeyTypes] } },
+        { podCertificates: { ...forPods, namespaceSelector: { matchLabels: { team: 'edge' } } } },
+        { podCertificates: { ...forPods, namespaceSelector: null } },
+      )
       .map(
         (spec): Event => [
           `change authority default: ${JSON.stringify(spec)}`,
           (world) => world.patch(authorities, { name: 'default' }, { spec }),
+        ],
+      ),
+  },
+  {
+    weight: 9,
+    arbitrary: fc
+      .tuple(podRefs, fc.constantFrom('default', ...authorityNames), fc.constantFrom('ECDSAP256', ...podKeyTypes))
+      .map(
+        ([ref, name, keyType]): Event => [
+          `pod ${ref.namespace}/${ref.name} requests a certificate of ${name} (${keyType})`,
+          (world) => world.requestPodCertificate(ref, name, keyType),
+        ],
+      ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(fc.constantFrom(...tenants), fc.boolean())
+      .map(
+        ([namespace, isSelecting]): Event => [
+          `Service ${namespace}/a selects pods: ${isSelecting}`,
+          (world) => world.changeService(namespace, isSelecting),
         ],
       ),
   },
@@ -219,7 +260,10 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
-      .tuple(fc.constantFrom('secrets', 'mtlscertificates', 'mtlsauthorities', 'configmaps'), fc.boolean())
+      .tuple(
+        fc.constantFrom('secrets', 'mtlscertificates', 'mtlsauthorities', 'configmaps', 'podcertificaterequests'),
+        fc.boolean(),
+      )
       .map(
         ([plural, isGone]): Event => [
           `the watch of ${plural} is cut${isGone ? ', and cannot be resumed' : ''}`,
@@ -242,10 +286,20 @@ const named = (history: readonly Event[]): readonly Event[] =>
 
 const runs = historyRuns('EVENT_RUNS', 60);
 
+/**
+ * The answers that no event or timer has led to. The operator does not watch Services: a request that waits for one is planned
+ * again after two minutes at most.
+ */
+async function lateAnswers(world: EventWorld): Promise<string[]> {
+  const written = (await world.reconcilePods()).filter((one) => !one.includes('/serving-'));
+  await world.pass(minutes(2) + 1000);
+  return [...written, ...(await world.reconcilePods())];
+}
+
 describe('no object waits for an event that never comes', () => {
   // Longer: EVENT_RUNS=2000 npm test -- unit event-world
   test('after every event is handled, a reconcile of every object writes nothing', async (t) => {
-    let reconciles = 0;
+    let [reconciles, answers] = [0, 0];
     await fc.assert(
       fc.asyncProperty(
         fc.array(events, { minLength: 5, maxLength: 30 }).map(named),
@@ -262,6 +316,8 @@ describe('no object waits for an event that never comes', () => {
             const isExpected = world.isRotating ? /^(secrets mtls-operator\/|mtlsauthorities )/ : /^$/;
             const written = (await world.reconcileAll()).filter((one) => !isExpected.test(one));
             assert.deepEqual(written, [], world.errors.slice(-5).join('\n'));
+            assert.deepEqual(await lateAnswers(world), [], world.errors.slice(-5).join('\n'));
+            answers += world.answers;
             reconciles += world.reconciles;
           } finally {
             await world.end();
@@ -270,7 +326,7 @@ describe('no object waits for an event that never comes', () => {
       ),
       runs,
     );
-    t.diagnostic(`${runs.numRuns} histories, ${reconciles} reconciles`);
+    t.diagnostic(`${runs.numRuns} histories, ${reconciles} reconciles, ${answers} answers to pods`);
   });
 
   test('a rotation ends as soon as usual if the clock was set back while it ran', async () => {
@@ -287,6 +343,61 @@ describe('no object waits for an event that never comes', () => {
       }
     }
   });
+
+  const namedPod = { namespace: 'shop', name: 'named' };
+  const plainPod = { namespace: 'shop', name: 'plain' };
+  const isNext = { podCertificates: { ...forPods, namespaceSelector: { matchLabels: { team: 'edge' } } } };
+  const changeSpec = (spec: object) => (world: EventWorld) => world.patch(authorities, { name: 'default' }, { spec });
+  const label = (world: EventWorld) =>
+    world.patch(namespaces, { name: 'shop' }, { metadata: { labels: { team: 'edge' } } });
+  /** What a request waits for, what ends the wait, and after which time it has its answer. */
+  const waits: Readonly<
+    Record<string, readonly [ref: typeof plainPod, before: Event[1], event: Event[1], withinMs?: number]>
+  > = {
+    'the signer': [plainPod, changeSpec({ podCertificates: null }), changeSpec({ podCertificates: forPods })],
+    'its type of key': [
+      plainPod,
+      changeSpec({ podCertificates: { ...forPods, keyTypes: ['ED25519'] } }),
+      changeSpec({ podCertificates: forPods }),
+    ],
+    'labels of its namespace that select it': [plainPod, changeSpec(isNext), label],
+    'labels of its namespace that select a grant': [namedPod, () => Promise.resolve(), label],
+    'a grant': [
+      namedPod,
+      () => Promise.resolve(),
+      changeSpec({ issuance: { allow: [{ namespaceSelector: {}, dnsNames: ['*.example.com'] }] } }),
+    ],
+    'a root': [
+      plainPod,
+      (world) => world.damageRoot(),
+      (world) => world.delete(secrets, { namespace: 'mtls-operator', name: 'root-default' }),
+      15_000,
+    ],
+    'a Service': [
+      { namespace: 'shop', name: 'serving' },
+      () => Promise.resolve(),
+      (world) => world.changeService('shop', true),
+      minutes(2) + 1000,
+    ],
+  };
+  for (const [title, [ref, before, event, withinMs = 3000]] of Object.entries(waits)) {
+    // After ten minutes, the signer plans the request again only every two minutes.
+    test(`a request of a pod that has waited long for ${title} has its answer soon`, async () => {
+      const world = await EventWorld.create([]);
+      try {
+        await before(world);
+        await world.pass(1000);
+        await world.requestPodCertificate(ref, 'default', 'ECDSAP256');
+        await world.pass(minutes(10) + 40_000);
+        assert.equal(world.answers, 0);
+        await event(world);
+        await world.pass(withinMs);
+        assert.equal(world.answers, 1, world.errors.join('\n'));
+      } finally {
+        await world.end();
+      }
+    });
+  }
 
   // The wait for the second change ends at a fraction of a millisecond, and a timer may come before it.
   test('a source that changes twice within its wait is used when the wait ends', async () => {

@@ -1,6 +1,7 @@
-import { annotations, apiVersion } from '../../../../src/api/constants.ts';
+import { annotations, apiVersion, podAnnotations, secretKeys } from '../../../../src/api/constants.ts';
 import type { MtlsAuthority, MtlsCertificate } from '../../../../src/api/types.ts';
 import type { Queues } from '../../../../src/controllers/event-handlers.ts';
+import { podRequestKey } from '../../../../src/controllers/objects/pod-objects.ts';
 import {
   authorities as authorityResource,
   certificates as certificateResource,
@@ -14,16 +15,23 @@ import {
   type MergePatch,
   namespaces as namespaceResource,
   type ObjectRef,
+  type PodCertificateRequest,
+  podCertificateRequests,
+  pods as podResource,
   type Resource,
+  type Served,
   secrets as secretResource,
+  services as serviceResource,
   WorkQueue,
 } from '../../../../src/kube/index.ts';
-import { PkiError } from '../../../../src/pki/index.ts';
+import { PkiError, publicKeyDer } from '../../../../src/pki/index.ts';
+import { signerNameOf } from '../../../../src/plan/index.ts';
 import { authority } from '../../../support/fixtures/authority.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { encodedRoot } from '../../../support/fixtures/roots.ts';
 import { now } from '../../../support/fixtures/times.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
+import { generatePodKey, stubRequest } from '../../../support/pods/stub-request.ts';
 import type { TestIssuer } from '../../../support/sign.ts';
 import { MemoryApi } from './memory-api.ts';
 import { WorldProcess } from './world-process.ts';
@@ -41,7 +49,28 @@ export const grant = {
 };
 
 type Controller = keyof Queues;
-const controllers: readonly Controller[] = ['authority', 'certificate', 'trust'];
+const controllers: readonly Controller[] = ['authority', 'certificate', 'trust', 'pods'];
+
+/** The pods of each tenant, with what each asks for in userAnnotations. */
+export const podNames = ['plain', 'serving', 'named'] as const;
+const userAnnotations = {
+  plain: {},
+  serving: { [podAnnotations.services]: 'a' },
+  named: { [podAnnotations.dnsNames]: 'a.example.com' },
+} as const;
+/** A pod that runs: a request of it waits for an administrator. */
+const running = { containerStatuses: [{ name: 'main', containerID: 'c', state: { running: {} } }] };
+
+/** The key types of requests. The authority `default` allows the first one. */
+export const podKeyTypes = ['ECDSAP256', 'ED25519'] as const;
+export const forPods = { keyTypes: ['ECDSAP256' as const], maxDuration: '24h' };
+export type PodKeyName = (typeof podKeyTypes)[number];
+const stubs = Object.fromEntries(
+  podKeyTypes.map((type) => {
+    const key = generatePodKey(type);
+    return [type, stubRequest(key, publicKeyDer(key)).toString('base64')];
+  }),
+);
 
 /** Decides what happens next if several things could happen: by a list of choices, and after that always the first. */
 class Choices {
@@ -73,9 +102,11 @@ export class EventWorld {
   readonly #orphans: string[] = [];
   /** The resourceVersion up to which the watches have delivered all changes. */
   #delivered = '';
+  #requests = 0;
 
   private constructor(choices: readonly number[]) {
     this.#choices = new Choices(choices);
+    this.api.clock = () => new Date(this.clock.now());
     this.api.subscribe((plural, before, after) => {
       if (after !== undefined || before === undefined) return;
       if (plural === 'mtlscertificates' || plural === 'mtlsauthorities') this.#orphans.push(before.metadata.uid ?? '');
@@ -87,7 +118,8 @@ export class EventWorld {
     const world = new EventWorld(choices);
     for (const name of [operatorNamespace, 'shop']) await world.#create(namespaceResource, { metadata: { name } });
     await world.#create(namespaceResource, { metadata: { name: 'web', labels: { team: 'edge' } } });
-    await world.createAuthority('default', { issuance: grant });
+    await world.createAuthority('default', { issuance: grant, podCertificates: forPods });
+    for (const namespace of tenants) for (const name of podNames) await world.#createPod(namespace, name);
     await world.createCertificate({ namespace: 'shop', name: 'a' }, { outputs: { crl: true } });
     // Two resources that claim one Secret, and one that needs a grant.
     const shared = { service: 'a', secretName: 'shared' };
@@ -148,6 +180,49 @@ export class EventWorld {
     return this.#byHand(() => this.api.delete(resource, ref));
   }
 
+  /** Kubelet requests a certificate of an authority for a pod. */
+  async requestPodCertificate(ref: ObjectRef, authority: string, keyType: PodKeyName): Promise<void> {
+    const found = this.api.find(podResource, ref);
+    const annotated = userAnnotations[ref.name as (typeof podNames)[number]];
+    await this.#create(podCertificateRequests, {
+      metadata: { namespace: ref.namespace, name: `${ref.name}-${(this.#requests += 1)}` },
+      spec: {
+        signerName: signerNameOf(authority),
+        podName: ref.name,
+        podUID: found?.metadata.uid ?? '',
+        serviceAccountName: 'default',
+        nodeName: 'n1',
+        stubPKCS10Request: stubs[keyType],
+        unverifiedUserAnnotations: annotated,
+      },
+    });
+  }
+
+  /** Overwrites the root of the authority `default` with text. */
+  damageRoot(): Promise<void> {
+    const ref = { namespace: operatorNamespace, name: 'root-default' };
+    return this.patch(secretResource, ref, { data: { [secretKeys.certificate]: 'eA==' } });
+  }
+
+  /** Creates the Service `a`, or changes whether it selects the pods. */
+  async changeService(namespace: string, isSelecting: boolean): Promise<void> {
+    const ref = { namespace, name: 'a' };
+    const spec = { selector: { app: isSelecting ? 'pod' : 'other' } };
+    if (this.api.find(serviceResource, ref) === undefined) await this.#create(serviceResource, { metadata: ref, spec });
+    else await this.patch(serviceResource, ref, { spec });
+  }
+
+  async #createPod(namespace: string, name: (typeof podNames)[number]): Promise<void> {
+    const sources = authorityNames.map((one) => ({
+      podCertificate: { signerName: signerNameOf(one), userAnnotations: userAnnotations[name] },
+    }));
+    await this.#create(podResource, {
+      metadata: { namespace, name, labels: { app: 'pod' } },
+      spec: { serviceAccountName: 'default', nodeName: 'n1', volumes: [{ projected: { sources } }] },
+      status: running,
+    });
+  }
+
   /** Creates a Secret of another owner. */
   createForeignSecret = (ref: ObjectRef): Promise<void> =>
     this.#create(secretResource, { metadata: ref, type: 'Opaque', data: { theirs: 'eA==' } });
@@ -202,19 +277,45 @@ export class EventWorld {
     return true;
   }
 
-  /** Reconciles every object. Returns what was written: no event or timer had queued it. */
-  async reconcileAll(): Promise<string[]> {
-    const written: string[] = [];
-    this.api.subscribe((plural, before, after) => {
-      written.push(`${plural} ${keyOf((after ?? before)?.metadata ?? { name: '' })}`);
+  /** Reconciles the requests of pods. Returns what was written: no event or timer had queued it. */
+  async reconcilePods(): Promise<string[]> {
+    return this.#writtenBy(async () => {
+      for (const { metadata, spec } of this.api.all('podcertificaterequests') as Served<PodCertificateRequest>[]) {
+        const { namespace = '', name } = metadata;
+        await this.#reconcile('pods', podRequestKey({ namespace, name, nodeName: spec?.nodeName ?? '' }));
+      }
     });
+  }
+
+  /** Reconciles every other object. Returns what was written: no event or timer had queued it. */
+  async reconcileAll(): Promise<string[]> {
+    return this.#writtenBy(() => this.#reconcileAll());
+  }
+
+  async #writtenBy(act: () => Promise<void>): Promise<string[]> {
+    const written: string[] = [];
+    let isOver = false;
+    this.api.subscribe((plural, before, after) => {
+      if (!isOver) written.push(`${plural} ${keyOf((after ?? before)?.metadata ?? { name: '' })}`);
+    });
+    await act();
+    isOver = true;
+    return written;
+  }
+
+  async #reconcileAll(): Promise<void> {
     const refs = (plural: string) => this.api.all(plural).map(({ metadata }) => keyOf(metadata));
     for (const name of refs('mtlsauthorities')) {
       await this.#reconcile('authority', name);
       for (const namespace of ['', ...refs('namespaces')]) await this.#reconcile('trust', trustKey(name, namespace));
     }
     for (const key of refs('mtlscertificates')) await this.#reconcile('certificate', key);
-    return written;
+  }
+
+  /** How many requests of pods have an answer. */
+  get answers(): number {
+    const requests = this.api.all('podcertificaterequests') as PodCertificateRequest[];
+    return requests.filter(({ status }) => status?.conditions !== undefined).length;
   }
 
   /** True while an authority rotates its root. */
