@@ -115,7 +115,7 @@ describe('a pod whose authority rotates its root', { skip: skipWithoutNode() }, 
     await eventually(() => world.api.get(paths.configMaps(namespace, 'roots')));
     const { metadata } = await world.api.create(`/api/v1/namespaces/${namespace}/pods`, pod);
     folder = `/var/lib/kubelet/pods/${metadata.uid}/volumes`;
-    await world.cluster.kubectl(['-n', namespace, 'wait', 'pod/reader', '--for=condition=Ready', '--timeout=60s']);
+    await world.cluster.kubectl(['-n', namespace, 'wait', 'pod/reader', '--for=condition=Ready', '--timeout=180s']);
     for (const { name } of volumes) assert.equal(await mounted(name), 1, name);
     oldRoot = await read('impatient-by-name');
 
@@ -147,7 +147,7 @@ describe('a pod whose authority rotates its root', { skip: skipWithoutNode() }, 
 
   test('reads the new root soon from a Secret, a ConfigMap, and a ClusterTrustBundle by signerName', async (t) => {
     const names = ['by-signer', 'config-map', 'secret'] as const;
-    for (const line of await Promise.all(names.map((name) => hasNewRoot(name, 60_000)))) t.diagnostic(line);
+    for (const line of await Promise.all(names.map((name) => hasNewRoot(name, 120_000)))) t.diagnostic(line);
   });
 
   test('still reads only the old root from a ClusterTrustBundle by name', async () => {

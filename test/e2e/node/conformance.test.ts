@@ -77,7 +77,7 @@ describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
   async function certificateOf(pod: string, options: Partial<PodCertificateOptions> = {}): Promise<X509Certificate> {
     await apply([inspectorPod(namespace, pod, { signerName, ...options })]);
     return eventually(async () => new X509Certificate(await logs(pod)), {
-      timeoutMs: 60_000,
+      timeoutMs: 180_000,
       message: `the pod ${pod} does not print its certificate`,
     });
   }
@@ -89,7 +89,7 @@ describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
         const events = await world.cluster.kubectl(['-n', namespace, 'events', `--for=pod/${pod}`]);
         for (const pattern of patterns) assert.match(events, pattern);
       },
-      { timeoutMs: 60_000 },
+      { timeoutMs: 180_000 },
     );
   }
 
@@ -101,10 +101,10 @@ describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
     test('a server and a client pod connect by mutual TLS', async () => {
       await apply([...serverObjects(namespace, signerName), ...clientObjects(namespace, signerName)]);
       for (const name of ['server', 'client'])
-        await world.cluster.kubectl(['-n', namespace, 'rollout', 'status', `deployment/${name}`, '--timeout=60s']);
+        await world.cluster.kubectl(['-n', namespace, 'rollout', 'status', `deployment/${name}`, '--timeout=180s']);
       const expected = `Got response body: Client Identity: spiffe://cluster.local/ns/${namespace}/sa/default`;
       await eventually(async () => assert.match(await logs('deployment/client'), new RegExp(RegExp.escape(expected))), {
-        timeoutMs: 60_000,
+        timeoutMs: 180_000,
         message: 'the client does not log its own identity, as the server saw it',
       });
     });
@@ -143,7 +143,7 @@ describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
           assert.match(printed, /mode of file ".*": -rw-r-----/);
           assert.match(printed, /owner GID of ".*": 1000/);
         },
-        { timeoutMs: 60_000 },
+        { timeoutMs: 180_000 },
       );
     });
 
@@ -177,7 +177,7 @@ describe('pod certificates on a node', { skip: skipWithoutNode() }, () => {
         const read = ['-n', namespace, 'exec', 'renewed', '--', 'cat', credentialsPath];
         assert.notEqual(new X509Certificate(await world.cluster.kubectl(read)).serialNumber, serialNumber);
       },
-      { timeoutMs: 60_000 },
+      { timeoutMs: 180_000 },
     );
     assert.equal(await world.cluster.kubectl(['-n', namespace, 'get', 'pod', 'renewed', '-o', containerId]), container);
   });

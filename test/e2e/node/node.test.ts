@@ -81,7 +81,7 @@ describe('a node', { skip: skipWithoutNode() }, () => {
     node.kubectl(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }) });
 
   const runs = (name: string): Promise<string> =>
-    node.kubectl(['wait', `pod/${name}`, '--for=condition=Ready', '--timeout=60s']);
+    node.kubectl(['wait', `pod/${name}`, '--for=condition=Ready', '--timeout=180s']);
 
   /** The hardware address under which pods reach the node. */
   const hardwareAddress = async (): Promise<string | undefined> =>
@@ -96,16 +96,25 @@ describe('a node', { skip: skipWithoutNode() }, () => {
     await runs('server');
     const address = await node.kubectl(['get', 'pod', 'server', '-o', 'jsonpath={.status.podIP}']);
     assert.match(address, /^10\.88\./);
-    await apply(pod('client', { containers: [shell(`wget -qO- http://${address}:8080/text && echo && sleep 3600`)] }));
+    await apply(
+      pod('client', {
+        containers: [
+          shell(`until wget -qO- http://${address}:8080/text 2>/dev/null; do sleep 1; done; echo; sleep 3600`),
+        ],
+      }),
+    );
     await runs('client');
-    await eventually(async () => assert.equal(await node.kubectl(['logs', 'client']), 'hello\n'));
+    await eventually(async () => assert.equal(await node.kubectl(['logs', 'client']), 'hello\n'), {
+      timeoutMs: 120_000,
+    });
     assert.equal(await node.kubectl(['exec', 'client', '--', 'hostname']), 'client\n');
     assert.ok(atFirst !== undefined);
     assert.equal(await hardwareAddress(), atFirst, 'running pods lose the node for up to a minute');
 
     await node.kubectl(['patch', 'secret', 'greeting', '-p', JSON.stringify({ stringData: { text: 'hello again' } })]);
-    await eventually(async () =>
-      assert.equal(await node.kubectl(['exec', 'server', '--', 'cat', '/srv/text']), 'hello again'),
+    await eventually(
+      async () => assert.equal(await node.kubectl(['exec', 'server', '--', 'cat', '/srv/text']), 'hello again'),
+      { timeoutMs: 120_000 },
     );
   });
 
@@ -116,12 +125,14 @@ describe('a node', { skip: skipWithoutNode() }, () => {
       files: { '/bin/sleep': { link: 'sh' } },
     });
     const read =
-      'cd /var/run/secrets/kubernetes.io/serviceaccount; curl -sS --cacert ca.crt --oauth2-bearer "$(cat token)" https://$KUBERNETES_SERVICE_HOST/apis/apps; sleep 3600';
+      'cd /var/run/secrets/kubernetes.io/serviceaccount; until curl -sSf --cacert ca.crt --oauth2-bearer "$(cat token)" https://$KUBERNETES_SERVICE_HOST/apis/apps; do sleep 1; done; sleep 3600';
     for (const hostNetwork of [false, true]) {
       const name = hostNetwork ? 'reader-on-host' : 'reader';
       await apply(pod(name, { hostNetwork, containers: [{ ...shell(read), image }] }));
       await runs(name);
-      await eventually(async () => assert.match(await node.kubectl(['logs', name]), /APIGroup/));
+      await eventually(async () => assert.match(await node.kubectl(['logs', name]), /APIGroup/), {
+        timeoutMs: 120_000,
+      });
     }
   });
 
@@ -138,14 +149,17 @@ describe('a node', { skip: skipWithoutNode() }, () => {
         containers: [
           {
             ...shell(
-              'until curl -sSf http://files/text http://files.default.svc.cluster.local/text; do sleep 1; done; sleep 3600',
+              'until curl -sSf --fail-early http://files/text http://files.default.svc.cluster.local/text; do sleep 1; done; sleep 3600',
             ),
             image: 'localhost/curl:1',
           },
         ],
       }),
     );
-    await eventually(async () => assert.match(await node.kubectl(['logs', 'visitor']), /served\nserved\n/));
+    for (const name of ['files', 'visitor']) await runs(name);
+    await eventually(async () => assert.match(await node.kubectl(['logs', 'visitor']), /served\nserved\n/), {
+      timeoutMs: 120_000,
+    });
   });
 
   test('keeps its pods while kubelet restarts', async () => {
@@ -155,14 +169,14 @@ describe('a node', { skip: skipWithoutNode() }, () => {
     await apply(pod('later', { containers: [shell('sleep 3600')] }));
     await runs('later');
     assert.ok((await node.kubectl(started)).includes(containers.split(' ')[0] ?? 'no container'));
-    await node.kubectl(['delete', 'pods', '--all', '--timeout=60s']);
+    await node.kubectl(['delete', 'pods', '--all', '--timeout=180s']);
   });
 
   test('accepts connections of a test to a pod', async () => {
     await apply(pod('echo', { containers: [shell('echo "from the pod" | nc -l -p 7000')] }));
     await runs('echo');
     const address = await node.kubectl(['get', 'pod', 'echo', '-o', 'jsonpath={.status.podIP}']);
-    const socket = await eventually(() => node.connect(address, 7000));
+    const socket = await eventually(() => node.connect(address, 7000), { timeoutMs: 120_000 });
     let text = '';
     for await (const chunk of socket.setEncoding('utf8')) text += chunk;
     assert.equal(text, 'from the pod\n');
@@ -179,7 +193,8 @@ describe('a node', { skip: skipWithoutNode() }, () => {
     const ended = once(other.starter, 'exit');
     other.starter.kill('SIGKILL');
     await ended;
-    await eventually(() => assert.deepEqual(remains(other), NOTHING));
+    // The guard gives the processes and each cgroup a minute to end.
+    await eventually(() => assert.deepEqual(remains(other), NOTHING), { timeoutMs: 150_000 });
     assert.deepEqual(machine(), before_);
     assert.match(await node.kubectl(['get', 'nodes']), /node-1 +Ready/);
   });
