@@ -14,6 +14,6 @@ if (messages.some((message) => 'release' in message)) process.exit();
 
 const processes = messages.flatMap((message) => ('kill' in message ? [message] : []));
 for (const { kill, group } of processes) signalProcess(kill, 'SIGKILL', { group });
-await pollUntil(() => !processes.some(({ kill }) => isRunning(kill)), 10_000);
+await pollUntil(() => !processes.some(({ kill }) => isRunning(kill)), 60_000);
 for (const message of messages) if ('cgroups' in message) await removeCgroups(message.cgroups).catch(() => {});
 for (const message of messages) if ('remove' in message) rmSync(message.remove, { recursive: true, force: true });

@@ -104,18 +104,24 @@ export function createCgroup(name: string): void {
 /** The folders of a cgroup, one in each hierarchy. */
 export const cgroupFolders = (name: string): string[] => hierarchies().map(({ path }) => join(path, name));
 
-/** Removes cgroups and the groups in them. Their processes have ended, but the kernel may still count them for a moment. */
-export async function removeCgroups(folders: readonly string[], timeoutMs = 10_000): Promise<void> {
+/**
+ * Removes cgroups and the groups in them. Their processes have ended, but the kernel may still count them for a moment. When a
+ * folder is still in use after `timeoutMs`, it removes the others and then throws.
+ */
+export async function removeCgroups(folders: readonly string[], timeoutMs = 60_000): Promise<void> {
+  const removals = await Promise.allSettled(folders.map((folder) => removeCgroup(folder, timeoutMs)));
+  for (const removal of removals) if (removal.status === 'rejected') throw removal.reason;
+}
+
+async function removeCgroup(folder: string, timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs;
-  for (const folder of folders) {
-    for (;;) {
-      try {
-        removeTree(folder);
-        break;
-      } catch (error) {
-        if (performance.now() >= deadline) throw error;
-        await delay(20);
-      }
+  for (;;) {
+    try {
+      removeTree(folder);
+      return;
+    } catch (error) {
+      if (performance.now() >= deadline) throw error;
+      await delay(20);
     }
   }
 }
