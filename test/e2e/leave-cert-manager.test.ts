@@ -46,13 +46,16 @@ const shopSecrets = async (): Promise<ReadonlyMap<string, Secret>> =>
 async function useCertManager({ folder }: Reader): Promise<void> {
   const { cluster } = world;
   await cluster.kubectl(['apply', '--server-side', '-f', await certManagerCrds()]);
-  await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=60s', 'crd', '--all']);
+  await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all']);
+  // The API server serves a kind a moment after its CRD is Established.
+  const kinds = 'certificates.cert-manager.io,clusterissuers.cert-manager.io';
+  await eventually(() => cluster.kubectl(['get', kinds, '--all-namespaces']), { timeoutMs: 120_000 });
   for (const namespace of ['cert-manager', 'shop']) await cluster.kubectl(['create', 'namespace', namespace]);
   const root = await broughtRoot({ commonName: 'Example Org CA' });
   await cluster.kubectl(['apply', '--server-side', '-f', '-'], { input: JSON.stringify(listOf(caObjects(root))) });
   certManager = await startCertManager(cluster.kubeconfig);
   await cluster.kubectl(['apply', '--server-side', '-f', '-'], { input: JSON.stringify(listOf(certificates())) });
-  await cluster.kubectl(['-n', 'shop', 'wait', 'cert', '--all', '--for=condition=Ready', '--timeout=90s']);
+  await cluster.kubectl(['-n', 'shop', 'wait', 'cert', '--all', '--for=condition=Ready', '--timeout=180s']);
   original = await shopSecrets();
   for (const [name, { metadata }] of original)
     assert.equal(metadata.ownerReferences?.[0]?.name, name.replace(/-tls$/, ''), 'cert-manager owns the Secret');

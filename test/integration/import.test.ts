@@ -11,6 +11,7 @@ import { parse } from 'yaml';
 import { convertCertManager, type ImportOptions, type Manifest } from '../../src/cli/index.ts';
 import { operatorNamespace } from '../support/api.ts';
 import { certManagerCrds } from '../support/cert-manager/crds.ts';
+import { eventually } from '../support/eventually.ts';
 import { installation } from '../support/installation.ts';
 import { missing } from '../support/missing.ts';
 import { scratchFolder } from '../support/scratch.ts';
@@ -50,10 +51,12 @@ async function installCrds(): Promise<void> {
   await world.cluster.kubectl([
     'wait',
     '--for=condition=Established',
-    '--timeout=60s',
+    '--timeout=120s',
     'crd/certificates.cert-manager.io',
     'crd/clusterissuers.cert-manager.io',
   ]);
+  // The API server serves a kind a moment after its CRD is Established.
+  await eventually(() => world.api.get(`/apis/${apiVersion}/certificates`), { timeoutMs: 120_000 });
 }
 
 const text = fc.oneof(

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, type Dispatcher, request } from 'undici';
 
 import type { TestCluster } from './cluster.ts';
+import { eventually } from './eventually.ts';
 
 /** The namespace of the operator and of the root Secrets. */
 export const operatorNamespace = 'mtls-operator';
@@ -96,9 +97,22 @@ export const paths = {
   namespaces: (name = '') => under('/api/v1/namespaces', name),
   certificates: (namespace: string, name = '') => under(`${own}/namespaces/${namespace}/mtlscertificates`, name),
   authorities: (name = '') => under(`${own}/mtlsauthorities`, name),
+  /** The CRD of one of the operator's resources. */
+  definition: (plural: string) => `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${plural}.mtls-operator.io`,
   events: '/apis/events.k8s.io/v1/events',
   lease: '/apis/coordination.k8s.io/v1/namespaces/mtls-operator/leases/mtls-operator',
 } as const;
+
+/**
+ * Waits until the API server serves the resources of `deploy/`. After the CRDs are Established, it may answer 404 for another
+ * moment.
+ */
+export async function kindsAreServed(api: Api): Promise<void> {
+  await eventually(() => Promise.all([api.get(paths.authorities()), api.get(`${own}/mtlscertificates`)]), {
+    timeoutMs: 120_000,
+    message: 'the API server does not serve the custom resources',
+  });
+}
 
 /** A user whom the administrator impersonates. The API server adds the group system:authenticated. */
 export interface User {

@@ -7,6 +7,7 @@ import {
   type Api,
   base64,
   type ConfigMap,
+  kindsAreServed,
   openApi,
   operatorNamespace,
   paths,
@@ -271,6 +272,7 @@ function newInstallation(
     async begin() {
       const cluster = await startCluster();
       const api = openApi(cluster);
+      if ((await api.find(paths.definition('mtlsauthorities'))) !== undefined) await kindsAreServed(api);
       const watched = isWatched ? watchSecrets(api) : undefined;
       begun = { cluster, api, watched, proxy: await startProxy(cluster) };
     },

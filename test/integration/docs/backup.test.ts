@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 
-import { paths, type Secret } from '../../support/api.ts';
+import { kindsAreServed, paths, type Secret } from '../../support/api.ts';
 import { assertTrustedRoots } from '../../support/behaviours/trusted-roots.ts';
 import { CHART, openHelm } from '../../support/chart/helm.ts';
 import { runPage } from '../../support/docs/run-page.ts';
@@ -13,6 +13,7 @@ const world = installation({ operator: false, manifests: false }, async ({ clust
   const where = ['--namespace=mtls-operator', '--create-namespace'];
   await helm.run(['install', 'mtls-operator', CHART, ...where], { commonLabels: { team: 'platform' } });
   await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=120s', 'crd', '--all']);
+  await kindsAreServed(world.api);
   await world.start();
   await cluster.kubectl(['apply', '-f', join(import.meta.dirname, '../../../deploy/examples/payments.yaml')]);
   // There are no pods here for a rotation to wait for.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 
-import { type Api, openApi, paths } from '../api.ts';
+import { type Api, kindsAreServed, openApi, paths } from '../api.ts';
 import { startTestCluster, type TestCluster } from '../cluster.ts';
 import { eventually } from '../eventually.ts';
 import { type Helm, openHelm } from './helm.ts';
@@ -41,10 +41,7 @@ export async function startChartCluster(): Promise<ChartCluster> {
       return pod;
     },
     createNamespace: (name) => api.create(paths.namespaces(), { metadata: { name } }),
-    crdsAreServed: () =>
-      eventually(() =>
-        Promise.all([api.get(paths.authorities()), api.get(`/apis/${OWN_GROUP}/v1alpha1/mtlscertificates`)]),
-      ),
+    crdsAreServed: () => kindsAreServed(api),
     async deleteCrds() {
       const names = ['mtlscertificates', 'mtlsauthorities'].map((plural) => `${plural}.mtls-operator.io`);
       await cluster.kubectl(['delete', 'crd', '--ignore-not-found', ...names]);

@@ -95,6 +95,11 @@ export function runPage(page: string, world: Installation, options: PageOptions 
       if (skipped !== undefined) return;
       if (replaced !== undefined) await replaced[1](reader, step.command);
       else await typeCommand(step);
+      // A reader types the next command later. The API server serves a kind a moment after its CRD is Established.
+      if (step.command.includes('condition=Established'))
+        await eventually(() => reader.run('kubectl get mtlsauthorities,mtlscertificates --all-namespaces'), {
+          timeoutMs: 90_000,
+        });
     }
 
     async function typeCommand({ command, output, line }: CommandStep): Promise<void> {
