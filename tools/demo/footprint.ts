@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
 
 import type { KubeObject } from '../../src/kube/index.ts';
+import { pollUntil } from '../controlplane/poll.ts';
 import { OPERATOR_NAMESPACE } from '../operator.ts';
 
 /** Runs kubectl with this standard input and returns its standard output. Throws if it fails. */
@@ -16,6 +17,9 @@ export const SHOP = 'shop';
 
 /** The authority of tools/demo/other-root.yaml. */
 const OTHER = 'demo-other';
+
+/** How long the API server may take to serve the CRDs. */
+const SERVED_MS = 120_000;
 
 const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
 
@@ -34,6 +38,17 @@ export interface Footprint {
 interface Manifest extends KubeObject {
   readonly kind: string;
 }
+
+/** The fields of a CRD that lead to its resources. */
+interface Definition extends Manifest {
+  readonly spec: {
+    readonly group: string;
+    readonly names: { readonly plural: string };
+    readonly versions: readonly [{ readonly name: string }];
+  };
+}
+
+const isDefinition = (manifest: Manifest): manifest is Definition => manifest.kind === 'CustomResourceDefinition';
 
 /**
  * Reads which objects exist, so that the demo leaves them alone. Throws when the demo would change or replace objects of the
@@ -65,6 +80,7 @@ export async function inspectFootprint(
     if (found === '') ours.push(`${kind}/${name}`);
   }
   const authorities = isNew ? [OTHER, 'default'] : [OTHER];
+  const definitions = missing.filter(isDefinition);
   const kinds = [...new Set(missing.map(({ kind, apiVersion = '' }) => resourceOf(kind, apiVersion)))];
   let todo: string[][] = [];
   const planRemoval = (): string[][] => [
@@ -93,6 +109,7 @@ export async function inspectFootprint(
       await kubectl(['create', '--filename=-'], listOf([labelled('example')(shop)]));
     },
     async remove() {
+      if (todo.length > 0) for (const definition of definitions) await isServed(kubectl, definition);
       for (let [command] = todo; command !== undefined; [command] = todo) {
         const needsCrd = command[1] === 'mtlsauthorities';
         if (!needsCrd || (await hasAuthorities(kubectl))) await kubectl(command);
@@ -139,6 +156,20 @@ async function refuseForeign(kubectl: KubectlWithInput, isNew: boolean): Promise
       ? `the cluster has no operator that is available, but it has resources that the demo's operator would change, for example ${first}: start your operator or use another cluster`
       : `the cluster already has the MtlsAuthority "${OTHER}", which the demo needs: delete it or use another cluster`,
   );
+}
+
+/**
+ * Waits until the API server answers a list of the resources of this CRD, if the CRD exists. Before that, kubectl does not know
+ * the kind. And the API server would delete the CRD late: its first list of the resources fails, and when the retry finds an
+ * older version of the CRD, it tries again after five minutes. The list has no limit, because the API server answers a list with
+ * a limit earlier, without its cache.
+ */
+async function isServed(kubectl: KubectlWithInput, { metadata, spec }: Definition): Promise<void> {
+  const isThere = await kubectl(['get', 'crd', metadata.name, '--ignore-not-found', '--output=name']);
+  if (isThere === '') return;
+  const path = `/apis/${spec.group}/${spec.versions[0].name}/${spec.names.plural}`;
+  const isListed = (): Promise<boolean> => kubectl(['get', '--raw', path]).then(Boolean, () => false);
+  await pollUntil(isListed, SERVED_MS);
 }
 
 async function hasAuthorities(kubectl: KubectlWithInput): Promise<boolean> {
