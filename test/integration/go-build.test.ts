@@ -12,9 +12,9 @@ import { eventually } from '../support/eventually.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 /** The packages of the program. Each imports the one before it, so Go compiles them one after another. */
-const CHAIN = 30;
+const CHAIN = 12;
 
-/** The build is interrupted when Go begins with this package. The packages before it are compiled. */
+/** The package whose compiler waits until the build is interrupted. The packages before it are compiled. */
 const INTERRUPTED_AT = 8;
 
 const GO_BUILD = fileURLToPath(new URL('../../tools/controlplane/go-build.ts', import.meta.url));
@@ -26,8 +26,21 @@ echo $$ > "$GO_PID"
 { "$REAL_GO" "$@" 2>&1 1>&3 | tee -a "$GO_LOG" >&2; } 3>&1
 `;
 
-/** A module that no cache has, and the command that builds it. */
-async function chain() {
+/**
+ * Go runs the compiler and the linker with this. The first build waits forever when it reaches the tool and the package that the
+ * test has named, and creates a file.
+ */
+const TOOL_WRAPPER = `#!/usr/bin/env bash
+tool=$(basename "$1")
+if [ "$2" != -V=full ] && [ -n "$BLOCKED" ] && [ "$tool $TOOLEXEC_IMPORTPATH" = "$BLOCKED" ] && [ ! -e "$CONTINUE" ]; then
+  touch "$REACHED"
+  exec sleep infinity
+fi
+exec "$@"
+`;
+
+/** A module that no cache has, and the command that builds it. The first build waits at \`blocked\`: "compile PACKAGE". */
+async function chain(blocked = '') {
   const folder = await scratchFolder('go-build');
   const sources = join(folder, 'sources');
   mkdirSync(sources);
@@ -50,6 +63,7 @@ async function chain() {
   const bin = join(folder, 'bin');
   mkdirSync(bin);
   writeFileSync(join(bin, 'go'), WRAPPER, { mode: 0o755 });
+  writeFileSync(join(bin, 'tool'), TOOL_WRAPPER, { mode: 0o755 });
   const build = {
     title: 'the chain',
     sources,
@@ -67,6 +81,7 @@ async function chain() {
   const goCache = (await output('go', ['env', 'GOCACHE', 'GOMODCACHE'])).stdout.split('\n');
   const realGo = (await output('sh', ['-c', 'command -v go'])).stdout.trim();
   const [logFile, pidFile] = [join(folder, 'log'), join(folder, 'pid')];
+  const [reached, goOn] = [join(folder, 'reached'), join(folder, 'continue')];
   const env = {
     ...process.env,
     PATH: `${bin}${delimiter}${process.env['PATH']}`,
@@ -74,6 +89,10 @@ async function chain() {
     // Go's own cache is below XDG_CACHE_HOME, too. This one already has the standard library.
     GOCACHE: goCache[0],
     GOMODCACHE: goCache[1],
+    GOFLAGS: `-toolexec=${join(bin, 'tool')}`,
+    BLOCKED: blocked,
+    REACHED: reached,
+    CONTINUE: goOn,
     REAL_GO: realGo,
     GO_LOG: logFile,
     GO_PID: pidFile,
@@ -89,6 +108,9 @@ async function chain() {
       const closed = once(child, 'close').then(([code, signal]) => ({ code, signal, stdout }));
       return { child, closed };
     },
+    isBlocked: (): boolean => existsSync(reached),
+    /** Lets the next build run to its end. */
+    unblock: (): void => writeFileSync(goOn, ''),
     /** The packages that Go has begun to compile, without those of the standard library. */
     begun: (): string[] => readLog().filter((line) => line.startsWith('example.com/chain')),
     /** The complete builds, and what an interrupted build has left. */
@@ -114,27 +136,34 @@ before(async () => {
   assert.equal(code, 0, stdout);
 });
 
-for (const { moment, last, signal } of [
-  { moment: 'while it compiles', last: `example.com/chain/p${INTERRUPTED_AT}`, signal: 'SIGINT' },
-  { moment: 'while it compiles', last: `example.com/chain/p${INTERRUPTED_AT}`, signal: 'SIGKILL' },
-  { moment: 'before it links', last: 'example.com/chain', signal: 'SIGTERM' },
+for (const { moment, blocked, signal } of [
+  { moment: 'while it compiles', blocked: `compile example.com/chain/p${INTERRUPTED_AT}`, signal: 'SIGINT' },
+  { moment: 'while it compiles', blocked: `compile example.com/chain/p${INTERRUPTED_AT}`, signal: 'SIGKILL' },
+  { moment: 'while it links', blocked: 'link example.com/chain', signal: 'SIGTERM' },
 ] as const) {
   test(`a build with Go that gets a ${signal} ${moment} ends, leaves nothing, and the next one continues`, async (t) => {
-    const project = await chain();
+    const project = await chain(blocked);
     const { child, closed } = project.start();
     t.after(() => child.kill('SIGKILL'));
-    await eventually(() => assert.ok(project.begun().includes(last)), {
-      message: 'Go does not begin with the package',
+    await eventually(() => assert.ok(project.isBlocked()), {
+      message: 'Go does not reach the package',
       timeoutMs: 180_000,
     });
     child.kill(signal);
     const interrupted = await closed;
     assert.deepEqual([interrupted.code, interrupted.signal], [null, signal], interrupted.stdout);
     if (signal !== 'SIGKILL') assert.match(interrupted.stdout, /the next run continues/);
-    await eventually(() => assert.ok(!project.goIsRunning()), { message: 'Go is still running' });
-    await eventually(() => assert.deepEqual(project.entries(), []), { message: 'the build left something' });
+    await eventually(() => assert.ok(!project.goIsRunning()), {
+      message: 'Go is still running',
+      timeoutMs: 120_000,
+    });
+    await eventually(() => assert.deepEqual(project.entries(), []), {
+      message: 'the build left something',
+      timeoutMs: 120_000,
+    });
 
     const finished = project.begun().slice(0, -1);
+    project.unblock();
     const second = project.start();
     const complete = await second.closed;
     assert.equal(complete.code, 0, complete.stdout);
