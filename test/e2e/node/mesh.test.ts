@@ -22,7 +22,7 @@ import {
   programsOfPods,
   workloads,
 } from '../../support/mesh/pods/workloads.ts';
-import { assertNoneFailed, describeRun } from '../../support/mesh/report.ts';
+import { assertNoneFailed, describeRun, untilFastEnough } from '../../support/mesh/report.ts';
 import { skipWithoutNode, startTestNode, type TestNode } from '../../support/node.ts';
 import { unlessInstalled } from '../../support/peers/index.ts';
 
@@ -100,7 +100,7 @@ describe('a mesh of pods on a node (90 s: pods start and kubelet updates their f
   });
 
   test('has no failed handshake when the root is rotated, the operator is killed in each phase and kubelet is restarted', async (t) => {
-    for (let done = 0; done < rotations; done++) await assertRotates();
+    for (let done = 0; done < rotations; done++) await untilFastEnough(mesh, assertRotates);
     report(t);
   });
 
