@@ -53,7 +53,7 @@ export interface RunningProgram {
 
 /**
  * Starts a program that runs until it is stopped, at the latest when this process ends. Waits until its output matches
- * `announces`. Throws with its output if it exits before that, or does not match within 30 seconds. `workers`: the program
+ * `announces`. Throws with its output if it exits before that, or does not match within two minutes. `workers`: the program
  * has child processes that would survive if only the program were killed.
  */
 export async function startProgram(
@@ -93,10 +93,10 @@ export async function startProgram(
     const before = printed.length;
     child.kill('SIGHUP');
     const message = `${program} has not reloaded`;
-    await eventually(() => assert.match(printed.slice(before), done), { message });
+    await eventually(() => assert.match(printed.slice(before), done), { message, timeoutMs: 120_000 });
   };
 
-  const deadline = setTimeout(() => announced.reject(new Error('printed no announcement within 30 s')), 30_000);
+  const deadline = setTimeout(() => announced.reject(new Error('printed no announcement within 120 s')), 120_000);
   void exited.then(([code]) => announced.reject(new Error(`ended with code ${code}`)), announced.reject);
   try {
     return { announcement: await announced.promise, log: () => printed, reload, stop };
