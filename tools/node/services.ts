@@ -105,16 +105,29 @@ function listenToAll(): void {
   }
 }
 
-/** Connects a client with a ready pod. The client is refused if there is none. */
+/** Connects a client with a ready pod, chosen by chance. */
 function passOn(client: Socket, address: Address): void {
   const ready = table.backends(address);
-  const target = ready[Math.floor(Math.random() * ready.length)];
+  const first = Math.floor(Math.random() * ready.length);
   client.on('error', () => {});
+  passOnTo(client, [...ready.slice(first), ...ready.slice(0, first)]);
+}
+
+/**
+ * Connects a client with the first of these pods that accepts. A pod that has ended may be listed for another moment. The client
+ * is refused if no pod accepts.
+ */
+function passOnTo(client: Socket, [target, ...others]: readonly Address[]): void {
   if (target === undefined) {
     client.resetAndDestroy();
     return;
   }
   const pod = connect({ ...target, allowHalfOpen: true });
-  pod.once('error', () => client.resetAndDestroy());
-  pod.once('connect', () => joinStreams(client, pod));
+  const next = (): void => passOnTo(client, others);
+  pod.once('error', next);
+  pod.once('connect', () => {
+    pod.off('error', next);
+    pod.once('error', () => client.resetAndDestroy());
+    joinStreams(client, pod);
+  });
 }
