@@ -9,6 +9,7 @@ import { inspect } from 'node:util';
 import { buildOperator } from './build.ts';
 import { findBinaries, findNodeBinaries } from './controlplane/binaries.ts';
 import { BinariesError } from './controlplane/programs.ts';
+import { GO_MODULES, goModule } from './go-tools/go-modules.ts';
 import { GO_TOOLS, goTool } from './go-tools/go-tools.ts';
 import { isLongRun } from './long-run.ts';
 import { nodeUnavailable } from './node/unavailable.ts';
@@ -239,6 +240,8 @@ async function main(words: readonly string[]): Promise<number> {
     if (node) await findNodeBinaries(binaries, log);
     // Now, because a build takes longer than a test may.
     for (const tool of GO_TOOLS) await goTool(tool, log);
+    // A test would fail when the network is slow.
+    for (const module of GO_MODULES) await goModule(module);
     // Tests run the compiled operator, as in the image.
     process.env[MAIN_VARIABLE] = await buildOperator();
     // A control plane of a test runs for minutes. With a larger heap it needs a fifth less CPU time.

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 
-import { output } from '../../tools/controlplane/command.ts';
 import { guardProcess } from '../../tools/controlplane/guard.ts';
-import { goTool, goToolBuild } from '../../tools/go-tools/go-tools.ts';
+import { goModule } from '../../tools/go-tools/go-modules.ts';
+import { goTool } from '../../tools/go-tools/go-tools.ts';
 
 /** The controllers of cert-manager, as a process. */
 export interface CertManager {
@@ -13,10 +13,7 @@ export interface CertManager {
 
 /** The folder of the CRDs of the cert-manager that `startCertManager` starts. */
 export async function certManagerCrds(): Promise<string> {
-  const { sources } = goToolBuild('cert-manager');
-  const module = ['mod', 'download', '-json', 'github.com/cert-manager/cert-manager'];
-  const { stdout } = await output('go', module, { cwd: sources });
-  return join((JSON.parse(stdout) as { readonly Dir: string }).Dir, 'deploy/crds');
+  return join(await goModule('cert-manager'), 'deploy/crds');
 }
 
 /** Starts cert-manager, which makes each Certificate the owner of its Secret. */
