@@ -109,7 +109,7 @@ export async function inspectFootprint(
       await kubectl(['create', '--filename=-'], listOf([labelled('example')(shop)]));
     },
     async remove() {
-      if (todo.length > 0) for (const definition of definitions) await isServed(kubectl, definition);
+      if (todo.length > 0 && definitions.length > 0) await areServed(kubectl, definitions);
       for (let [command] = todo; command !== undefined; [command] = todo) {
         const needsCrd = command[1] === 'mtlsauthorities';
         if (!needsCrd || (await hasAuthorities(kubectl))) await kubectl(command);
@@ -159,17 +159,21 @@ async function refuseForeign(kubectl: KubectlWithInput, isNew: boolean): Promise
 }
 
 /**
- * Waits until the API server answers a list of the resources of this CRD, if the CRD exists. Before that, kubectl does not know
- * the kind. And the API server would delete the CRD late: its first list of the resources fails, and when the retry finds an
- * older version of the CRD, it tries again after five minutes. The list has no limit, because the API server answers a list with
- * a limit earlier, without its cache.
+ * Waits until the API server answers a list of the resources of each of these CRDs that exists. Before that, kubectl does not
+ * know the kind. And the API server could delete the CRD late: its first list of the resources fails, and if its retry reads an
+ * older version of the CRD, it tries again only after five minutes. The list here has no limit: the API server answers a list
+ * with a limit before its cache is ready.
  */
-async function isServed(kubectl: KubectlWithInput, { metadata, spec }: Definition): Promise<void> {
-  const isThere = await kubectl(['get', 'crd', metadata.name, '--ignore-not-found', '--output=name']);
-  if (isThere === '') return;
-  const path = `/apis/${spec.group}/${spec.versions[0].name}/${spec.names.plural}`;
-  const isListed = (): Promise<boolean> => kubectl(['get', '--raw', path]).then(Boolean, () => false);
-  await pollUntil(isListed, SERVED_MS);
+async function areServed(kubectl: KubectlWithInput, definitions: readonly Definition[]): Promise<void> {
+  const names = definitions.map(({ metadata }) => metadata.name);
+  const found = await kubectl(['get', 'crd', ...names, '--ignore-not-found', '--output=name']);
+  const existing = definitions.filter(({ metadata }) => found.includes(`/${metadata.name}\n`));
+  const isListed = ({ spec }: Definition): Promise<boolean> =>
+    kubectl(['get', '--raw', `/apis/${spec.group}/${spec.versions[0].name}/${spec.names.plural}`]).then(
+      () => true,
+      () => false,
+    );
+  await Promise.all(existing.map((definition) => pollUntil(() => isListed(definition), SERVED_MS)));
 }
 
 async function hasAuthorities(kubectl: KubectlWithInput): Promise<boolean> {
