@@ -6,7 +6,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text as readText } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { parse } from 'yaml';
 import { convertCertManager, type ImportOptions, type Manifest } from '../../src/cli/index.ts';
 import { operatorNamespace } from '../support/api.ts';
@@ -14,6 +13,7 @@ import { certManagerCrds } from '../support/cert-manager/crds.ts';
 import { eventually } from '../support/eventually.ts';
 import { installation } from '../support/installation.ts';
 import { missing } from '../support/missing.ts';
+import * as fc from '../support/properties.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 const skip = missing.go() ?? false;

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-
-import * as fc from 'fast-check';
-
 import { describeProxy, proxyFromEnvironment } from '../../src/kube/api/proxy.ts';
 import { output } from '../../tools/controlplane/command.ts';
 import { compiled } from '../support/peers/compiled.ts';
+import * as fc from '../support/properties.ts';
 import { type ProxyCase, proxyCases } from '../support/proxy-cases.ts';
 
 type Question = Omit<ProxyCase, 'proxy'>;

@@ -1,4 +1,4 @@
-import * as fc from 'fast-check';
+import * as fc from './properties.ts';
 
 const pathsOf = (value: unknown): string[][] =>
   typeof value !== 'object' || value === null

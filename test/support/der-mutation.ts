@@ -1,4 +1,4 @@
-import * as fc from 'fast-check';
+import * as fc from './properties.ts';
 
 /** A DER element that can be changed and encoded again with correct lengths. */
 export interface DerNode {

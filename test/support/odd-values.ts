@@ -1,5 +1,5 @@
-import * as fc from 'fast-check';
 import type { Schema } from '../../src/api/schema.ts';
+import * as fc from './properties.ts';
 
 /** Values for the text fields of a resource: valid ones first, then unusual ones. */
 const texts: readonly string[] = [

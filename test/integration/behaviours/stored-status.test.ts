@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
-
 import { misfit, schemas } from '../../../src/api/schema.ts';
 import { authorityRecord, certificateRecord } from '../../../src/controllers/objects/resources.ts';
 import { paths } from '../../support/api.ts';
 import { damaged } from '../../support/damaged.ts';
 import { eventually } from '../../support/eventually.ts';
 import { installation } from '../../support/installation.ts';
+import * as fc from '../../support/properties.ts';
 
 // One worker reconciles in the order of the requests.
 const world = installation({ args: ['--workers=1'] });

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { type Config, ConfigError, readConfig } from '../../../src/config/config.ts';
 import { LeaderElector, type LeaderElectorOptions, silentLog } from '../../../src/kube/index.ts';
+import * as fc from '../../support/properties.ts';
 
 const read = (argv: readonly string[] = [], env: Record<string, string | undefined> = {}): Config => {
   const config = readConfig(argv, env);

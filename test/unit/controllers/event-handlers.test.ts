@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import type { Issuance, LabelSelector } from '../../../src/api/types.ts';
 import { Caches } from '../../../src/controllers/cache/caches.ts';
 import { EventHandlers } from '../../../src/controllers/event-handlers.ts';
@@ -8,6 +7,7 @@ import { WorkQueue } from '../../../src/kube/index.ts';
 import { authority } from '../../support/fixtures/authority.ts';
 import { certificate } from '../../support/fixtures/certificate.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
+import * as fc from '../../support/properties.ts';
 
 type Labels = Readonly<Record<string, string>>;
 

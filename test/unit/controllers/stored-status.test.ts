@@ -6,7 +6,6 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { misfit, type Schema, schemas } from '../../../src/api/schema.ts';
 import type { IssuedSecret, MtlsAuthorityStatus, MtlsCertificateStatus } from '../../../src/api/types.ts';
 import { IssuanceBackoff } from '../../../src/controllers/certificate/issuance-backoff.ts';
@@ -33,6 +32,7 @@ import { ready } from '../../support/fixtures/authority.ts';
 import { certificate } from '../../support/fixtures/certificate.ts';
 import { root } from '../../support/fixtures/roots.ts';
 import { days, hours, later, minutes, now } from '../../support/fixtures/times.ts';
+import * as fc from '../../support/properties.ts';
 import { distributing, draining, overwritten, quiet, retiring, switching } from '../plan/rotation/rotation-phases.ts';
 import { observedIn, type Situation, secretOf } from '../plan/rotation/rotation-situation.ts';
 import { CertificateProcess } from './world/certificate-process.ts';

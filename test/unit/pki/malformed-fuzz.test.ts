@@ -11,7 +11,6 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import * as asn1 from '../../../src/pki/asn1/der.ts';
 import { encodePem, parsePem } from '../../../src/pki/asn1/pem.ts';
 import {
@@ -41,6 +40,7 @@ import { derNodes, encodeNode, spoilt, wrapped } from '../../support/der-mutatio
 import { altNames } from '../../support/fixtures/names.ts';
 import { intermediate, privateKey, root } from '../../support/fixtures/roots.ts';
 import { days, later, now } from '../../support/fixtures/times.ts';
+import * as fc from '../../support/properties.ts';
 import { permitting } from '../../support/roots/extensions.ts';
 import { fuzzRuns } from '../../support/runs.ts';
 import { issueCrl, issueLeafNow, type TestIssuer } from '../../support/sign.ts';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { annotations, labels, secretKeys } from '../../../src/api/constants.ts';
 import type { MtlsCertificateSpec } from '../../../src/api/types.ts';
 import type { Secret } from '../../../src/kube/index.ts';
@@ -18,6 +17,7 @@ import { certificate } from '../../support/fixtures/certificate.ts';
 import { encodedRoot, intermediate, privateKey, root } from '../../support/fixtures/roots.ts';
 import { foreign, orphaned, withData, withMarks, withMetadata } from '../../support/fixtures/secret.ts';
 import { days, later, minutes, now } from '../../support/fixtures/times.ts';
+import * as fc from '../../support/properties.ts';
 import type { TestIssuer } from '../../support/sign.ts';
 import { Simulation } from './simulation.ts';
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { encodePrivateKey } from '../../../src/pki/index.ts';
 import { inBatches, redact } from '../../../src/telemetry/logger.ts';
 import { privateKey } from '../../support/fixtures/roots.ts';
+import * as fc from '../../support/properties.ts';
 
 const key = privateKey();
 const pem = encodePrivateKey(key, 'PKCS8');

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { Caches } from '../../../../src/controllers/cache/caches.ts';
 import { secretKeysOf } from '../../../../src/controllers/objects/secret-names.ts';
 import type { CertificateRecord, SecretRecord } from '../../../../src/plan/index.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { root } from '../../../support/fixtures/roots.ts';
+import * as fc from '../../../support/properties.ts';
 
 /** Names that are easily confused. */
 const names = ['a', 'a-server-tls', 'a-client-tls', 'a-server-tls-client-tls', 'shared', '-server-tls'];

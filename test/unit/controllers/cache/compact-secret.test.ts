@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { annotations, labels } from '../../../../src/api/constants.ts';
 import { compactSecret, compactSecretForm } from '../../../../src/controllers/cache/compact-secret.ts';
 import { knownContent, secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
@@ -9,6 +8,7 @@ import type { Certificate, LeafRecord } from '../../../../src/pki/index.ts';
 import type { CachedSecret, SecretContent, SecretRecord } from '../../../../src/plan/index.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { root } from '../../../support/fixtures/roots.ts';
+import * as fc from '../../../support/properties.ts';
 
 // Few values for each field, so that records share much and differ in little.
 const text = fc.constantFrom('', 'a', 'b', '"\n\u0000é', '__proto__');

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { InternPool } from '../../../../src/controllers/objects/intern-pool.ts';
 import { isSameJson } from '../../../../src/controllers/objects/same-json.ts';
+import * as fc from '../../../support/properties.ts';
 
 /** A copy that is equal, but not identical. */
 const copyOf = <T>(value: T): T => structuredClone(value);

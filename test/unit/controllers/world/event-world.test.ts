@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, mock, test } from 'node:test';
-import * as fc from 'fast-check';
-
 import { secretKeys } from '../../../../src/api/constants.ts';
 import type { MtlsCertificate } from '../../../../src/api/types.ts';
 import { authorities, certificates } from '../../../../src/controllers/objects/resources.ts';
 import { configMaps, namespaces, secrets } from '../../../../src/kube/index.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 import { minutes } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 import { historyRuns } from '../../../support/runs.ts';
 import {
   authorityNames,

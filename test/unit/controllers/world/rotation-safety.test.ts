@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, mock, test } from 'node:test';
-import * as fc from 'fast-check';
-
 import { rotationKeys, secretKeys } from '../../../../src/api/constants.ts';
 import type { MtlsAuthority } from '../../../../src/api/types.ts';
 import { anchorId, isSignedBy } from '../../../../src/pki/index.ts';
 import { encodedRoot, intermediate, root } from '../../../support/fixtures/roots.ts';
 import { days, hours, minutes } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 import { historyRuns } from '../../../support/runs.ts';
 import { passing, RotationWorld } from './rotation-world.ts';
 import type { Interruption } from './world-process.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import { readList } from '../../../../src/kube/api/list.ts';
 import { isKubeError } from '../../../../src/kube/index.ts';
+import * as fc from '../../../support/properties.ts';
 import { type Widget, widget } from './widgets.ts';
 
 async function* chunksOf(bytes: Buffer, cuts: readonly number[]): AsyncGenerator<Buffer> {

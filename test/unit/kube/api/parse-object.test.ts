@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { constantFrom, dictionary, assert as holds, jsonValue, property, string } from 'fast-check';
 import { longestRead, parseEventLine, parseObject } from '../../../../src/kube/api/parse-object.ts';
 import { isKubeError, type KubeObject } from '../../../../src/kube/index.ts';
+import { constantFrom, dictionary, assert as holds, jsonValue, property, string } from '../../../support/properties.ts';
 
 const large = 'x'.repeat(longestRead);
 const metadata = { name: 'a', namespace: 'n', labels: { '"metadata":{': '\\"\u0001}' }, resourceVersion: '7' };

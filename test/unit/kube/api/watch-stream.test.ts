@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import { readWatch } from '../../../../src/kube/api/watch-stream.ts';
 import { isKubeError, type KubeErrorCode, type WatchEvent } from '../../../../src/kube/index.ts';
+import * as fc from '../../../support/properties.ts';
 import { serve } from './fault-server.ts';
 import { bookmark, event, type Widget, widget, widgets } from './widgets.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mock, type TestContext, test } from 'node:test';
-import * as fc from 'fast-check';
+import * as fc from '../../../support/properties.ts';
 import { historyRuns } from '../../../support/runs.ts';
 import { type Outcome, ReflectorWorld, unreadable } from './reflector-world.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import { compareResourceVersions, keyOf, refOf, Store, type StoreRecord } from '../../../../src/kube/index.ts';
+import * as fc from '../../../support/properties.ts';
 
 interface Pod extends StoreRecord {
   readonly node: string;

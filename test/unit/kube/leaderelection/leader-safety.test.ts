@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
-import * as fc from 'fast-check';
+import * as fc from '../../../support/properties.ts';
 import { randomFrom } from '../../../support/random.ts';
 import { historyRuns } from '../../../support/runs.ts';
 import { type Candidate, type CandidateOptions, ElectionWorld, type Fate } from './election-world.ts';

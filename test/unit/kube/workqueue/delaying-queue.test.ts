@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import { DelayingQueue } from '../../../../src/kube/workqueue/delaying-queue.ts';
+import * as fc from '../../../support/properties.ts';
 
 test('each key is due once, at its earliest time, and keys are returned in the order of their times', () => {
   const keys = fc.constantFrom('a', 'b', 'c', 'd', 'e');

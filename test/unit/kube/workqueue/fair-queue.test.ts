@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import { FairQueue } from '../../../../src/kube/workqueue/fair-queue.ts';
 import { Fifo } from '../../../../src/kube/workqueue/fifo.ts';
+import * as fc from '../../../support/properties.ts';
 
 const flowOf = (key: string): string => key.split('/')[0] ?? '';
 

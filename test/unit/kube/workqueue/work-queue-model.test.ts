@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import { type Clock, WorkQueue } from '../../../../src/kube/index.ts';
+import * as fc from '../../../support/properties.ts';
 import { historyRuns } from '../../../support/runs.ts';
 
 // For more histories: QUEUE_RUNS=50000 npm test -- unit work-queue-model

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import { type Clock, WorkQueue } from '../../../../src/kube/index.ts';
+import * as fc from '../../../support/properties.ts';
 
 /** A clock that moves only when `advance` is called. `setWall` moves the wall clock only. */
 class ManualClock implements Clock {

@@ -1,9 +1,9 @@
 /** Compares the encoder with node-forge: both must write the same octets for the same tree. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import forge from 'node-forge/lib/asn1.js';
 import * as der from '../../../../src/pki/asn1/der.ts';
+import * as fc from '../../../support/properties.ts';
 
 /** The same tree for both encoders. */
 interface Pair {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { checkWithForge } from '../../../../src/pki/asn1/der-roundtrip.ts';
 import { root } from '../../../support/fixtures/roots.ts';
+import * as fc from '../../../support/properties.ts';
 import { throwsCode } from '../expect.ts';
 
 describe('checkWithForge', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { openssl } from '../../../support/openssl.ts';
+import * as fc from '../../../support/properties.ts';
 import { onlyPkiErrors, throwsCode } from '../expect.ts';
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { encodePem, maxPemBytes, parsePem } from '../../../../src/pki/asn1/pem.ts';
+import * as fc from '../../../support/properties.ts';
 import { onlyPkiErrors, throwsCode } from '../expect.ts';
 
 const block = '-----BEGIN X-----\nAAEC\n-----END X-----\n';

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { implicit } from '../../../../src/pki/asn1/der.ts';
 import {
   backdateMs,
@@ -24,6 +23,7 @@ import { altNames } from '../../../support/fixtures/names.ts';
 import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslRefusal, opensslRoot, type Purpose, present } from '../../../support/openssl.ts';
+import * as fc from '../../../support/properties.ts';
 import { permitting } from '../../../support/roots/extensions.ts';
 import { issueLeafNow, issueRoot, signNow, withSigner } from '../../../support/sign.ts';
 import { throwsCode } from '../expect.ts';

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import { inspectIssuer, parseTrustAnchors, type RootProblem, trustBundle } from '../../../../src/pki/index.ts';
 import { encodedRoot, root } from '../../../support/fixtures/roots.ts';
@@ -12,6 +11,7 @@ import {
   present,
   scratchFile,
 } from '../../../support/openssl.ts';
+import * as fc from '../../../support/properties.ts';
 import { inDays, type MadeCa, makeCa } from '../../../support/roots/make.ts';
 
 const good = opensslRoot();

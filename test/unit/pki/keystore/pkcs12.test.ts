@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { createSecureContext } from 'node:tls';
-import * as fc from 'fast-check';
 import { readAll, tags } from '../../../../src/pki/asn1/der.ts';
 import {
   describeKeySpec,
@@ -18,6 +17,7 @@ import { keystoreSeeds } from '../../../../src/pki/keystore/keystore-seeds.ts';
 import { privateKey } from '../../../support/fixtures/roots.ts';
 import { scratchFile } from '../../../support/openssl.ts';
 import { run } from '../../../support/peers/process.ts';
+import * as fc from '../../../support/properties.ts';
 import type { StoreFile } from '../../../support/stores/judge.ts';
 import { openssl } from '../../../support/stores/judges.ts';
 import { everyCharacter, keyAndChain, keyKinds, someRoots } from '../../../support/stores/samples.ts';

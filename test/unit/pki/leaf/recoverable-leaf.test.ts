@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import {
   anchorId,
@@ -15,6 +14,7 @@ import {
 import { certificate, requestOf } from '../../../support/fixtures/certificate.ts';
 import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { now } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 import { issueLeafNow } from '../../../support/sign.ts';
 
 const anchor = root();

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { oids } from '../../../../src/pki/asn1/oid.ts';
 import type { Issuer, LeafProfile, Role } from '../../../../src/pki/index.ts';
@@ -12,6 +11,7 @@ import { pathOf } from '../../../../src/pki/x509/certification-path.ts';
 import { altNames } from '../../../support/fixtures/names.ts';
 import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { days, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 import { extension } from '../../../support/roots/extensions.ts';
 import { raw, rsaKey } from '../../../support/roots/make.ts';
 import { throwsCode } from '../expect.ts';

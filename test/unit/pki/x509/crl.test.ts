@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import * as asn1 from '../../../../src/pki/asn1/der.ts';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import {
@@ -18,6 +17,7 @@ import {
 import { intermediate, privateKey, root } from '../../../support/fixtures/roots.ts';
 import { days, later, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslFile, opensslRoot, scratchFile } from '../../../support/openssl.ts';
+import * as fc from '../../../support/properties.ts';
 import { issueCrl, withSigner } from '../../../support/sign.ts';
 import { throwsCode } from '../expect.ts';
 

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { expectTag, readAll, readOid, readOnly, tags } from '../../../../src/pki/asn1/der.ts';
 import { encodePem } from '../../../../src/pki/asn1/pem.ts';
 import { encodeIpAddress, encodeSubject, type Subject, type SubjectAltNames } from '../../../../src/pki/index.ts';
@@ -9,6 +8,7 @@ import { altNames } from '../../../support/fixtures/names.ts';
 import { privateKey, root } from '../../../support/fixtures/roots.ts';
 import { hours, now } from '../../../support/fixtures/times.ts';
 import { openssl, opensslRoot } from '../../../support/openssl.ts';
+import * as fc from '../../../support/properties.ts';
 import { issueLeafNow } from '../../../support/sign.ts';
 import { throwsCode } from '../expect.ts';
 

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
-
 import { planAuthorityStatus, planRoot, type RootPlan } from '../../../../src/plan/index.ts';
 import { root } from '../../../support/fixtures/roots.ts';
 import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 import { distributing, draining, overwritten, quiet, retiring, switching } from '../rotation/rotation-phases.ts';
 import { old } from '../rotation/rotation-roots.ts';
 import { knows, observedIn, type Situation, secretsOf } from '../rotation/rotation-situation.ts';

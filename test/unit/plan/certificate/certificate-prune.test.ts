@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import { annotations } from '../../../../src/api/constants.ts';
 import { secretRecord } from '../../../../src/controllers/objects/leaf-secret.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
@@ -18,6 +17,7 @@ import { type CertificateFixture, certificate, ownedAmong } from '../../../suppo
 import { root } from '../../../support/fixtures/roots.ts';
 import { foreign, withData, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
 import { later, now } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 
 const signer = root({ name: 'Signer' });
 

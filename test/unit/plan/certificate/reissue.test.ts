@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { type Reissue, reissueTime } from '../../../../src/plan/certificate/reissue.ts';
 import { days, earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 
 const windowMs = minutes(10);
 /** The current leader started before the switch. */

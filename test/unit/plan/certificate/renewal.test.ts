@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { backdateMs } from '../../../../src/pki/index.ts';
 import { afterFailure } from '../../../../src/plan/certificate/failed-attempts.ts';
 import { type RenewalSettings, renewalTime } from '../../../../src/plan/certificate/renewal.ts';
 import { parseDurationMs } from '../../../../src/plan/timing/duration.ts';
 import { hashFraction } from '../../../../src/plan/timing/jitter.ts';
 import { days, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 
 describe('a duration', () => {
   const durations: [text: string, ms: number | undefined][] = [

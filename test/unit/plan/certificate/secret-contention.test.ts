@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { labels, secretKeys } from '../../../../src/api/constants.ts';
 import { RepairLimits } from '../../../../src/controllers/certificate/repair-limits.ts';
 import type { Secret } from '../../../../src/kube/index.ts';
@@ -13,6 +12,7 @@ import { type CertificateFixture, certificate } from '../../../support/fixtures/
 import { privateKey, root } from '../../../support/fixtures/roots.ts';
 import { withData, withMarks, withMetadata } from '../../../support/fixtures/secret.ts';
 import { days, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 import { Simulation } from '../simulation.ts';
 import { authority, fresh, issued, signer } from './certificate-table.ts';
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import type { Role, Subject, SubjectAltNames } from '../../../../src/pki/index.ts';
 import { issuancePolicy } from '../../../../src/plan/index.ts';
 import { deniedNames, type PolicyScope } from '../../../../src/plan/policy/evaluate-policy.ts';
 import { rules } from '../../../support/fixtures/authority.ts';
 import { altNames } from '../../../support/fixtures/names.ts';
+import * as fc from '../../../support/properties.ts';
 
 const shop: PolicyScope = { namespace: 'shop', labels: {}, authority: 'default', ...rules };
 const none = altNames();

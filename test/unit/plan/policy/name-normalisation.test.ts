@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import {
   dnsLabels,
   normaliseEmailAddress,
   normaliseIpAddress,
   normaliseUri,
 } from '../../../../src/plan/policy/name-normalisation.ts';
+import * as fc from '../../../support/properties.ts';
 
 const normaliseDns = (name: string): string | undefined => dnsLabels(name)?.join('.');
 

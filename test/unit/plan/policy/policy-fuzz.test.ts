@@ -10,7 +10,6 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, randomBytes, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import type {
   Grant,
   Issuance,
@@ -27,6 +26,7 @@ import { issuancePolicy } from '../../../../src/plan/index.ts';
 import { certificate } from '../../../support/fixtures/certificate.ts';
 import { privateKey, root } from '../../../support/fixtures/roots.ts';
 import { now } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 import { fuzzRuns } from '../../../support/runs.ts';
 import { issueLeafNow } from '../../../support/sign.ts';
 import * as oracle from './policy-oracle.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import type { Condition } from '../../../../src/api/types.ts';
 import { microTimestamp } from '../../../../src/kube/index.ts';
 import { mergeConditions } from '../../../../src/plan/index.ts';
 import { timestamp } from '../../../../src/plan/timing/timestamp.ts';
+import * as fc from '../../../support/properties.ts';
 
 type WantedCondition = Omit<Condition, 'lastTransitionTime'>;
 

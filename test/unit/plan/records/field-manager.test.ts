@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import { lastWriter } from '../../../../src/plan/index.ts';
+import * as fc from '../../../support/properties.ts';
 
 const entry = (manager: string, time: string, fieldsV1: object, more: object = {}) => ({
   manager,

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import {
   encodePodLeaves,
   livePodLeaves,
@@ -12,6 +11,7 @@ import {
   roundUp,
 } from '../../../../src/plan/index.ts';
 import { earlier, hours, later, minutes, now } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 
 const [a, b] = ['aa'.repeat(32), 'bb'.repeat(32)] as const;
 const record = (roots: Readonly<Record<string, Date>>, issuers: Readonly<Record<string, Date>> = {}): PodLeaves => ({

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import { type Crl, type Issuer, isCrlOf, parseCrls } from '../../../../src/pki/index.ts';
 import { crlBundle } from '../../../../src/plan/revocation/crl-bundle.ts';
 import { planCrls } from '../../../../src/plan/revocation/crl-plan.ts';
@@ -9,6 +8,7 @@ import { parseRevocations } from '../../../../src/plan/revocation/revocation-rec
 import type { CrlContext, Revocation, RevocationState } from '../../../../src/plan/revocation/revocation-state.ts';
 import { issuerIdOf, namesakeOf, root } from '../../../support/fixtures/roots.ts';
 import { days, hours, later } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 import { crlDataNow, issueCrl } from '../../../support/sign.ts';
 
 const first = root({ name: 'First' });

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
 import {
   encodeRotationState,
   parseRotationState,
@@ -9,6 +8,7 @@ import {
 } from '../../../../src/plan/index.ts';
 import { root, rootIdOf } from '../../../support/fixtures/roots.ts';
 import { earlier, minutes } from '../../../support/fixtures/times.ts';
+import * as fc from '../../../support/properties.ts';
 
 const fingerprint = 'ab'.repeat(32);
 const rotation: RotationState = {
