@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { afterEach, describe, it } from 'node:test';
 
 import { paths } from '../../support/api.ts';
@@ -8,6 +7,7 @@ import { killAfterWrites, samePod } from '../../support/faults/kill-after-write.
 import { pairsAt } from '../../support/faults/namespace-state.ts';
 import { type Pairs, pairNames, pairsIn } from '../../support/faults/pairs.ts';
 import { conditionOf, installation } from '../../support/installation.ts';
+import { randomFrom } from '../../support/random.ts';
 
 const world = installation({ operator: false });
 
@@ -24,8 +24,10 @@ describe('2. Intent survives: the operator, killed at random moments of 400 issu
   // entry are inconsistent after a kill (an orphan, a repeated rotation).
   it('makes all resources Ready after each restart, with one key per revision and no orphan', async (t) => {
     pairs = await pairsIn(world, 'kill');
-    const kills = { issuing: randomMoments(4, 1, 400), rotating: randomMoments(3, 401, 800) };
-    t.diagnostic(`killed after these numbers of Secret writes: ${JSON.stringify(kills)}`);
+    const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_130);
+    const random = randomFrom(seed);
+    const kills = { issuing: randomMoments(random, 4, 1, 400), rotating: randomMoments(random, 3, 401, 800) };
+    t.diagnostic(`FUZZ_SEED=${seed}: killed after these numbers of Secret writes: ${JSON.stringify(kills)}`);
     await world.start(samePod);
 
     const killing = killAndRestart(kills.issuing);
@@ -100,8 +102,8 @@ async function forget({ namespace }: Pairs): Promise<void> {
 }
 
 /** Sorted distinct numbers from `low` to below `high`. */
-function randomMoments(count: number, low: number, high: number): number[] {
+function randomMoments(random: () => number, count: number, low: number, high: number): number[] {
   const moments = new Set<number>();
-  while (moments.size < count) moments.add(randomInt(low, high));
+  while (moments.size < count) moments.add(low + Math.floor(random() * (high - low)));
   return [...moments].sort((a, b) => a - b);
 }

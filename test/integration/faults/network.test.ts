@@ -9,6 +9,7 @@ import { pairsAt } from '../../support/faults/namespace-state.ts';
 import { type Pairs, pairNames, pairsIn } from '../../support/faults/pairs.ts';
 import { installation } from '../../support/installation.ts';
 import type { Exchange } from '../../support/proxy.ts';
+import { randomFrom } from '../../support/random.ts';
 
 const shortLease = ['--lease-duration=3s', '--renew-deadline=2s', '--retry-period=500ms'];
 
@@ -89,7 +90,8 @@ describe('2. Intent survives: with a network that', () => {
   it('delays each response and each event differently, the operator reaches the same state', async () => {
     await startBehindProxy();
     await issueAndRotate('delay', 20, () => {
-      const wait = (): Promise<void> => delay(Math.random() * 200);
+      const random = randomFrom(1);
+      const wait = (): Promise<void> => delay(random() * 200);
       world.proxy.faults = {
         onEvents: wait,
         async onReply() {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { afterEach, type TestContext } from 'node:test';
 
 import { type Installation, installation, type Tenant } from '../installation.ts';
 import type { Operator } from '../operator.ts';
 import type { Exchange } from '../proxy.ts';
+import { randomFrom } from '../random.ts';
 
 /**
  * The environment of a container that restarts in the same Pod: it still holds the Lease and does not wait until it
@@ -18,7 +18,7 @@ const isEffective = ({ method, path }: Exchange): boolean => method !== 'GET' &&
 /** A run of the operator that is repeated with a kill after a different write each time. */
 export interface Story {
   readonly world: Installation;
-  /** The operator is killed after every n-th write, from a random write on. */
+  /** The operator is killed after every n-th write. FUZZ_SEED moves the first one. */
   readonly every: number;
   /** Makes requests while no operator runs. Returns a function that asserts the outcome. `last` differs in every run. */
   readonly begin: (last: number) => Promise<() => Promise<void>>;
@@ -29,13 +29,17 @@ export interface Story {
  * never reaches.
  */
 export async function killAfterWrites(t: TestContext, story: Story): Promise<number> {
-  let last = randomInt(1, story.every + 1);
+  const seed = Number(process.env['FUZZ_SEED'] ?? 20_261_130);
+  const first = 1 + Math.floor(randomFrom(seed)() * story.every);
+  let last = first;
   let killed = 0;
   while (await isKilledAfterWrite(story, last)) {
     killed += 1;
     last += story.every;
   }
-  t.diagnostic(`killed the operator ${killed} times; the story has fewer than ${last} writes`);
+  t.diagnostic(
+    `FUZZ_SEED=${seed}: killed the operator ${killed} times, first after ${first} writes; the story has fewer than ${last} writes`,
+  );
   return last;
 }
 
