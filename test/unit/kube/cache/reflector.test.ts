@@ -30,6 +30,9 @@ interface Reflected {
 
 const isWatch = ({ query }: Exchange): boolean => query.has('watch');
 
+/** True for the short watch that follows a silent one, if `watchMs` and `probe.watchMs` are the defaults. */
+const isProbe = ({ query }: Exchange): boolean => Number(query.get('timeoutSeconds') ?? Number.NaN) <= 10;
+
 /** A running reflector, with a server that answers the nth list and the nth watch, counted from 1, as `answers` says. */
 async function reflect(
   t: TestContext,
@@ -355,54 +358,74 @@ const relisted: [what: string, answer: (exchange: Exchange) => void][] = [
     ({ events }) => events(event('ERROR', { code: 410, reason: 'Expired' })),
   ],
   ['gets a line that cannot be parsed', ({ events }) => events('{"type":"MOD')],
-  ['and its probe are silent', ({ events }) => events()],
   ['is refused again and again', ({ status }) => status(500, 'InternalError')],
 ];
 
+/** A server whose list changes after the first one. Watches of the first list are answered by `answer`. */
+const changedList = (answer: (exchange: Exchange) => void): Parameters<typeof reflect>[1] => ({
+  list: ({ json }, nth) => json(200, nth === 1 ? listOf(10, [widget('a', 1)]) : listOf(20, [widget('b', 15)])),
+  watch: (exchange) => {
+    if (exchange.query.get('resourceVersion') === '10') answer(exchange);
+    else exchange.events(bookmark(30));
+  },
+});
+
+/** Waits for the first watch of the second list. Returns the watches before it. */
+const watchesBefore = ({ watches }: Reflected): Promise<readonly Exchange[]> =>
+  eventually(() => {
+    const again = watches().findIndex(({ query }) => query.get('resourceVersion') === '20');
+    assert.ok(again >= 0, 'there is no watch of the second list');
+    return watches().slice(0, again);
+  });
+
 for (const [what, answer] of relisted) {
   test(`when a watch ${what}, the reflector lists and removes deleted objects`, async (t) => {
-    const { sizes, watches } = await reflect(
-      t,
-      {
-        list: ({ json }, nth) => json(200, nth === 1 ? listOf(10, [widget('a', 1)]) : listOf(20, [widget('b', 15)])),
-        watch: (exchange) => {
-          if (exchange.query.get('resourceVersion') === '10') answer(exchange);
-          else exchange.events(bookmark(30));
-        },
-      },
-      { idleTimeoutMs: 100, probe: { watchMs: 10_000, idleTimeoutMs: 100 } },
-    );
-    await eventually(() => assert.deepEqual(sizes(), { b: 1 }));
-    // The store has the list before the server gets the next watch.
-    await eventually(() => {
-      const again = watches().findIndex(({ query }) => query.get('resourceVersion') === '20');
-      assert.ok(again >= 1 && again <= 5, `${again} watches before`);
-    });
+    const reflected = await reflect(t, changedList(answer));
+    await eventually(() => assert.deepEqual(reflected.sizes(), { b: 1 }));
+    const { length } = await watchesBefore(reflected);
+    assert.ok(length >= 1 && length <= 5, `${length} watches before`);
   });
 }
 
+test('when a watch and its probe are silent, the reflector lists and removes deleted objects', async (t) => {
+  const reflected = await reflect(
+    t,
+    changedList(({ events }) => events()),
+    { idleTimeoutMs: 100, probe: { watchMs: 10_000, idleTimeoutMs: 100 } },
+  );
+  await eventually(() => assert.deepEqual(reflected.sizes(), { b: 1 }));
+  // On a slow machine, the list of a probe can time out. Then another watch and another probe follow.
+  const before = await watchesBefore(reflected);
+  assert.equal(before.filter(isProbe).length, 1);
+});
+
 test('a watch that is silent without changes continues where it was, without a list', async (t) => {
+  let probes = 0;
   const { sizes, logged, lists, watches } = await reflect(
     t,
     {
       list: ({ query, json }) => json(200, listOf(query.get('limit') === '1' ? 40 : 10, [widget('a', 1)])),
-      watch: (exchange, nth) => {
-        exchange.events(...(nth < 6 ? [] : [event('ADDED', widget('b', 41))]));
-        // Every second watch is a probe.
-        if (nth % 2 === 0) setTimeout(() => exchange.response.end(), 1100);
+      watch: (exchange) => {
+        if (!isProbe(exchange)) return exchange.events();
+        probes += 1;
+        exchange.events(...(probes < 3 ? [] : [event('ADDED', widget('b', 41))]));
+        setTimeout(() => exchange.response.end(), 1100);
       },
     },
     { idleTimeoutMs: 100 },
   );
   await eventually(() => assert.deepEqual(sizes(), { a: 1, b: 1 }));
   assert.deepEqual(repeated(lists()), []);
-  const [first, second] = watches().map(({ query }) => Number(query.get('timeoutSeconds')));
-  assert.ok((first ?? 0) > 200 && (second ?? 0) <= 10, `watches of ${first} and ${second} s`);
-  const places = watches().map(({ query }) => query.get('resourceVersion'));
+  const seconds = watches().map(({ query }) => Number(query.get('timeoutSeconds')));
   assert.deepEqual(
-    places.slice(0, 6),
-    Array.from({ length: 6 }, () => '10'),
+    [...new Set(seconds.map((time) => time <= 10 || time > 200))],
+    [true],
+    `watches of ${seconds.join()} s`,
   );
+  const third = watches().filter(isProbe)[2];
+  assert.ok(third !== undefined);
+  const places = watches().slice(0, watches().indexOf(third) + 1);
+  assert.deepEqual(new Set(places.map(({ query }) => query.get('resourceVersion'))), new Set(['10']));
   assert.deepEqual(
     logged.filter((line) => !line.startsWith('a watch is silent')),
     [],
@@ -449,12 +472,20 @@ test('a watch that falls silent after an event is probed from that event', async
     t,
     {
       list: ({ query, json }) => json(200, listOf(query.get('limit') === '1' ? 40 : 10, [])),
-      watch: ({ events }, nth) => events(...(nth === 1 ? [event('ADDED', widget('a', 11))] : [])),
+      watch: (exchange) => {
+        const isFirst = exchange.query.get('resourceVersion') === '10';
+        // On a slow machine, the watch can time out before the reflector has read the event. Then it starts again.
+        if (isFirst && isProbe(exchange)) exchange.response.end();
+        else exchange.events(...(isFirst ? [event('ADDED', widget('a', 11))] : []));
+      },
     },
     { idleTimeoutMs: 100 },
   );
-  await eventually(() => assert.ok(watches().length >= 2));
-  assert.equal(watches()[1]?.query.get('resourceVersion'), '11');
+  const next = await eventually(() => {
+    const after = watches().find(({ query }) => query.get('resourceVersion') === '11');
+    return after ?? assert.fail('there is no watch from the event');
+  });
+  assert.ok(isProbe(next));
 });
 
 test('after the API server was restored from a backup, the cache equals the collection, although it had newer versions', async (t) => {
