@@ -15,6 +15,7 @@ import { scratchFolder } from '../support/scratch.ts';
 
 const phases: readonly Phase[] = ['Distributing', 'Switching', 'Draining', 'Retiring'];
 const slowestLagMs = 2000;
+const reissuesPerSecond = 8;
 
 /** Enough unless the machine is busy; see delayForThisMachine. */
 const leastDelayMs = 6000;
@@ -34,7 +35,7 @@ describe('the mesh, during rotations of the root (40 s: programs load new files 
       workloads: 20,
       namespaces: 4,
       slowestLagMs,
-      rotation: { propagationDelay: `${delayMs}ms`, reissuesPerSecond: 8 },
+      rotation: { propagationDelay: `${delayMs}ms`, reissuesPerSecond },
     });
     secretsOfFirstRoot = await mesh.secrets();
     // The first connection of a program takes longer than the later ones.
@@ -60,10 +61,18 @@ describe('the mesh, during rotations of the root (40 s: programs load new files 
     test(`has no failed handshake when a rotation is aborted in the phase ${title}`, async (t) => {
       await untilFastEnough(mesh, async () => {
         const root = activeRoot();
-        const rotation = await rotate();
+        // The phase waits for an hour, until the test has acted.
+        const rotation = await rotate(
+          phase === 'Distributing' ? { propagationDelay: '1h', reissuesPerSecond } : undefined,
+        );
+        if (phase === 'Draining') {
+          await rotation.reaches('Switching');
+          await delayIs('1h');
+        }
         await rotation.reaches(phase);
         if (phase === 'Switching') await someHaveAnotherRootThan(root);
         await rotation.abort();
+        await delayIs(`${delayMs}ms`);
         if (phase === 'Draining') await mesh.restartOperator();
         await rotation.ends();
 
@@ -147,6 +156,9 @@ describe('the mesh, during rotations of the root (40 s: programs load new files 
     await mesh.authority.patch({ spec: { rotation: how ?? { propagationDelay: `${delayMs}ms` } } });
     return mesh.authority.rotate();
   }
+
+  const delayIs = (propagationDelay: string): Promise<void> =>
+    mesh.authority.patch({ spec: { rotation: { propagationDelay } } });
 
   /** Makes every peer reload its current Secret, to measure how long that takes on this machine. */
   async function rehearse(): Promise<void> {
