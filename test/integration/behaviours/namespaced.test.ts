@@ -310,7 +310,8 @@ test('a rotation of the root waits for a namespace that the operator may not rea
       assert.equal(status?.rotation, undefined, JSON.stringify(status?.rotation));
       assert.notEqual(status?.activeRoot?.fingerprint, before?.activeRoot?.fingerprint);
     },
-    { timeoutMs: 60_000, message: 'the root was not rotated' },
+    // The operator checks its rights again after up to 30 s.
+    { timeoutMs: 180_000, message: 'the root was not rotated' },
   );
   await closed.ready('db');
   const roots = await world.api.get<ConfigMap>(paths.configMaps('closed', 'roots'));

@@ -118,8 +118,10 @@ describe('a pod gets a certificate without a Secret', () => {
       ...['', '.svc', '.svc.cluster.local'].map((rest) => `DNS:payments.${namespace}${rest}`),
     ];
     assert.deepEqual((leaf.subjectAltName ?? '').split(', ').sort(), names.sort());
-    const { status } = await world.authority(authority);
-    const root = new X509Certificate(status?.trustBundle ?? '');
+    const root = await eventually(async () => {
+      const { status } = await world.authority(authority);
+      return new X509Certificate(status?.trustBundle ?? '');
+    });
     assert.ok(leaf.verify(root.publicKey));
     const { notBefore, notAfter, beginRefreshAt } = request.status ?? {};
     assert.equal(span(notBefore, notAfter), 7_200_000);

@@ -76,7 +76,7 @@ async function victimIsServed(t: TestContext, name: string): Promise<void> {
       assertLives();
       assert.equal(conditionOf(await victim.get(name), 'Ready')?.status, 'True');
     },
-    { timeoutMs: 40_000, message: 'the resource of the other namespace is not Ready' },
+    { timeoutMs: 180_000, message: 'the resource of the other namespace is not Ready' },
   );
   t.diagnostic(`another tenant: Ready after ${((performance.now() - started) / 1000).toFixed(1)} s; ${memory()}`);
   assertLives();
@@ -121,7 +121,7 @@ describe('With 280 objects of up to 1 MB and 1,000 pods of one tenant and the me
         assert.equal(status?.lastHandledRotateRoot, 'now');
         assert.equal(status?.rotation, undefined, JSON.stringify(status?.rotation));
       },
-      { timeoutMs: 60_000, message: 'the rotation has not ended' },
+      { timeoutMs: 180_000, message: 'the rotation has not ended' },
     );
     t.diagnostic(`rotated in ${((performance.now() - started) / 1000).toFixed(1)} s; ${memory()}`);
     await victimIsServed(t, 'after-rotation');

@@ -216,6 +216,7 @@ describe('the CRL', () => {
         return (await attacker.serials(name))['server'] ?? '';
       }),
     );
+    for (const place of places) await eventually(() => place.crls('trust-paced'));
     const publications = /^rest_client_requests_total\{.*verb="patch".*resource="configmaps"/;
     const [writesBefore, revisionsBefore] = [await metric(publications), await revisionsOf('paced')];
     const started = performance.now();
