@@ -11,7 +11,12 @@ export type Reading = 'subPath' | 'folder';
  * Secret of its own.
  */
 export async function heapPerPod(count: number, workloads: number, reading: Reading): Promise<number> {
-  const { store } = new PodCache(true, undefined, () => false, () => undefined);
+  const { store } = new PodCache(
+    true,
+    undefined,
+    () => false,
+    () => undefined,
+  );
   const before = await heapBytes();
   for (let index = 0; index < count; index += 1) {
     const record = podRecord(JSON.parse(podText(index, index % workloads, reading)));
