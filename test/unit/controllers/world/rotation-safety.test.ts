@@ -330,7 +330,7 @@ const approvals = fc.constantFrom('Automatic', 'Manual');
 const evidence = [{}, { podEvidence: true }, { podEvidence: true, restartWorkloads: true }];
 type RotationSpec = MtlsAuthority['spec']['rotation'];
 
-const runs = historyRuns('ROTATION_RUNS', 32);
+const runs = historyRuns('ROTATION_RUNS', 26);
 
 // A Reflector pauses after an error: the mocked clock of the world ends the pause.
 before(() => mock.timers.enable({ apis: ['setTimeout'] }));
