@@ -24,7 +24,9 @@ export class ManualClock implements Clock {
   readonly monotonicMs = (): number => this.#monotonicMs;
 
   readonly schedule = (callback: () => void, ms: number): (() => void) => {
-    const timer = { atMs: this.#monotonicMs + ms, callback };
+    // As in Node.js: a timer has whole milliseconds, and at least one.
+    const wholeMs = ms > 0 ? Math.max(1, Math.trunc(ms)) : 0;
+    const timer = { atMs: this.#monotonicMs + wholeMs, callback };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
   };

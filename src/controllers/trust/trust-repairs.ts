@@ -27,7 +27,7 @@ export class TrustRepairs {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** How long the next write of a target has to wait, in milliseconds. Zero if it may be written now. */
+  /** How long the next write of a target has to wait, in whole milliseconds, as dates have them. Zero if it may be written now. */
   waitMs(key: string, content: string): number {
     const known = this.#known.get(key);
     if (known === undefined) return 0;
@@ -35,7 +35,7 @@ export class TrustRepairs {
     const soonestMs = writtenAtMs + writeIntervalMs;
     const isRepair = known.content === content && repairs !== undefined;
     const nextMs = isRepair ? Math.max(soonestMs, nextRepairTime(repairs, key).getTime()) : soonestMs;
-    return Math.max(0, nextMs - this.#monotonicMs());
+    return Math.max(0, Math.ceil(nextMs - this.#monotonicMs()));
   }
 
   /** Records that the operator wrote a target, or lost every attempt to another client. */
