@@ -367,15 +367,12 @@ describe('metrics with a bearer token', () => {
   test('are refused to a client that tries many tokens, with few requests to the API server', async () => {
     const before = await reviews('tokenreviews');
     const started = performance.now();
-    // The tests before may have used up the tokens of this moment.
-    let tries = 0;
-    await eventually(async () => assert.equal((await scrapeWith(`first-${++tries}`)).status, 401));
-    const guesses = await Promise.all(Array.from({ length: 40 }, (_, i) => scrapeWith(`guess-${i}`)));
-    const statuses = new Set([401, ...guesses.map(({ status }) => status)]);
+    const statuses = new Set<number | undefined>();
+    for (let i = 0; i < 40; i += 1) statuses.add((await scrapeWith(`guess-${i}`)).status);
     const most = 10 + Math.ceil((performance.now() - started) / 1000);
     assert.deepEqual(statuses, new Set([401, 503]));
     const sent = (await reviews('tokenreviews')) - before;
-    assert.ok(sent <= most, `${sent} reviews for ${40 + tries} tokens`);
+    assert.ok(sent <= most, `${sent} reviews for 40 tokens`);
   });
 });
 
