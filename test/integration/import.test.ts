@@ -42,7 +42,7 @@ const issuer = (secretName: string) => ({
 });
 
 async function installCrds(): Promise<void> {
-  const folder = certManagerCrds();
+  const folder = await certManagerCrds();
   const files = ['certificates', 'clusterissuers'].flatMap((plural) => [
     '-f',
     join(folder, `cert-manager.io_${plural}.yaml`),

@@ -1,19 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 
 import { guardProcess } from '../../tools/controlplane/guard.ts';
-import { goModule } from '../../tools/go-tools/go-modules.ts';
 import { goTool } from '../../tools/go-tools/go-tools.ts';
 
 /** The controllers of cert-manager, as a process. */
 export interface CertManager {
   stop(): Promise<void>;
-}
-
-/** The folder of the CRDs of the cert-manager that `startCertManager` starts. */
-export async function certManagerCrds(): Promise<string> {
-  return join(await goModule('cert-manager'), 'deploy/crds');
 }
 
 /** Starts cert-manager, which makes each Certificate the owner of its Secret. */

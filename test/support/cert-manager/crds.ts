@@ -1,10 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 
-/** The newest version, from the Go module proxy or the module cache. */
-export const certManagerModule = 'github.com/cert-manager/cert-manager@v1.21.2';
+import { goModule } from '../../../tools/go-tools/go-modules.ts';
 
 export interface OpenApi {
   readonly type?: string;
@@ -14,10 +12,9 @@ export interface OpenApi {
   readonly items?: OpenApi;
 }
 
-/** A folder with the CRDs of cert-manager. */
-export function certManagerCrds(): string {
-  const output = execFileSync('go', ['mod', 'download', '-json', certManagerModule], { encoding: 'utf8' });
-  return join((JSON.parse(output) as { Dir: string }).Dir, 'deploy/crds');
+/** The folder of the CRDs of the cert-manager that tests start. */
+export async function certManagerCrds(): Promise<string> {
+  return join(await goModule('cert-manager'), 'deploy/crds');
 }
 
 /** The schema of spec in a CRD of cert-manager. */
